@@ -1,0 +1,33 @@
+import { grad } from './grad.ts'
+import { Node } from './node.ts'
+import type { VjpContext } from './op.ts'
+import { scope } from './scope.ts'
+import { Tensor, withRecording } from './tensor.ts'
+
+/**
+ * A tensor with x's elements and x's place in the graph one step behind it, so that gradients with respect to it are
+ * partial ones even where inputs depend on each other.
+ */
+export function boundary(x: Tensor): Tensor {
+  const node = new Node('identity', [x.node], [], (_, { grad }) => [grad])
+  return new Tensor(x.storage.retain(), x.shape, x.dtype, node)
+}
+
+/**
+ * Gradients of `f` at the given inputs by recording `f` and differentiating that: how fused kernels, whose backward
+ * is a kernel too, are differentiated a second time, and how checkpoints recompute.
+ * @param inputs the op's inputs, each at its place in the graph
+ */
+export function gradientByRecording(
+  f: (...inputs: Tensor[]) => Tensor,
+  inputs: readonly Tensor[],
+  { grad: gradOutput, needs, createGraph }: Pick<VjpContext<unknown>, 'grad' | 'needs' | 'createGraph'>,
+): (Tensor | undefined)[] {
+  return scope(() => {
+    const points = inputs.map((x, i) => (needs[i] ? (createGraph ? boundary(x) : x.leaf()) : x.detach()))
+    const wanted = points.filter((_, i) => needs[i])
+    const y = withRecording(true, () => f(...points))
+    const gradients = grad(y, wanted, { gradOutput, createGraph, allowUnused: true })
+    return needs.map((need) => (need ? gradients.shift() : undefined))
+  })
+}

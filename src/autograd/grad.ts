@@ -1,0 +1,125 @@
+import { Ld3mError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { freedError, type Node } from './node.ts'
+import { add } from './ops/arithmetic.ts'
+import { fill } from './ops/fill.ts'
+import { scope } from './scope.ts'
+import { formatShape, sameShape } from './shape.ts'
+import { type Tensor, withRecording, zeros } from './tensor.ts'
+
+export interface GradOptions {
+  /** The gradient of some scalar with respect to `y`, of `y`'s shape. Default 1, for a `y` of one element. */
+  gradOutput?: Tensor
+  /** Record the backward pass, so that the gradients can be differentiated again. Default false. */
+  createGraph?: boolean
+  /** Keep what the graph saved, for another gradient through it. Default: the value of `createGraph`. */
+  retainGraph?: boolean
+  /** Give zeros for inputs that `y` does not depend on, instead of an error. Default false. */
+  allowUnused?: boolean
+}
+
+/**
+ * Gradients of `y` with respect to each of `xs`, of their shapes. `xs` may be leaves or any tensors that `y` was
+ * computed from. Reverse mode: one backward pass for all of them.
+ * @throws Ld3mError `graph` if `y` does not depend on an input, or its graph was freed
+ */
+export function grad(y: Tensor, xs: readonly Tensor[], options: GradOptions = {}): Tensor[] {
+  rejectUnknownOptions('grad', options, ['gradOutput', 'createGraph', 'retainGraph', 'allowUnused'])
+  const { gradOutput, createGraph = false, retainGraph = createGraph, allowUnused = false } = options
+  if (!gradOutput && y.size !== 1) {
+    throw shapeError(
+      `grad: y has shape ${formatShape(y.shape)}; without gradOutput it must have one element.`,
+      'Reduce it to a scalar, or pass gradOutput.',
+    )
+  }
+  if (gradOutput && !sameShape(gradOutput.shape, y.shape)) {
+    throw shapeError(
+      `grad: gradOutput has shape ${formatShape(gradOutput.shape)}, y has ${formatShape(y.shape)}.`,
+      "Pass one of y's shape.",
+    )
+  }
+  const targets = new Set<Node>()
+  for (const [i, x] of xs.entries()) {
+    if (x.node) targets.add(x.node)
+    else if (!allowUnused) throw unusedError(i, x, 'does not require a gradient')
+  }
+  const order = y.node ? nodesBetween(y.node, targets) : []
+
+  return scope(() =>
+    withRecording(createGraph, () => {
+      /** Gradients that have arrived at nodes not yet visited, and at targets. Each is a handle of our own. */
+      const arrived = new Map<Node, Tensor>()
+      const onPath = new Set(order)
+      if (y.node && onPath.has(y.node)) {
+        arrived.set(y.node, (gradOutput ?? fill(y.device, y.shape, 1)).alias())
+      }
+      for (const node of order) {
+        const gradient = arrived.get(node)
+        if (!gradient) continue
+        const needs = node.parents.map((p) => p !== undefined && onPath.has(p))
+        if (needs.includes(true)) {
+          if (node.freed) throw freedError(node.name)
+          const parents = node.parents
+          scope(() => {
+            const backward = node.backward as NonNullable<Node['backward']>
+            const gradients = backward(node, { grad: gradient, needs, createGraph })
+            return parents.map((parent, i) => {
+              if (!parent || !needs[i]) return undefined
+              const g = gradients[i]
+              if (!g) throw new Error(`${node.name}: no gradient for input ${i}`)
+              return accumulate(arrived, parent, g)
+            })
+          })
+          if (!retainGraph) node.free()
+        }
+        if (!targets.has(node)) {
+          arrived.delete(node)
+          gradient.dispose()
+        }
+      }
+      return xs.map((x, i) => {
+        const gradient = x.node && arrived.get(x.node)
+        if (gradient) return gradient.alias()
+        if (!allowUnused) throw unusedError(i, x, 'is not used to compute y')
+        return zeros(x.device, x.shape)
+      })
+    }),
+  )
+}
+
+/** Adds a gradient to what has arrived at a node; the sum is a handle of its own, which is returned. */
+function accumulate(arrived: Map<Node, Tensor>, node: Node, gradient: Tensor): Tensor {
+  const before = arrived.get(node)
+  const sum = before ? add(before, gradient) : gradient.alias()
+  before?.dispose()
+  arrived.set(node, sum)
+  return sum
+}
+
+/** The nodes on paths from `root` back to `targets`, in the order of the backward pass. */
+function nodesBetween(root: Node, targets: ReadonlySet<Node>): Node[] {
+  let first = Number.POSITIVE_INFINITY
+  for (const target of targets) first = Math.min(first, target.id)
+  const seen = new Set<Node>([root])
+  const stack = [root]
+  for (let node = stack.pop(); node; node = stack.pop()) {
+    for (const parent of node.parents) {
+      if (parent && parent.id >= first && !seen.has(parent)) {
+        seen.add(parent)
+        stack.push(parent)
+      }
+    }
+  }
+  const ascending = [...seen].sort((a, b) => a.id - b.id)
+  const reaches = new Set<Node>()
+  for (const node of ascending) {
+    if (targets.has(node) || node.parents.some((p) => p && reaches.has(p))) reaches.add(node)
+  }
+  return ascending.filter((n) => reaches.has(n)).reverse()
+}
+
+const unusedError = (index: number, x: Tensor, why: string): Ld3mError =>
+  new Ld3mError(
+    'graph',
+    `grad: input ${index}, of shape ${formatShape(x.shape)}, ${why}.`,
+    'Create it with requiresGrad: true (or x.leaf()) before computing y, or pass allowUnused: true for zeros.',
+  )

@@ -1,0 +1,112 @@
+import { Ld3mError } from '../errors.ts'
+import type { DType, Shape } from './shape.ts'
+import type { Storage } from './storage.ts'
+import type { Tensor } from './tensor.ts'
+
+/** A tensor kept by the graph: its storage and its own place in the graph. */
+export interface Saved {
+  readonly storage: Storage
+  readonly shape: Shape
+  readonly dtype: DType
+  readonly node: Node | undefined
+}
+
+/** What a node's gradient function gets. */
+export interface Backward {
+  /** The gradient that arrives, of the output's shape. */
+  readonly grad: Tensor
+  /** Which inputs need a gradient. */
+  readonly needs: readonly boolean[]
+  /** True if the gradient is itself to be differentiated. */
+  readonly createGraph: boolean
+}
+
+/** Computes the gradients with respect to the inputs; entries that are not needed may be undefined. */
+export type BackwardFunction = (node: Node, backward: Backward) => readonly (Tensor | undefined)[]
+
+/**
+ * A place in the graph: one operation and its one differentiable output, or a leaf. Nodes count their references
+ * (tensors, and nodes that consume them), so that what they saved is freed as soon as nobody can ask for it.
+ */
+export class Node {
+  static #count = 0
+  /** Increases from inputs to outputs: descending order is a valid order for the backward pass. */
+  readonly id = Node.#count++
+  #references = 0
+  #freed = false
+  #saved: readonly (Saved | undefined)[]
+  #parents: readonly (Node | undefined)[]
+
+  constructor(
+    readonly name: string,
+    parents: readonly (Node | undefined)[],
+    /** Owned by the node: each entry's storage is released with it. */
+    saved: readonly (Saved | undefined)[],
+    /** Undefined for a leaf. */
+    readonly backward: BackwardFunction | undefined,
+  ) {
+    this.#parents = parents
+    this.#saved = saved
+    for (const parent of parents) parent?.retain()
+    for (const entry of saved) entry?.node?.retain()
+  }
+
+  get parents(): readonly (Node | undefined)[] {
+    return this.#parents
+  }
+
+  get freed(): boolean {
+    return this.#freed
+  }
+
+  saved(index: number): Saved {
+    if (this.#freed) throw freedError(this.name)
+    const entry = this.#saved[index]
+    if (!entry) throw new Error(`${this.name}: the gradient reads an input or output that the op does not save`)
+    return entry
+  }
+
+  retain(): void {
+    this.#references++
+  }
+
+  release(): void {
+    if (--this.#references > 0) return
+    // A chain of thousands of nodes must not recurse.
+    const unreferenced: Node[] = [this]
+    for (let node = unreferenced.pop(); node; node = unreferenced.pop()) {
+      node.#freeSaved(unreferenced)
+      for (const parent of node.#parents) if (parent) parent.#drop(unreferenced)
+      node.#parents = []
+    }
+  }
+
+  /** Frees what the node saved: a gradient through it can no longer be taken. */
+  free(): void {
+    const unreferenced: Node[] = []
+    this.#freeSaved(unreferenced)
+    // Every saved place in the graph is also a parent, which this node still holds.
+    if (unreferenced.length > 0) throw new Error(`${this.name}: saved a tensor that is not one of its inputs`)
+  }
+
+  #freeSaved(unreferenced: Node[]): void {
+    if (this.#freed) return
+    this.#freed = this.backward !== undefined
+    for (const entry of this.#saved) {
+      entry?.storage.release()
+      if (entry?.node) entry.node.#drop(unreferenced)
+    }
+    this.#saved = []
+  }
+
+  #drop(unreferenced: Node[]): void {
+    if (--this.#references === 0) unreferenced.push(this)
+  }
+}
+
+export const freedError = (name: string): Ld3mError =>
+  new Ld3mError(
+    'graph',
+    `The graph behind '${name}' was freed by an earlier gradient.`,
+    'Pass retainGraph: true (or createGraph: true) to the first grad, or compute the value again.',
+  )

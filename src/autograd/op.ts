@@ -1,0 +1,135 @@
+import { shapeError } from '../errors.ts'
+import type { Device, GpuBuffer } from '../gpu/index.ts'
+import { type Backward, Node, type Saved } from './node.ts'
+import type { DType, Shape } from './shape.ts'
+import { Storage } from './storage.ts'
+import { isRecording, Tensor } from './tensor.ts'
+
+/** A result that only the op's gradient uses, such as a norm's statistics. */
+export interface Extra {
+  readonly buffer: GpuBuffer
+  readonly shape: Shape
+  readonly dtype?: DType
+}
+
+export interface ForwardResult {
+  readonly output: GpuBuffer
+  readonly extras?: readonly Extra[]
+}
+
+/** What a gradient rule sees. Reading what the op does not save is an error. */
+export interface VjpContext<A> extends Backward {
+  readonly attrs: A
+  readonly shapes: readonly Shape[]
+  readonly outputShape: Shape
+  /** Input `index`, if `saves` names it. */
+  input(index: number): Tensor
+  /** The output, if `saves` names it. */
+  output(): Tensor
+  /** Extra result `index`, if `saves` names `extras`. */
+  extra(index: number): Tensor
+}
+
+/** A gradient rule: written in ops, so that it can be differentiated again. */
+export type Vjp<A> = (context: VjpContext<A>) => readonly (Tensor | undefined)[]
+
+/** One record an op: everything that is known about it. */
+export interface OpDefinition<A> {
+  readonly name: string
+  /** Output shape; throws Ld3mError `shape` or `option`, naming the argument, what came and what was expected. */
+  shape(inputs: readonly Tensor[], attrs: A): Shape
+  /** Default `f32`. */
+  readonly dtype?: DType
+  /** Default: every input is f32. */
+  readonly inputTypes?: readonly DType[]
+  /** Launches the kernels. */
+  forward(device: Device, inputs: readonly Tensor[], attrs: A, outputShape: Shape): GpuBuffer | ForwardResult
+  /** What the gradient needs: input numbers, the output, the extras. */
+  readonly saves: readonly (number | 'output' | 'extras')[]
+  /** The gradient, or the reason why there is none. */
+  readonly vjp: Vjp<A> | { readonly none: string }
+}
+
+export interface Op<A> extends OpDefinition<A> {
+  /** Applies the op: checks, launches, and records a node if an input requires a gradient. */
+  apply(inputs: readonly Tensor[], attrs: A): Tensor
+}
+
+/** Makes an op of its record. */
+export function defineOp<A>(definition: OpDefinition<A>): Op<A> {
+  return { ...definition, apply: (inputs, attrs) => applyOp(definition, inputs, attrs) }
+}
+
+function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): Tensor {
+  const first = inputs[0]
+  if (!first) throw new Error(`${op.name}: an op needs an input`)
+  const { device } = first
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i] as Tensor
+    if (input.device !== device) {
+      throw shapeError(`${op.name}: its inputs are on different devices.`, 'Create all tensors on one device.')
+    }
+    const expected = op.inputTypes?.[i] ?? 'f32'
+    if (input.dtype !== expected) {
+      throw shapeError(`${op.name}: input ${i} must be ${expected}, got ${input.dtype}.`, 'Check the argument order.')
+    }
+  }
+  const shape = op.shape(inputs, attrs)
+  const result = op.forward(device, inputs, attrs, shape)
+  const { output, extras = [] } = 'output' in result ? result : { output: result }
+  const storage = new Storage(device, output)
+  const extraStorages = extras.map((e) => new Storage(device, e.buffer))
+  const node = recordNode(op, inputs, attrs, shape, storage, extras, extraStorages)
+  for (const extra of extraStorages) extra.release()
+  return new Tensor(storage, shape, op.dtype ?? 'f32', node)
+}
+
+function recordNode<A>(
+  op: OpDefinition<A>,
+  inputs: readonly Tensor[],
+  attrs: A,
+  outputShape: Shape,
+  output: Storage,
+  extras: readonly Extra[],
+  extraStorages: readonly Storage[],
+): Node | undefined {
+  const { vjp } = op
+  if (!isRecording() || typeof vjp !== 'function' || !inputs.some((t) => t.node)) return undefined
+  const count = inputs.length
+  const saved: (Saved | undefined)[] = new Array(count + 1 + extras.length).fill(undefined)
+  for (const what of op.saves) {
+    if (what === 'output') {
+      saved[count] = { storage: output.retain(), shape: outputShape, dtype: 'f32', node: undefined }
+    } else if (what === 'extras') {
+      extras.forEach((e, i) => {
+        const storage = (extraStorages[i] as Storage).retain()
+        saved[count + 1 + i] = { storage, shape: e.shape, dtype: e.dtype ?? 'f32', node: undefined }
+      })
+    } else {
+      const input = inputs[what]
+      if (!input) continue // an optional input that was not given
+      saved[what] = { storage: input.storage.retain(), shape: input.shape, dtype: input.dtype, node: input.node }
+    }
+  }
+  const shapes = inputs.map((t) => t.shape)
+  return new Node(
+    op.name,
+    inputs.map((t) => t.node),
+    saved,
+    (node, backward) => {
+      const restore = (index: number, own: boolean) => {
+        const s = node.saved(index)
+        return new Tensor(s.storage.retain(), s.shape, s.dtype, own ? node : s.node)
+      }
+      return vjp({
+        ...backward,
+        attrs,
+        shapes,
+        outputShape,
+        input: (index) => restore(index, false),
+        output: () => restore(count, true),
+        extra: (index) => restore(count + 1 + index, false),
+      })
+    },
+  )
+}

@@ -1,0 +1,29 @@
+import * as arithmetic from './arithmetic.ts'
+import * as compare from './compare.ts'
+import * as select from './select.ts'
+import * as sum from './sum.ts'
+import * as unary from './unary.ts'
+
+/** The op records among a module's exports. */
+type OpsOf<M> = { [K in keyof M as K extends `${infer N}Op` ? N : never]: M[K] }
+
+function opsOf<M extends object>(module: M): OpsOf<M> {
+  const entries = Object.entries(module).flatMap(([key, value]) =>
+    key.endsWith('Op') ? [[key.slice(0, -2), value] as const] : [],
+  )
+  return Object.fromEntries(entries) as OpsOf<M>
+}
+
+/**
+ * Every op by name. The gradient tests, the bench's rows and the op table of the docs are generated from it; a record
+ * without samples in test/samples does not compile.
+ */
+export const registry = {
+  ...opsOf(arithmetic),
+  ...opsOf(compare),
+  ...opsOf(select),
+  ...opsOf(sum),
+  ...opsOf(unary),
+}
+
+export type OpName = keyof typeof registry

@@ -1,0 +1,54 @@
+import type { Tensor } from './tensor.ts'
+
+const stack: Set<Tensor>[] = []
+
+/** Called by every new tensor. */
+export function register(tensor: Tensor): void {
+  stack.at(-1)?.add(tensor)
+}
+
+/** Called by every disposed tensor. */
+export function unregister(tensor: Tensor): void {
+  for (const scope of stack) scope.delete(tensor)
+}
+
+/**
+ * Runs `body` and disposes every tensor created in it, except those in its result (a tensor, or arrays, maps and
+ * plain objects of them), which pass to the enclosing scope. Scopes are synchronous: read back outside.
+ */
+export function scope<T>(body: () => T): T {
+  const created = new Set<Tensor>()
+  stack.push(created)
+  let result: T
+  try {
+    result = body()
+    if (result instanceof Promise) {
+      throw new Error('scope: the body returned a promise; read tensors back outside the scope.')
+    }
+    for (const tensor of tensorsIn(result)) created.delete(tensor) && stack.at(-2)?.add(tensor)
+  } finally {
+    stack.pop()
+    for (const tensor of created) tensor.dispose()
+  }
+  return result
+}
+
+/** Keeps a tensor beyond every open scope; the caller disposes it. */
+export function keep<T extends Tensor>(tensor: T): T {
+  unregister(tensor)
+  return tensor
+}
+
+/** Tensors know themselves by this mark, so that this file need not import the class. */
+export const TENSOR: unique symbol = Symbol('tensor')
+
+/** All tensors in a tree of arrays, maps and plain objects. */
+export function* tensorsIn(value: unknown): Generator<Tensor> {
+  if (typeof value !== 'object' || value === null) return
+  if (TENSOR in value) yield value as Tensor
+  else if (value instanceof Map) for (const item of value.values()) yield* tensorsIn(item)
+  else if (Array.isArray(value)) for (const item of value) yield* tensorsIn(item)
+  else if (Object.getPrototypeOf(value) === Object.prototype) {
+    for (const item of Object.values(value)) yield* tensorsIn(item)
+  }
+}

@@ -1,0 +1,188 @@
+import { Ld3mError, optionError, shapeError } from '../errors.ts'
+import type { Device } from '../gpu/index.ts'
+import { Node } from './node.ts'
+import { register, TENSOR, unregister } from './scope.ts'
+import { type DType, formatShape, type Shape, sizeOf } from './shape.ts'
+import { Storage } from './storage.ts'
+
+let recording = true
+
+/** True while ops on tensors that require gradients record a graph. */
+export const isRecording = (): boolean => recording
+
+/** Runs `body` with graph recording on or off. */
+export function withRecording<T>(on: boolean, body: () => T): T {
+  const before = recording
+  recording = on
+  try {
+    return body()
+  } finally {
+    recording = before
+  }
+}
+
+/** Runs `body` without recording: nothing computed in it can be differentiated. */
+export const noGrad = <T>(body: () => T): T => withRecording(false, body)
+
+/**
+ * A dense row-major array on a device. Tensors own GPU memory, which JavaScript's collector cannot see: dispose them,
+ * or create them in a `scope`.
+ */
+export class Tensor {
+  readonly [TENSOR] = true
+  #node: Node | undefined
+  #storage: Storage | undefined
+
+  /** Takes over one reference to `storage`. Use `tensor(…)` to make tensors from data. */
+  constructor(
+    storage: Storage,
+    readonly shape: Shape,
+    readonly dtype: DType = 'f32',
+    node?: Node,
+  ) {
+    this.#storage = storage
+    this.#node = node
+    node?.retain()
+    register(this)
+  }
+
+  get storage(): Storage {
+    if (!this.#storage) {
+      throw new Ld3mError(
+        'graph',
+        `A tensor of shape ${formatShape(this.shape)} was used after it was disposed.`,
+        'Return it from the scope that made it, or keep() it.',
+      )
+    }
+    return this.#storage
+  }
+
+  get device(): Device {
+    return this.storage.device
+  }
+
+  get buffer() {
+    return this.storage.buffer
+  }
+
+  /** The place in the graph, or undefined if no gradient flows here. */
+  get node(): Node | undefined {
+    return this.#node
+  }
+
+  get requiresGrad(): boolean {
+    return this.#node !== undefined
+  }
+
+  get disposed(): boolean {
+    return this.#storage === undefined
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape)
+  }
+
+  get rank(): number {
+    return this.shape.length
+  }
+
+  /** Another tensor over the same memory that gradients do not flow through. */
+  detach(): Tensor {
+    return new Tensor(this.storage.retain(), this.shape, this.dtype)
+  }
+
+  /** Another tensor over the same memory, at the same place in the graph, with a lifetime of its own. */
+  alias(): Tensor {
+    return new Tensor(this.storage.retain(), this.shape, this.dtype, this.#node)
+  }
+
+  /** Another tensor over the same memory that is a leaf: gradients can be taken with respect to it. */
+  leaf(): Tensor {
+    if (this.dtype !== 'f32') throw shapeError(`A leaf must be f32; this is ${this.dtype}.`, 'Only f32 has gradients.')
+    return new Tensor(this.storage.retain(), this.shape, this.dtype, new Node('leaf', [], [], undefined))
+  }
+
+  /** The elements, once everything recorded so far has run. */
+  async read(): Promise<Float32Array<ArrayBuffer>> {
+    const bytes = await this.device.read(this.buffer, this.size * 4)
+    return this.dtype === 'f32' ? new Float32Array(bytes) : Float32Array.from(new Int32Array(bytes))
+  }
+
+  /** The only element of a tensor of one element. */
+  async item(): Promise<number> {
+    if (this.size !== 1) {
+      throw shapeError(`item() needs one element; this tensor has shape ${formatShape(this.shape)}.`, 'Use read().')
+    }
+    return (await this.read())[0] as number
+  }
+
+  /** Replaces the elements in place. Graphs that saved this tensor see the new values. */
+  write(data: Float32Array | Int32Array): void {
+    checkData(data, this.shape, this.dtype)
+    this.device.upload(this.buffer, data)
+  }
+
+  /** Frees the memory, unless a graph or another tensor still needs it. Disposing twice is harmless. */
+  dispose(): void {
+    if (!this.#storage) return
+    unregister(this)
+    this.#storage.release()
+    this.#storage = undefined
+    this.#node?.release()
+    this.#node = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+function checkData(data: ArrayLike<number>, shape: Shape, dtype: DType): void {
+  if (data.length !== sizeOf(shape)) {
+    throw shapeError(
+      `Shape ${formatShape(shape)} has ${sizeOf(shape)} elements; the data has ${data.length}.`,
+      'Give one number an element, row-major.',
+    )
+  }
+  if (dtype === 'f32' ? data instanceof Int32Array : data instanceof Float32Array) {
+    throw shapeError(`The data is a ${data.constructor.name}; the tensor is ${dtype}.`, 'Convert it first.')
+  }
+}
+
+export interface TensorOptions {
+  /** Row-major; default: one dimension of the data's length. */
+  shape?: Shape
+  /** Default `f32`. */
+  dtype?: DType
+  /** Make it a leaf that gradients can be taken with respect to. Default false. */
+  requiresGrad?: boolean
+}
+
+/** A tensor with the given elements. */
+export function tensor(
+  device: Device,
+  data: Float32Array | Int32Array | readonly number[],
+  options: TensorOptions = {},
+): Tensor {
+  const dtype = options.dtype ?? (data instanceof Int32Array ? 'i32' : 'f32')
+  const shape = options.shape ?? [data.length]
+  for (const d of shape) {
+    if (!Number.isInteger(d) || d < 0)
+      throw optionError(`Shape ${formatShape(shape)} is not a shape.`, 'Use integers ≥ 0.')
+  }
+  checkData(data, shape, dtype)
+  const elements = Array.isArray(data) ? (dtype === 'f32' ? Float32Array.from(data) : Int32Array.from(data)) : data
+  const buffer = device.alloc(Math.max(4, data.length * 4))
+  device.upload(buffer, elements as Float32Array | Int32Array)
+  const node = options.requiresGrad ? new Node('leaf', [], [], undefined) : undefined
+  return new Tensor(new Storage(device, buffer), shape, dtype, node)
+}
+
+/** Zeros. */
+export function zeros(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
+  const bytes = Math.max(4, sizeOf(shape) * 4)
+  const buffer = device.alloc(bytes)
+  device.clear(buffer, bytes)
+  return new Tensor(new Storage(device, buffer), shape, dtype)
+}

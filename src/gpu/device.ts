@@ -1,0 +1,266 @@
+import { Ld3mError } from '../errors.ts'
+import { BufferUsage, MapModeRead } from './flags.ts'
+import type { Variant } from './kernel.ts'
+import { PipelineCache } from './pipelines.ts'
+import { BufferPool, type GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
+import { type ProfileRow, Profiler, type Work } from './profiler.ts'
+import { Recorder } from './recorder.ts'
+
+export interface DeviceInfo {
+  /** One line for people: what runs the kernels. */
+  readonly description: string
+  readonly vendor: string
+  readonly architecture: string
+  readonly features: ReadonlySet<string>
+  /** Lanes of the narrowest subgroup, 0 where the adapter has no subgroups. */
+  readonly subgroupSize: number
+}
+
+export interface DeviceOptions {
+  /** Replaces the adapter's own description. */
+  description?: string
+  /** Use a uniform buffer for params even where immediates exist (the portable path; tests use it). */
+  forceUniforms?: boolean
+  /** Bytes of unused buffers to keep for reuse. Default 1 GiB. */
+  keepBytes?: number
+}
+
+/** Features that kernels use where they exist. */
+const WANTED: GPUFeatureName[] = ['timestamp-query', 'shader-f16', 'subgroups' as GPUFeatureName]
+
+/** Limits raised to what the adapter has. */
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxStorageBuffersPerShaderStage',
+  'maxImmediateSize',
+] as const
+
+/**
+ * A GPU that kernels are dispatched to. Everything but reading back is synchronous and records; commands run in the
+ * order in which they were recorded.
+ */
+export class Device {
+  readonly #pool: BufferPool
+  readonly #pipelines: PipelineCache
+  readonly #recorder: Recorder
+  #failure: Ld3mError | undefined
+  #destroyed = false
+
+  private constructor(
+    /** The WebGPU device. */
+    readonly handle: GPUDevice,
+    readonly info: DeviceInfo,
+    immediates: boolean,
+    keepBytes: number,
+  ) {
+    this.#pool = new BufferPool(handle, keepBytes)
+    this.#pipelines = new PipelineCache(handle, immediates)
+    this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
+    handle.addEventListener('uncapturederror', (event) => {
+      this.#fail((event as GPUUncapturedErrorEvent).error)
+    })
+    void handle.lost.then(({ reason, message }) => {
+      if (!this.#destroyed) this.#fail(new Error(`the device was lost (${reason}): ${message}`))
+    })
+  }
+
+  /**
+   * Opens a device on an adapter from `navigator.gpu` or from Dawn.
+   * @param language the WGSL features of the `GPU` object that the adapter came from
+   */
+  static async open(
+    adapter: GPUAdapter,
+    language: { has(feature: string): boolean },
+    options: DeviceOptions = {},
+  ): Promise<Device> {
+    const requiredLimits: Record<string, number> = {}
+    for (const limit of LIMITS) {
+      const value = (adapter.limits as unknown as Record<string, number | undefined>)[limit]
+      if (value !== undefined) requiredLimits[limit] = value
+    }
+    const requiredFeatures = WANTED.filter((f) => adapter.features.has(f))
+    const handle = await adapter.requestDevice({ requiredFeatures, requiredLimits })
+    const info = adapter.info
+    const subgroups = handle.features.has('subgroups' as GPUFeatureName)
+    const immediates =
+      !options.forceUniforms &&
+      language.has('immediate_address_space') &&
+      ((handle.limits as unknown as { maxImmediateSize?: number }).maxImmediateSize ?? 0) >= 64
+    return new Device(
+      handle,
+      {
+        description: options.description ?? (info.description || `${info.vendor} ${info.architecture}`.trim()),
+        vendor: info.vendor,
+        architecture: info.architecture,
+        features: new Set(handle.features),
+        subgroupSize: subgroups ? ((info as { subgroupMinSize?: number }).subgroupMinSize ?? 0) : 0,
+      },
+      immediates,
+      options.keepBytes ?? 2 ** 30,
+    )
+  }
+
+  /** GPU memory in use by this library on this device. */
+  get memory(): MemoryUse {
+    return this.#pool.memory
+  }
+
+  /** Starts a new measurement of the peak. */
+  resetPeak(): void {
+    this.#pool.resetPeak()
+  }
+
+  /** A buffer of at least `bytes`; its contents are undefined. */
+  alloc(bytes: number): GpuBuffer {
+    this.#check()
+    return this.#pool.alloc(bytes)
+  }
+
+  /** Gives a buffer back; commands already recorded may still use it. */
+  release(buffer: GpuBuffer): void {
+    if (this.#pool.release(buffer)) {
+      this.#recorder.destroyLater(buffer)
+      this.#pipelines.forgetBindGroups()
+    }
+  }
+
+  /** Records an upload. The data is copied. */
+  upload(buffer: GpuBuffer, data: ArrayBufferView): void {
+    const bytes = new Uint8Array(Math.ceil(data.byteLength / 4) * 4)
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    this.#recorder.write(buffer.handle, bytes)
+  }
+
+  /** Records zeroing the first `bytes` of a buffer. */
+  clear(buffer: GpuBuffer, bytes: number): void {
+    this.#recorder.clear(buffer.handle, Math.ceil(bytes / 4) * 4)
+  }
+
+  /** Records a copy of `bytes` (offsets and size are multiples of 4). */
+  copy(src: GpuBuffer, srcOffset: number, dst: GpuBuffer, dstOffset: number, bytes: number): void {
+    if (bytes > 0) this.#recorder.copy(src.handle, srcOffset, dst.handle, dstOffset, bytes)
+  }
+
+  /**
+   * Records a kernel launch.
+   * @param buffers the kernel's storage bindings in order; an output must not also be an input
+   * @param params the fields of the kernel's params struct, by name
+   * @param grid workgroups in x, y and z
+   */
+  dispatch(
+    variant: Variant,
+    buffers: readonly GpuBuffer[],
+    params: Readonly<Record<string, number>>,
+    grid: readonly [number, number, number],
+    work?: Work,
+  ): void {
+    if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return
+    const limit = this.handle.limits.maxComputeWorkgroupsPerDimension
+    if (grid[0] > limit || grid[1] > limit || grid[2] > limit) {
+      throw new Ld3mError(
+        'memory',
+        `${variant.label} needs a grid of ${grid.join('×')} workgroups; the adapter allows ${limit} a dimension.`,
+        'Use a smaller batch, or split the work into chunks.',
+      )
+    }
+    this.#recorder.dispatch(variant, buffers, params, grid, work)
+  }
+
+  /** The first `bytes` of a buffer, after everything recorded so far has run. */
+  async read(buffer: GpuBuffer, bytes: number): Promise<ArrayBuffer> {
+    this.#check()
+    const size = Math.ceil(bytes / 4) * 4
+    const staging = this.handle.createBuffer({
+      size: sizeClass(size),
+      usage: BufferUsage.MapRead | BufferUsage.CopyDst,
+    })
+    this.#recorder.copy(buffer.handle, 0, staging, 0, size)
+    try {
+      await this.#recorder.flush()
+      this.#check()
+      await staging.mapAsync(MapModeRead, 0, size)
+      this.#check()
+      return staging.getMappedRange(0, size).slice(0, bytes)
+    } catch (error) {
+      throw this.#failure ?? error
+    } finally {
+      staging.destroy()
+    }
+  }
+
+  /** Submits what is recorded, without waiting for it to run. */
+  flush(): void {
+    void this.#recorder.flush()
+  }
+
+  /** Waits until everything recorded so far has run. */
+  async synchronize(): Promise<void> {
+    await this.#recorder.flush()
+    await this.handle.queue.onSubmittedWorkDone()
+    this.#check()
+  }
+
+  /**
+   * Times every kernel that `run` dispatches, by timestamp queries; slower than running without.
+   * @throws Ld3mError `adapter` if the adapter has no timestamp queries
+   */
+  async profile<T>(run: () => T | Promise<T>): Promise<{ result: T; rows: ProfileRow[] }> {
+    if (!this.info.features.has('timestamp-query')) {
+      throw new Ld3mError('adapter', 'This adapter has no timestamp queries.', 'Profile on another adapter.')
+    }
+    await this.synchronize()
+    const profiler = new Profiler(this.handle)
+    this.#recorder.profiler = profiler
+    try {
+      const result = await run()
+      await this.#recorder.flush()
+      return { result, rows: await profiler.rows() }
+    } finally {
+      this.#recorder.profiler = undefined
+    }
+  }
+
+  /** Destroys the unused buffers that are kept for reuse. */
+  trim(): void {
+    for (const buffer of this.#pool.drain()) this.#recorder.destroyLater(buffer)
+    this.#pipelines.forgetBindGroups()
+    this.flush()
+  }
+
+  /** Ends the device; every later call fails. */
+  destroy(): void {
+    this.#destroyed = true
+    this.handle.destroy()
+  }
+
+  #fail(cause: unknown): void {
+    if (cause instanceof Ld3mError) this.#failure ??= cause
+    else {
+      const message = (cause as { message?: string }).message ?? String(cause)
+      this.#failure ??= new Ld3mError(
+        /memory/i.test(message) ? 'memory' : 'adapter',
+        `The GPU reported an error: ${message}.`,
+        'If it is about memory, use a smaller batch or resolution; otherwise report it with the adapter that was printed.',
+        { cause },
+      )
+    }
+  }
+
+  #check(): void {
+    if (this.#destroyed) throw new Ld3mError('adapter', 'This device was destroyed.', 'Open a new one.')
+    if (this.#failure) throw this.#failure
+  }
+}
+
+/** Workgroups for `count` invocations of one-dimensional work, folded into y beyond 32,768 in x. */
+export function linearGrid(count: number, workgroupSize: number): [number, number, number] {
+  const groups = Math.ceil(count / workgroupSize)
+  if (groups <= 32_768) return [groups, 1, 1]
+  return [32_768, Math.ceil(groups / 32_768), 1]
+}

@@ -1,0 +1,5 @@
+export { Device, type DeviceInfo, type DeviceOptions, linearGrid } from './device.ts'
+export { defineKernel, Kernel, kernels, type Variant } from './kernel.ts'
+export { GpuBuffer, type MemoryUse } from './pool.ts'
+export type { ProfileRow, Work } from './profiler.ts'
+export type { Constants } from './wgsl.ts'

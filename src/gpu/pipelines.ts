@@ -1,0 +1,138 @@
+import { Ld3mError } from '../errors.ts'
+import { ShaderStageCompute } from './flags.ts'
+import type { Variant } from './kernel.ts'
+import type { GpuBuffer } from './pool.ts'
+import type { Access } from './wgsl.ts'
+
+export interface Pipeline {
+  /** Undefined until compiled. */
+  handle: GPUComputePipeline | undefined
+  readonly ready: Promise<void>
+  readonly group: BindingLayout
+  /** Size of the params struct in bytes, 0 if there is none. */
+  readonly paramBytes: number
+}
+
+interface BindingLayout {
+  readonly id: number
+  readonly handle: GPUBindGroupLayout
+}
+
+/** Bind groups kept before the cache is emptied: loops with stable shapes need far fewer. */
+const MAX_BIND_GROUPS = 20_000
+
+/** Compiles pipelines without blocking, and keeps them and their bind groups. */
+export class PipelineCache {
+  readonly #pipelines = new Map<number, Pipeline>()
+  readonly #layouts = new Map<string, BindingLayout>()
+  readonly #bindGroups = new Map<string, GPUBindGroup>()
+  #uniformLayout: GPUBindGroupLayout | undefined
+
+  constructor(
+    readonly device: GPUDevice,
+    /** Whether params travel as immediates (`setImmediates`) or in a uniform buffer. */
+    readonly immediates: boolean,
+  ) {}
+
+  get(variant: Variant): Pipeline {
+    let pipeline = this.#pipelines.get(variant.id)
+    if (!pipeline) {
+      pipeline = this.#compile(variant)
+      this.#pipelines.set(variant.id, pipeline)
+    }
+    return pipeline
+  }
+
+  bindGroup(pipeline: Pipeline, buffers: readonly GpuBuffer[]): GPUBindGroup {
+    let key = `${pipeline.group.id}`
+    for (const buffer of buffers) key += `,${buffer.id}`
+    let group = this.#bindGroups.get(key)
+    if (!group) {
+      if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear()
+      group = this.device.createBindGroup({
+        layout: pipeline.group.handle,
+        entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer: buffer.handle } })),
+      })
+      this.#bindGroups.set(key, group)
+    }
+    return group
+  }
+
+  /** To be called when buffers are destroyed: cached groups may refer to them. */
+  forgetBindGroups(): void {
+    this.#bindGroups.clear()
+  }
+
+  uniformBindGroup(buffer: GPUBuffer): GPUBindGroup {
+    return this.device.createBindGroup({
+      layout: this.#uniform(),
+      entries: [{ binding: 0, resource: { buffer, size: 64 } }],
+    })
+  }
+
+  #uniform(): GPUBindGroupLayout {
+    this.#uniformLayout ??= this.device.createBindGroupLayout({
+      entries: [{ binding: 0, visibility: ShaderStageCompute, buffer: { type: 'uniform', hasDynamicOffset: true } }],
+    })
+    return this.#uniformLayout
+  }
+
+  #layout(bindings: readonly Access[]): BindingLayout {
+    const key = bindings.join()
+    let layout = this.#layouts.get(key)
+    if (!layout) {
+      const handle = this.device.createBindGroupLayout({
+        entries: bindings.map((access, binding) => ({
+          binding,
+          visibility: ShaderStageCompute,
+          buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+        })),
+      })
+      layout = { id: this.#layouts.size, handle }
+      this.#layouts.set(key, layout)
+    }
+    return layout
+  }
+
+  #compile(variant: Variant): Pipeline {
+    const { device } = this
+    const { bindings, params } = variant.kernel.interface
+    const group = this.#layout(bindings)
+    const paramBytes = params.length * 4
+    const useImmediates = this.immediates && paramBytes > 0
+    const descriptor = {
+      bindGroupLayouts: [group.handle, ...(paramBytes > 0 && !useImmediates ? [this.#uniform()] : [])],
+      ...(useImmediates ? { immediateSize: paramBytes } : {}),
+    }
+    const module = device.createShaderModule({ label: variant.label, code: variant.code(this.immediates) })
+    const pipeline: Pipeline = {
+      handle: undefined,
+      group,
+      paramBytes,
+      ready: device
+        .createComputePipelineAsync({
+          label: variant.label,
+          layout: device.createPipelineLayout(descriptor),
+          compute: { module, entryPoint: 'main' },
+        })
+        .then(
+          (handle) => {
+            pipeline.handle = handle
+          },
+          async (cause) => {
+            const { messages } = await module.getCompilationInfo()
+            const text = messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}`).join('\n')
+            throw new Ld3mError(
+              'adapter',
+              `Kernel ${variant.label} does not compile on this adapter: ${text || String(cause)}.`,
+              'Report it with the adapter that was printed at the start.',
+              { cause },
+            )
+          },
+        ),
+    }
+    // A failure surfaces where the batch that needs the pipeline is submitted.
+    pipeline.ready.catch(() => undefined)
+    return pipeline
+  }
+}

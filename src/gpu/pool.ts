@@ -1,0 +1,104 @@
+import { Ld3mError } from '../errors.ts'
+import { BufferUsage } from './flags.ts'
+
+/** A storage buffer on loan from the pool. `bytes` is its capacity, at least what was asked for. */
+export class GpuBuffer {
+  static #count = 0
+  readonly id = GpuBuffer.#count++
+  /** True between `alloc` and `release`. */
+  live = true
+
+  constructor(
+    readonly handle: GPUBuffer,
+    readonly bytes: number,
+  ) {}
+}
+
+export interface MemoryUse {
+  /** Bytes in buffers now on loan. */
+  readonly current: number
+  /** The most that `current` has been since the last `resetPeak`. */
+  readonly peak: number
+  /** Bytes held from the driver: on loan, and kept for reuse. */
+  readonly reserved: number
+}
+
+/** Capacity for a request: four classes an octave, so that at most a quarter is wasted. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= 256) return 256
+  const octave = 2 ** Math.floor(Math.log2(bytes))
+  const step = octave / 4
+  return Math.ceil(bytes / step) * step
+}
+
+const USAGE = BufferUsage.Storage | BufferUsage.CopySrc | BufferUsage.CopyDst
+
+/**
+ * Storage buffers by size class. A released buffer can be handed out again at once, even while recorded commands
+ * still use it: all commands of a device run in the order they were recorded.
+ */
+export class BufferPool {
+  readonly #free = new Map<number, GpuBuffer[]>()
+  #current = 0
+  #peak = 0
+  #reserved = 0
+
+  constructor(
+    readonly device: GPUDevice,
+    /** Bytes of unused buffers to keep for reuse; beyond that, released buffers are to be destroyed. */
+    readonly keepBytes: number,
+  ) {}
+
+  get memory(): MemoryUse {
+    return { current: this.#current, peak: this.#peak, reserved: this.#reserved }
+  }
+
+  resetPeak(): void {
+    this.#peak = this.#current
+  }
+
+  /** @throws Ld3mError `memory` if one buffer cannot be that large on this adapter. */
+  alloc(bytes: number): GpuBuffer {
+    const capacity = sizeClass(bytes)
+    const limit = Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize)
+    if (capacity > limit) {
+      throw new Ld3mError(
+        'memory',
+        `A tensor of ${bytes} bytes was asked for; this adapter binds at most ${limit} bytes at once.`,
+        'Use a smaller batch or resolution, or split the work into chunks.',
+      )
+    }
+    this.#current += capacity
+    this.#peak = Math.max(this.#peak, this.#current)
+    const reused = this.#free.get(capacity)?.pop()
+    if (reused) {
+      reused.live = true
+      return reused
+    }
+    this.#reserved += capacity
+    return new GpuBuffer(this.device.createBuffer({ size: capacity, usage: USAGE }), capacity)
+  }
+
+  /** Takes a buffer back. Returns true if it should be destroyed (once the commands that use it are submitted). */
+  release(buffer: GpuBuffer): boolean {
+    if (!buffer.live) throw new Error(`buffer ${buffer.id} released twice`)
+    buffer.live = false
+    this.#current -= buffer.bytes
+    if (this.#reserved - this.#current > this.keepBytes) {
+      this.#reserved -= buffer.bytes
+      return true
+    }
+    const list = this.#free.get(buffer.bytes)
+    if (list) list.push(buffer)
+    else this.#free.set(buffer.bytes, [buffer])
+    return false
+  }
+
+  /** Empties the pool of unused buffers and returns them, to be destroyed. */
+  drain(): GpuBuffer[] {
+    const buffers = [...this.#free.values()].flat()
+    this.#free.clear()
+    for (const buffer of buffers) this.#reserved -= buffer.bytes
+    return buffers
+  }
+}
