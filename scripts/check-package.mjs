@@ -1,0 +1,41 @@
+// Packs the package, installs the tarball into an empty project, and takes one gradient there: what a user gets.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+import { root } from './install.mjs'
+
+const PROGRAM = `
+import { grad, ops, tensor } from 'ld3m-gpu/autograd'
+import { openDevice } from 'ld3m-gpu/node'
+
+const device = await openDevice()
+const x = tensor(device, [3], { requiresGrad: true })
+const [g] = grad(ops.mul(x, x), [x])
+const values = await g.read()
+if (values.length !== 1 || values[0] !== 6) throw new Error('d(x*x)/dx at 3 is ' + values + ', not 6')
+device.destroy()
+console.log('d(x*x)/dx at 3 = ' + values[0])
+`
+
+const run = (command, args, cwd) =>
+  execFileSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    // On Windows npm is a batch file, which only a shell can start.
+    shell: command === 'npm' && process.platform === 'win32',
+  })
+
+const folder = mkdtempSync(join(tmpdir(), 'ld3m-gpu-package-'))
+try {
+  const [{ filename, files, size }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder], root))
+  console.log(`${filename}: ${files.length} files, ${(size / 1000).toFixed(0)} kB packed`)
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
+  writeFileSync(join(folder, 'gradient.mjs'), PROGRAM)
+  run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', filename], folder)
+  console.log(run(process.execPath, ['gradient.mjs'], folder).trim())
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}

@@ -1,0 +1,8 @@
+// `npm run demo`: from a fresh checkout to the quickstart, in one command. Arguments go to the example.
+import process from 'node:process'
+import { prepare, root } from './install.mjs'
+import { launch } from './launch.mjs'
+
+await prepare()
+const args = ['--import', './scripts/register.mjs', 'examples/quickstart.ts', ...process.argv.slice(2)]
+process.exitCode = await launch(process.execPath, args, { cwd: root })

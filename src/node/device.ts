@@ -1,0 +1,29 @@
+import { rejectUnknownOptions } from '../errors.ts'
+import { Device, type DeviceOptions } from '../gpu/index.ts'
+import { type AdapterOptions, requestAdapter } from './adapter.ts'
+
+export interface OpenDeviceOptions extends AdapterOptions, DeviceOptions {
+  /** Receives the line that says which adapter was chosen. Default: standard error, once a process for each line. */
+  log?: (line: string) => void
+}
+
+const printed = new Set<string>()
+
+/**
+ * Opens a GPU in Node, by the policy of `requestAdapter`.
+ * @throws Ld3mError `adapter` if there is none, `option` if an option is unknown
+ */
+export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
+  const known = ['adapter', 'log', 'description', 'forceUniforms', 'keepBytes']
+  rejectUnknownOptions('openDevice', options, known)
+  const { adapter: choice, log = printOnce, ...deviceOptions } = options
+  const { gpu, adapter, description } = await requestAdapter(choice === undefined ? {} : { adapter: choice })
+  log(`ld3m-gpu runs on ${description}`)
+  return await Device.open(adapter, gpu.wgslLanguageFeatures, { description, ...deviceOptions })
+}
+
+function printOnce(line: string): void {
+  if (printed.has(line)) return
+  printed.add(line)
+  process.stderr.write(`${line}\n`)
+}
