@@ -1,6 +1,6 @@
 // Packs the package, installs the tarball into an empty project, and takes one gradient there: what a user gets.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -28,10 +28,21 @@ const run = (command, args, cwd) =>
     shell: command === 'npm' && process.platform === 'win32',
   })
 
+/** Fails if an entry point's code or types are not among the packed files. */
+function checkEntries(packed) {
+  const { exports: entries } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+  const targets = Object.values(entries).flatMap((target) =>
+    typeof target === 'string' ? [target] : Object.values(target),
+  )
+  const missing = targets.filter((target) => !packed.includes(target.replace(/^\.\//, '')))
+  if (missing.length > 0) throw new Error(`The package lacks ${missing.join(', ')}: run npm run build.`)
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'ld3m-gpu-package-'))
 try {
   const [{ filename, files, size }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder], root))
   console.log(`${filename}: ${files.length} files, ${(size / 1000).toFixed(0)} kB packed`)
+  checkEntries(files.map(({ path }) => path))
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
   writeFileSync(join(folder, 'gradient.mjs'), PROGRAM)
   run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', filename], folder)
