@@ -1,0 +1,3 @@
+export { channelStatistics, createDataset, type Dataset, type DatasetInit, padTo, toFloat } from './dataset.ts'
+export { datasetFromIdx, FASHION_MNIST_CLASSES, type IdxDatasetOptions } from './idx.ts'
+export { indicesByClass, type SplitOptions, selectClasses, splitDataset, subset, takePerClass } from './subset.ts'

@@ -1,0 +1,211 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path'
+import { type Dataset, datasetFromIdx } from '../data/index.ts'
+import { dataError, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
+import { readSafetensors, type StoredTensor, type TensorFile, writeSafetensors } from '../io/index.ts'
+
+export interface LoadIdxOptions {
+  /** Default 'train'. */
+  readonly split?: 'train' | 'test'
+  /** One name a class, in the order of the labels. Default: the labels' numbers. */
+  readonly classNames?: readonly string[]
+}
+
+/** MNIST's own name for each split, then the plain one that some mirrors use. */
+const SPLIT_PREFIXES = { train: ['train'], test: ['t10k', 'test'] } as const
+
+/**
+ * Loads one split of MNIST, Fashion-MNIST or a relative from a folder with the standard file names:
+ * `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` and so on, with `-idx` or `.idx`, with or without `.gz`.
+ * The dataset is named after the folder.
+ * @throws Ld3mError `data` if the folder or a file is missing (the message lists what was looked for), damaged or
+ * foreign, `option` for an unknown split
+ */
+export async function loadIdx(directory: string, options: LoadIdxOptions = {}): Promise<Dataset> {
+  rejectUnknownOptions('loadIdx', options, ['split', 'classNames'])
+  const { split = 'train', classNames } = options
+  if (!Object.hasOwn(SPLIT_PREFIXES, split)) {
+    throw optionError(`loadIdx: split is ${JSON.stringify(split)}.`, "Give 'train' or 'test'.")
+  }
+  const images = await findFile(directory, split, 'images', 'idx3')
+  const labels = await findFile(directory, split, 'labels', 'idx1')
+  return await datasetFromIdx(await readBytes(images), await readBytes(labels), {
+    name: basename(resolve(directory)),
+    imagesSource: images,
+    labelsSource: labels,
+    ...(classNames && { classNames }),
+  })
+}
+
+/**
+ * Writes a file so that a reader, or this machine after a power cut, finds the old bytes or the new ones, never a
+ * part: a temporary file beside it is written, flushed to the disk and renamed.
+ * @throws Ld3mError `data` if the folder is missing or cannot be written
+ */
+export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`)
+  try {
+    const file = await open(temporary, 'wx')
+    try {
+      await file.writeFile(content)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await syncDirectory(dirname(path))
+  } catch (cause) {
+    await rm(temporary, { force: true })
+    throw dataError(
+      `Cannot write ${path}: ${reason(cause)}.`,
+      'Give a file name in a folder that exists and is writable.',
+      cause,
+    )
+  }
+}
+
+/**
+ * Reads a safetensors file.
+ * @throws Ld3mError `data` if it is missing or breaks a rule of the format
+ */
+export async function readTensors(path: string): Promise<TensorFile> {
+  return readSafetensors(await readBytes(path), path)
+}
+
+/**
+ * Writes a safetensors file, atomically and the same bytes for the same tensors.
+ * @throws Ld3mError `shape` or `option` if a tensor cannot be stored, `data` if the file cannot be written
+ */
+export async function writeTensors(
+  path: string,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await writeFileAtomic(path, writeSafetensors(tensors, metadata))
+}
+
+/** A folder for what one run leaves behind. Names are relative, may have subfolders, and are written atomically. */
+export interface RunDirectory {
+  /** The folder's absolute path. */
+  readonly path: string
+  /** The absolute path of a name. Throws Ld3mError `option` if it would leave the folder. */
+  pathOf(name: string): string
+  /** Throws Ld3mError `numeric` if a number is NaN or infinite, which JSON would silently turn into null. */
+  writeJson(name: string, value: unknown): Promise<void>
+  writePng(name: string, png: Uint8Array): Promise<void>
+  writeTensors(
+    name: string,
+    tensors: ReadonlyMap<string, StoredTensor>,
+    metadata?: Readonly<Record<string, string>>,
+  ): Promise<void>
+  writeHtml(name: string, html: string): Promise<void>
+}
+
+/**
+ * Opens the folder of a run, and makes it if it is not there.
+ * @throws Ld3mError `data` if it cannot be made
+ */
+export async function openRunDirectory(directory: string): Promise<RunDirectory> {
+  const path = resolve(directory)
+  await makeDirectory(path)
+  const pathOf = (name: string) => {
+    const inside = normalize(name)
+    if (
+      isAbsolute(inside) ||
+      ['', '.', '..'].includes(inside) ||
+      inside.startsWith(`..${sep}`) ||
+      inside.endsWith(sep)
+    ) {
+      throw optionError(`'${name}' is not a file name inside the run directory.`, 'Give a relative name without "..".')
+    }
+    return join(path, inside)
+  }
+  const write = async (name: string, content: Uint8Array | string) => {
+    const file = pathOf(name)
+    await makeDirectory(dirname(file))
+    await writeFileAtomic(file, content)
+  }
+  return {
+    path,
+    pathOf,
+    writeJson: async (name, value) => await write(name, `${JSON.stringify(value, rejectNonFinite(name), 2)}\n`),
+    writePng: write,
+    writeTensors: async (name, tensors, metadata) => await write(name, writeSafetensors(tensors, metadata)),
+    writeHtml: write,
+  }
+}
+
+const rejectNonFinite = (name: string) => (key: string, value: unknown) => {
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new Ld3mError(
+      'numeric',
+      `Cannot write '${name}': '${key}' is ${value}.`,
+      'Write a finite number or leave it out.',
+    )
+  }
+  return value
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true })
+  } catch (cause) {
+    throw dataError(`Cannot make the folder ${path}: ${reason(cause)}.`, 'Give a folder that can be written.', cause)
+  }
+}
+
+async function findFile(directory: string, split: 'train' | 'test', kind: string, idx: string): Promise<string> {
+  const names = SPLIT_PREFIXES[split].flatMap((prefix) =>
+    ['-', '.'].flatMap((dot) => ['', '.gz'].map((gz) => `${prefix}-${kind}${dot}${idx}-ubyte${gz}`)),
+  )
+  let found: string[]
+  try {
+    found = await readdir(directory)
+  } catch (cause) {
+    throw dataError(`Cannot read the folder ${directory}: ${reason(cause)}.`, 'Give a folder with IDX files.', cause)
+  }
+  const name = names.find((name) => found.includes(name))
+  if (name !== undefined) return join(directory, name)
+  const shown = found.length === 0 ? 'nothing' : found.sort().slice(0, 20).join(', ') + (found.length > 20 ? ', …' : '')
+  throw dataError(
+    `There are no ${split} ${kind} in ${directory}. Looked for ${names.join(', ')}; the folder holds ${shown}.`,
+    'Put the file there under one of these names.',
+  )
+}
+
+/** Reads in pieces: `fs.readFile` refuses files of 2 GiB and more, which checkpoints reach. */
+async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  const pieceBytes = 2 ** 28
+  try {
+    const file = await open(path, 'r')
+    try {
+      const bytes = new Uint8Array((await file.stat()).size)
+      let filled = 0
+      while (filled < bytes.length) {
+        const length = Math.min(pieceBytes, bytes.length - filled)
+        const { bytesRead } = await file.read(bytes, filled, length, filled)
+        if (bytesRead === 0) throw new Error(`it ended after ${filled} of ${bytes.length} bytes`)
+        filled += bytesRead
+      }
+      return bytes
+    } finally {
+      await file.close()
+    }
+  } catch (cause) {
+    throw dataError(`Cannot read ${path}: ${reason(cause)}.`, 'Give a file that exists and can be read.', cause)
+  }
+}
+
+/** After a rename, the folder's entry itself may still be in memory only. Windows cannot flush a folder. */
+async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+const reason = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
