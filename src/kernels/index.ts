@@ -1,2 +1,5 @@
+export * from './conv.ts'
 export * from './elementwise.ts'
+export * from './layout.ts'
+export * from './matmul.ts'
 export * from './reduce.ts'

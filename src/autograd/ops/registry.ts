@@ -1,5 +1,8 @@
 import * as arithmetic from './arithmetic.ts'
 import * as compare from './compare.ts'
+import * as conv from './conv.ts'
+import * as layout from './layout.ts'
+import * as matmul from './matmul.ts'
 import * as select from './select.ts'
 import * as sum from './sum.ts'
 import * as unary from './unary.ts'
@@ -21,6 +24,9 @@ function opsOf<M extends object>(module: M): OpsOf<M> {
 export const registry = {
   ...opsOf(arithmetic),
   ...opsOf(compare),
+  ...opsOf(conv),
+  ...opsOf(layout),
+  ...opsOf(matmul),
   ...opsOf(select),
   ...opsOf(sum),
   ...opsOf(unary),

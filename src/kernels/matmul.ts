@@ -1,0 +1,41 @@
+import source from '../../wgsl/matmul.wgsl'
+import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+
+const kernel = defineKernel('matmul', source)
+
+/** Sizes of a batched product [batches, m, k] · [batches, k, n]. */
+export interface MatmulSizes {
+  readonly batches: number
+  readonly m: number
+  readonly n: number
+  readonly k: number
+  /** `a` is stored [batches, k, m]. */
+  readonly transposeA: boolean
+  /** `b` is stored [batches, n, k]. */
+  readonly transposeB: boolean
+}
+
+/**
+ * out = a · b for each batch.
+ * FLOPs: 2·batches·m·n·k; bytes: both inputs and the output.
+ */
+export function matmul(device: Device, a: GpuBuffer, b: GpuBuffer, sizes: MatmulSizes): GpuBuffer {
+  const { batches, m, n, k, transposeA, transposeB } = sizes
+  const count = batches * m * n
+  const out = device.alloc(Math.max(4, count * 4))
+  const params = {
+    count,
+    m,
+    n,
+    k,
+    aBatch: m * k,
+    aRow: transposeA ? 1 : k,
+    aCol: transposeA ? m : 1,
+    bBatch: n * k,
+    bRow: transposeB ? 1 : n,
+    bCol: transposeB ? k : 1,
+  }
+  const work = { flops: 2 * count * k, bytes: 4 * batches * (m * k + k * n + m * n) }
+  device.dispatch(kernel.variant(), [a, b, out], params, linearGrid(count, 64), work)
+  return out
+}
