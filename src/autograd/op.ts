@@ -38,10 +38,10 @@ export interface OpDefinition<A> {
   readonly name: string
   /** Output shape; throws Ld3mError `shape` or `option`, naming the argument, what came and what was expected. */
   shape(inputs: readonly Tensor[], attrs: A): Shape
-  /** Default `f32`. */
-  readonly dtype?: DType
-  /** Default: every input is f32. */
-  readonly inputTypes?: readonly DType[]
+  /** The output's element type, or `input` for that of the first input. Default `f32`. */
+  readonly dtype?: DType | 'input'
+  /** Default: every input is f32. With `any`, the op copies elements and does not look at them. */
+  readonly inputTypes?: readonly DType[] | 'any'
   /** Launches the kernels. */
   forward(device: Device, inputs: readonly Tensor[], attrs: A, outputShape: Shape): GpuBuffer | ForwardResult
   /** What the gradient needs: input numbers, the output, the extras. */
@@ -69,7 +69,7 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
     if (input.device !== device) {
       throw shapeError(`${op.name}: its inputs are on different devices.`, 'Create all tensors on one device.')
     }
-    const expected = op.inputTypes?.[i] ?? 'f32'
+    const expected = op.inputTypes === 'any' ? input.dtype : (op.inputTypes?.[i] ?? 'f32')
     if (input.dtype !== expected) {
       throw shapeError(`${op.name}: input ${i} must be ${expected}, got ${input.dtype}.`, 'Check the argument order.')
     }
@@ -81,7 +81,7 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
   const extraStorages = extras.map((e) => new Storage(device, e.buffer))
   const node = recordNode(op, inputs, attrs, shape, storage, extras, extraStorages)
   for (const extra of extraStorages) extra.release()
-  return new Tensor(storage, shape, op.dtype ?? 'f32', node)
+  return new Tensor(storage, shape, op.dtype === 'input' ? first.dtype : (op.dtype ?? 'f32'), node)
 }
 
 function recordNode<A>(
