@@ -7,7 +7,7 @@ export default defineConfig({
   platform: 'neutral',
   external: [/^node:/, 'webgpu', 'sharp', '@sparticuz/chromium'],
   loader: { '.wgsl': 'text' },
-  dts: true,
+  dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
   splitting: true,
   clean: true,
 })

@@ -90,6 +90,19 @@ fn erf(x: f32) -> f32 {
   return select(r, -r, x < 0.0);
 }
 
+// WGSL allows sin an absolute error of 2⁻¹¹, and some adapters use it. Here: reduction to |r| ≤ π/4 by three parts of
+// π/2 (Cody & Waite), then Taylor polynomials; 1e-7 for |x| up to about 10⁴. `quarter` 0 gives sin, 1 gives cos.
+fn sine(x: f32, quarter: i32) -> f32 {
+  let n = round(x * 0.63661977);
+  let r = ((x - n * 1.5703125) - n * 4.837512969970703e-4) - n * 7.549789948768648e-8;
+  let r2 = r * r;
+  let s = r * (1.0 + r2 * (-1.6666667e-1 + r2 * (8.3333333e-3 + r2 * (-1.9841270e-4 + r2 * 2.7557319e-6))));
+  let c = 1.0 + r2 * (-0.5 + r2 * (4.1666667e-2 + r2 * (-1.3888889e-3 + r2 * 2.4801587e-5)));
+  let q = (i32(n) + quarter) & 3;
+  let v = select(s, c, (q & 1) == 1);
+  return select(v, -v, q >= 2);
+}
+
 fn apply(x: f32, y: f32) -> f32 {
   switch OP {
     case AFFINE: { return params.p * x + params.q; }
@@ -106,8 +119,8 @@ fn apply(x: f32, y: f32) -> f32 {
     case TANH: { return safe_tanh(x); }
     case SILU: { return x * sigmoid(x); }
     case GELU: { return 0.5 * x * (1.0 + erf(x * 0.70710678)); }
-    case SIN: { return sin(x); }
-    case COS: { return cos(x); }
+    case SIN: { return sine(x, 0); }
+    case COS: { return sine(x, 1); }
     case CLAMP: { return clamp(x, params.p, params.q); }
     case POW: { return pow(x, params.p); }
     case FLOOR: { return floor(x); }

@@ -9,7 +9,7 @@ import { reshape } from './reshape.ts'
 /** Dimensions to reduce: one, several, or all if omitted; negative ones count from the end. */
 export type Axes = number | readonly number[]
 
-interface ReduceAttrs {
+export interface ReduceAttrs {
   /** Ascending, without duplicates. */
   readonly axes: readonly number[]
   readonly keepDims: boolean

@@ -1,0 +1,355 @@
+import { grad, HostRandom, ops, scope, type Tensor } from '../autograd/index.ts'
+import {
+  ALL_AUGMENTATIONS,
+  type AugmentationStrategy,
+  type Dataset,
+  indicesByClass,
+} from '../data/index.ts'
+import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { convNet, type Student } from '../models/index.ts'
+import { Sgd } from '../optim/index.ts'
+import { imageBatch, normalizationOf, normalize } from './normalization.ts'
+import type { Objective } from './objectives/index.ts'
+import type { Prior } from './prior.ts'
+import { type DiffusionOptions, drawNoise, type ResolvedDiffusion, resolveDiffusion } from './process.ts'
+import {
+  chunksOf,
+  type DistilledSet,
+  drawImages,
+  groupedLabels,
+  initialParameters,
+  pick,
+  readImages,
+  type SyntheticParameters,
+  sliceAll,
+  syntheticImages,
+} from './synthetic.ts'
+
+export interface DistillOptions {
+  /** Real training images, of the size that the prior takes. */
+  dataset: Dataset
+  /** The frozen latent diffusion model; its device does the work. */
+  prior: Prior
+  /** What is matched: `dm()` or `dc()`. */
+  objective: Objective
+  /** Synthetic images a class, ≥ 1. Default 1. */
+  imagesPerClass?: number
+  /** Iterations, ≥ 1. Default 100. */
+  steps?: number
+  /** Same seed, same adapter: same result. Default 0. */
+  seed?: number
+  /** The reverse process. */
+  diffusion?: DiffusionOptions
+  /** What is learned. Default 'both'. */
+  learn?: 'latents' | 'conditioning' | 'both'
+  /** Of latents and conditionings, for SGD with momentum 0.5. Default: the objective's. */
+  learningRate?: number
+  /** Momentum of that SGD, 0…1. Default 0.5. */
+  momentum?: number
+  /** Real images a class and iteration. Default 64. */
+  realBatch?: number
+  /** Where latents start: encoded from random real images, or normal. Default 'real'. */
+  init?: 'real' | 'gaussian'
+  /** The network that is matched. Default a ConvNet of depth 3 and width 32. */
+  student?: Student
+  /** Operations of differentiable siamese augmentation. Default all six. */
+  augmentation?: AugmentationStrategy
+  /**
+   * Images that are generated at once, ≥ 1. Memory grows with it, not with the number of images; images beyond one
+   * chunk are generated twice, once for the loss and once for the gradient. Default 10.
+   */
+  chunk?: number
+  /** The prior's class id of each class of the dataset. Default the same numbers, for a prior of as many classes. */
+  priorClasses?: readonly number[]
+  /** Stops the run with an error that carries the result so far. */
+  signal?: AbortSignal
+  /** Called after every iteration; the run waits for a promise it returns. */
+  onProgress?: (progress: DistillProgress) => void | Promise<void>
+}
+
+export interface DistillProgress {
+  /** Iterations done, 1…`iterations`. */
+  readonly iteration: number
+  readonly iterations: number
+  /** The objective's loss at this iteration. */
+  readonly loss: number
+  /** Euclidean norms of the gradients with respect to all latents and all conditionings. */
+  readonly gradientNorm: { readonly latents: number; readonly conditioning: number }
+  /** Seconds since the start. */
+  readonly seconds: number
+  /** Estimated from the mean time of an iteration. */
+  readonly secondsLeft: number
+  /** Synthetic images generated a second. */
+  readonly imagesPerSecond: number
+  /** GPU bytes now in use, and the most so far. */
+  readonly memory: { readonly current: number; readonly peak: number }
+  /** The result so far, for saving. */
+  snapshot(): Promise<DistilledSet>
+}
+
+/** Why a distillation ended early, with the last good state. */
+export class DistillationStopped extends Ld3mError {
+  constructor(
+    code: 'aborted' | 'numeric',
+    what: string,
+    fix: string,
+    /** The state after the last iteration that went well. */
+    readonly result: DistilledSet,
+  ) {
+    super(code, what, fix)
+  }
+}
+
+const KNOWN = [
+  ...['dataset', 'prior', 'objective', 'imagesPerClass', 'steps', 'seed', 'diffusion', 'learn', 'learningRate'],
+  ...['momentum', 'realBatch', 'init', 'student', 'augmentation', 'chunk', 'priorClasses', 'signal', 'onProgress'],
+]
+
+/**
+ * Distils a dataset with LD3M: learns latents and conditionings of a frozen latent diffusion model so that training on
+ * the images that it makes of them is like training on the real ones (Eq. 6 of the paper). Each iteration draws the
+ * synthetic images, takes the objective's gradient with respect to them, and carries it back through the decoder and
+ * the diffusion process, chunk by chunk.
+ * @throws DistillationStopped if `signal` fires or a loss is not finite; it carries the result so far
+ * @throws Ld3mError `option`, `shape` or `data` for input that does not fit
+ */
+export async function distill(options: DistillOptions): Promise<DistilledSet> {
+  const run = await Distillation.start(options)
+  try {
+    while (run.iteration < run.iterations) await run.iterate()
+    return await run.snapshot()
+  } finally {
+    run.dispose()
+  }
+}
+
+function atLeastOne(name: string, value: number): number {
+  if (!Number.isInteger(value) || value < 1) throw optionError(`distill: ${name} is ${value}.`, 'Use an integer ≥ 1.')
+  return value
+}
+
+function positive(name: string, value: number): number {
+  if (!(value > 0 && Number.isFinite(value))) throw optionError(`distill: ${name} is ${value}.`, 'Use a number > 0.')
+  return value
+}
+
+function oneOf<T extends string>(name: string, value: T, known: readonly T[]): T {
+  if (!known.includes(value)) throw optionError(`distill: ${name} is '${value}'.`, `Use one of ${known.join(', ')}.`)
+  return value
+}
+
+class Distillation {
+  iteration = 0
+  readonly iterations: number
+  readonly #prior: Prior
+  readonly #dataset: Dataset
+  readonly #objective: Objective
+  readonly #imagesPerClass: number
+  readonly #seed: number
+  readonly #diffusion: ResolvedDiffusion
+  readonly #realBatch: number
+  readonly #student: Student
+  readonly #augmentation: AugmentationStrategy
+  readonly #chunk: number
+  readonly #learned: readonly (keyof SyntheticParameters)[]
+  readonly #signal: AbortSignal | undefined
+  readonly #onProgress: DistillOptions['onProgress']
+  readonly #byClass: readonly ArrayLike<number>[]
+  readonly #normalization
+  readonly #parameters: SyntheticParameters
+  readonly #optimizer: Sgd
+  readonly #loss: number[] = []
+  readonly #started = performance.now()
+  #initialImages: DistilledSet['initialImages'] | undefined
+
+  static async start(options: DistillOptions): Promise<Distillation> {
+    const run = new Distillation(options)
+    run.#initialImages = await run.#images()
+    return run
+  }
+
+  private constructor(options: DistillOptions) {
+    rejectUnknownOptions('distill', options, KNOWN)
+    const { dataset, prior, objective } = options
+    checkFit(dataset, prior, options.priorClasses)
+    const classes = dataset.classNames.length
+    this.#dataset = dataset
+    this.#prior = prior
+    this.#objective = objective
+    this.iterations = atLeastOne('steps', options.steps ?? 100)
+    this.#imagesPerClass = atLeastOne('imagesPerClass', options.imagesPerClass ?? 1)
+    this.#realBatch = atLeastOne('realBatch', options.realBatch ?? 64)
+    this.#chunk = atLeastOne('chunk', options.chunk ?? 10)
+    this.#seed = options.seed ?? 0
+    if (!Number.isInteger(this.#seed) || this.#seed < 0 || this.#seed >= 2 ** 32) {
+      throw optionError(`distill: seed is ${this.#seed}.`, 'Use an integer from 0 to 4294967295.')
+    }
+    this.#diffusion = resolveDiffusion(options.diffusion)
+    this.#augmentation = options.augmentation ?? ALL_AUGMENTATIONS
+    const { channels, height, width } = dataset
+    this.#student = options.student ?? convNet({ channels, size: [height, width], classes, depth: 3, width: 32 })
+    const learn = oneOf('learn', options.learn ?? 'both', ['latents', 'conditioning', 'both'])
+    this.#learned = learn === 'both' ? ['latents', 'conditioning'] : [learn]
+    this.#signal = options.signal
+    this.#onProgress = options.onProgress
+    this.#byClass = indicesByClass(dataset)
+    this.#normalization = normalizationOf(dataset)
+    const init = oneOf('init', options.init ?? 'real', ['real', 'gaussian'])
+    const lr = positive('learningRate', options.learningRate ?? objective.learningRate)
+    const momentum = options.momentum ?? 0.5
+    if (!(momentum >= 0 && momentum < 1)) throw optionError(`distill: momentum is ${momentum}.`, 'Use 0 ≤ momentum < 1.')
+    const priorClasses = options.priorClasses ?? dataset.classNames.map((_, k) => k)
+    this.#parameters = initialParameters(prior, dataset, this.#imagesPerClass, init, priorClasses, this.#seed)
+    const learned = Object.fromEntries(this.#learned.map((name) => [name, this.#parameters[name]]))
+    this.#optimizer = new Sgd(learned, { lr, momentum })
+  }
+
+  async iterate(): Promise<void> {
+    if (this.#signal?.aborted) await this.#stop('aborted', 'The distillation was aborted', 'Run it again to go on.')
+    const step = scope(() => this.#gradients())
+    const [loss, latents, conditioning] = (await step.report.read()) as unknown as [number, number, number]
+    step.report.dispose()
+    for (const [what, value] of Object.entries({ loss, 'gradient of the latents': latents, 'gradient of the conditionings': conditioning })) {
+      if (!Number.isFinite(value)) {
+        for (const g of Object.values(step.gradients)) g.dispose()
+        await this.#stop('numeric', `The ${what} became ${value}`, 'Lower learningRate; the last good state is kept.')
+      }
+    }
+    this.#optimizer.step(step.gradients)
+    for (const g of Object.values(step.gradients)) g.dispose()
+    this.iteration++
+    this.#loss.push(loss)
+    await this.#onProgress?.(this.#progress(loss, Math.sqrt(latents), Math.sqrt(conditioning)))
+  }
+
+  /** One iteration's gradients, and [loss, ‖∂L/∂Z‖², ‖∂L/∂c‖²]. */
+  #gradients(): { gradients: Record<string, Tensor>; report: Tensor } {
+    const prior = this.#prior
+    const parameters = this.#parameters
+    const random = new HostRandom({ seed: this.#seed, stream: 0 }).fork(`iteration ${this.iteration}`)
+    const count = parameters.latents.shape[0] as number
+    const noise = drawNoise(prior, count, this.#diffusion, random.integer(2 ** 32))
+    const args = [this.#diffusion, this.#normalization] as const
+    const ranges = chunksOf(count, this.#chunk)
+
+    // With one chunk its graph is kept; with more, each is generated again when its gradient is taken.
+    const whole = ranges.length === 1 ? syntheticImages(prior, parameters, noise, ...args) : undefined
+    const images = whole?.detach() ?? drawImages(prior, parameters, noise, ...args, this.#chunk)
+    const { loss, gradient } = scope(() => this.#match(images, random))
+
+    const names = this.#learned
+    const parts = ranges.map((range) =>
+      scope(() => {
+        if (whole) return grad(whole, names.map((n) => parameters[n]), { gradOutput: gradient })
+        const [part, partNoise] = sliceAll(parameters, noise, range)
+        const leaves = { latents: part.latents.detach().leaf(), conditioning: part.conditioning.detach().leaf() }
+        const chunkImages = syntheticImages(prior, leaves, partNoise, ...args)
+        return grad(chunkImages, names.map((n) => leaves[n]), { gradOutput: ops.slice(gradient, 0, ...range) })
+      }),
+    )
+    const gradients: Record<string, Tensor> = {}
+    names.forEach((name, i) => {
+      const ofName = parts.map((p) => p[i] as Tensor)
+      gradients[name] = ofName.length === 1 ? (ofName[0] as Tensor) : ops.concat(ofName, 0)
+    })
+    const squared = (['latents', 'conditioning'] as const).map((name) => {
+      const g = gradients[name]
+      return g ? ops.reshape(ops.sum(ops.square(g)), [1]) : ops.fill(prior.device, [1], 0)
+    })
+    return { gradients, report: ops.concat([ops.reshape(loss, [1]), ...squared], 0) }
+  }
+
+  #match(images: Tensor, random: HostRandom) {
+    const { device } = this.#prior
+    const { classNames } = this.#dataset
+    return this.#objective.match({
+      device,
+      images,
+      imagesPerClass: this.#imagesPerClass,
+      classes: classNames.length,
+      realBatch: (k) => {
+        const of = this.#byClass[k] as ArrayLike<number>
+        const chosen = pick(of, Math.min(of.length, this.#realBatch), classNames[k] as string, random)
+        return normalize(imageBatch(device, this.#dataset, chosen), this.#normalization)
+      },
+      student: this.#student,
+      augmentation: this.#augmentation,
+      random,
+    })
+  }
+
+  #progress(loss: number, latents: number, conditioning: number): DistillProgress {
+    const { iteration, iterations } = this
+    const seconds = (performance.now() - this.#started) / 1000
+    const { current, peak } = this.#prior.device.memory
+    return {
+      iteration,
+      iterations,
+      loss,
+      gradientNorm: { latents, conditioning },
+      seconds,
+      secondsLeft: (seconds / iteration) * (iterations - iteration),
+      imagesPerSecond: (iteration * (this.#parameters.latents.shape[0] as number)) / seconds,
+      memory: { current, peak },
+      snapshot: () => this.snapshot(),
+    }
+  }
+
+  async snapshot(): Promise<DistilledSet> {
+    const { latents, conditioning } = this.#parameters
+    const classes = this.#dataset.classNames.length
+    const images = await this.#images()
+    return {
+      images,
+      initialImages: this.#initialImages ?? images,
+      labels: groupedLabels(classes, this.#imagesPerClass),
+      classNames: this.#dataset.classNames,
+      latents: { shape: latents.shape, data: await latents.read() },
+      conditioning: { shape: conditioning.shape, data: await conditioning.read() },
+      normalization: this.#normalization,
+      loss: [...this.#loss],
+    }
+  }
+
+  /** The images that are shown and evaluated: always with the same noise, so that pictures differ by learning alone. */
+  #images(): Promise<DistilledSet['images']> {
+    const args = [this.#diffusion, this.#normalization, this.#chunk, this.#seed] as const
+    return readImages(this.#prior, this.#parameters, ...args)
+  }
+
+  async #stop(code: 'aborted' | 'numeric', what: string, fix: string): Promise<never> {
+    const when = `${what} after ${this.iteration} of ${this.iterations} iterations.`
+    throw new DistillationStopped(code, when, fix, await this.snapshot())
+  }
+
+  dispose(): void {
+    this.#optimizer.dispose()
+    this.#parameters.latents.dispose()
+    this.#parameters.conditioning.dispose()
+  }
+}
+
+function checkFit(dataset: Dataset, prior: Prior, priorClasses: readonly number[] | undefined): void {
+  const { image, classes } = prior.config
+  if (dataset.channels !== image.channels || dataset.height !== image.height || dataset.width !== image.width) {
+    throw shapeError(
+      `distill: the dataset has images of ${dataset.channels}×${dataset.height}×${dataset.width}; ` +
+        `the prior was trained on ${image.channels}×${image.height}×${image.width}.`,
+      'Pad or resize the dataset (padTo), or use another prior.',
+    )
+  }
+  const count = dataset.classNames.length
+  if (!priorClasses) {
+    if (count !== classes) {
+      throw optionError(
+        `distill: the dataset has ${count} classes, the prior ${classes}.`,
+        "Pass priorClasses: the prior's class id for each class of the dataset.",
+      )
+    }
+  } else if (priorClasses.length !== count || priorClasses.some((c) => !(Number.isInteger(c) && c >= 0 && c < classes))) {
+    throw optionError(
+      `distill: priorClasses is [${priorClasses}].`,
+      `Give ${count} integers from 0 to ${classes - 1}, one for each class of the dataset.`,
+    )
+  }
+}

@@ -1,0 +1,55 @@
+import { ops, type Tensor, tensor } from '../autograd/index.ts'
+import { channelStatistics, type Dataset, toFloat } from '../data/index.ts'
+import type { Device } from '../gpu/index.ts'
+
+/** Per-channel statistics of pixels in [0, 1]: networks see (x − mean)/std. */
+export interface Normalization {
+  readonly mean: readonly number[]
+  readonly std: readonly number[]
+}
+
+/** The statistics of a dataset. */
+export function normalizationOf(dataset: Dataset): Normalization {
+  const { mean, std } = channelStatistics(dataset)
+  // A constant channel carries nothing; dividing by 1 keeps it finite.
+  return { mean: [...mean], std: [...std].map((s) => (s > 0 ? s : 1)) }
+}
+
+const perChannel = (device: Device, values: readonly number[]): Tensor =>
+  tensor(device, values, { shape: [1, values.length, 1, 1] })
+
+/** Images in [0, 1] as networks see them. */
+export function normalize(images: Tensor, { mean, std }: Normalization): Tensor {
+  if (mean.length === 1) {
+    const s = std[0] as number
+    return ops.affine(images, 1 / s, -(mean[0] as number) / s)
+  }
+  const { device } = images
+  return ops.mul(ops.sub(images, perChannel(device, mean)), perChannel(device, std.map((s) => 1 / s)))
+}
+
+/** Back to [0, 1]. */
+export function denormalize(images: Tensor, { mean, std }: Normalization): Tensor {
+  if (mean.length === 1) return ops.affine(images, std[0] as number, mean[0] as number)
+  const { device } = images
+  return ops.add(ops.mul(images, perChannel(device, std)), perChannel(device, mean))
+}
+
+/**
+ * A decoder's output, about in [−1, 1], to [0, 1]. Values are clamped; gradients pass as if they were not, so that a
+ * pixel that is out of range can still come back (a plain clamp, as in the original code, leaves it there).
+ */
+export function fromSigned(images: Tensor): Tensor {
+  const unit = ops.affine(images, 0.5, 0.5)
+  const excess = ops.sub(ops.clamp(unit.detach(), 0, 1), unit.detach())
+  return ops.add(unit, excess)
+}
+
+/** Images [N, C, H, W] of a dataset in [0, 1]. */
+export const imageBatch = (device: Device, dataset: Dataset, indices: ArrayLike<number>): Tensor =>
+  tensor(device, toFloat(dataset, indices), {
+    shape: [indices.length, dataset.channels, dataset.height, dataset.width],
+  })
+
+/** Images in [0, 1] to [−1, 1], as autoencoders take them. */
+export const toSigned = (images: Tensor): Tensor => ops.affine(images, 2, -1)

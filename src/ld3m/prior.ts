@@ -1,0 +1,187 @@
+import * as v from 'valibot'
+import { ops, type Tensor, tensor } from '../autograd/index.ts'
+import { dataError, shapeError } from '../errors.ts'
+import type { Device } from '../gpu/index.ts'
+import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
+import {
+  type Module,
+  type NamedArrays,
+  Params,
+  type StateDict,
+  type UnetOptions,
+  type VqAutoencoder,
+  type VqAutoencoderOptions,
+  disposeState,
+  freeze,
+  loadStateDict,
+  readStateDict,
+  unet,
+  vqAutoencoder,
+} from '../models/index.ts'
+
+/** What a prior is made of; stored as JSON in the metadata of its safetensors file. */
+export interface PriorConfig {
+  readonly name: string
+  /** Number of classes; the embedding table has one more row, for "no class". */
+  readonly classes: number
+  /** Images the autoencoder takes, in [−1, 1]. */
+  readonly image: { readonly channels: number; readonly height: number; readonly width: number }
+  /** Latents are multiplied by this before diffusion, so that their variance is 1. */
+  readonly latentScale: number
+  readonly autoencoder: VqAutoencoderOptions
+  readonly denoiser: UnetOptions
+}
+
+/** The name prefixes of latent diffusion's checkpoints. */
+const PREFIX = { autoencoder: 'first_stage_model.', denoiser: 'model.diffusion_model.' } as const
+const EMBEDDING = 'cond_stage_model.embedding.weight'
+
+/** A frozen latent diffusion model: a vector-quantised autoencoder, a denoiser of its latents, a class embedding. */
+export class Prior {
+  readonly autoencoder: VqAutoencoder
+  readonly denoiser: Module<[z: Tensor, timestep: Tensor, context: Tensor]>
+  readonly #autoencoderParams: Params
+  readonly #denoiserParams: Params
+
+  constructor(
+    readonly device: Device,
+    readonly config: PriorConfig,
+    readonly autoencoderState: StateDict,
+    readonly denoiserState: StateDict,
+    /** [classes + 1, contextDim]; the last row stands for "no class". */
+    readonly embedding: Tensor,
+  ) {
+    this.autoencoder = vqAutoencoder(config.autoencoder)
+    this.denoiser = unet(config.denoiser)
+    this.#autoencoderParams = new Params(autoencoderState)
+    this.#denoiserParams = new Params(denoiserState)
+  }
+
+  /** Shape [C, H, W] of one image's latent. */
+  get latentShape(): readonly [number, number, number] {
+    const { image, autoencoder } = this.config
+    const f = this.autoencoder.downsampling
+    return [autoencoder.latentChannels, image.height / f, image.width / f]
+  }
+
+  /** Images [N, C, H, W] in [−1, 1] to latents before quantisation, [N, c, h, w]. */
+  encode(images: Tensor): Tensor {
+    const { channels, height, width } = this.config.image
+    const [, c, h, w] = images.shape
+    if (images.rank !== 4 || c !== channels || h !== height || w !== width) {
+      throw shapeError(
+        `This prior encodes images of [N, ${channels}, ${height}, ${width}]; got [${images.shape}].`,
+        'Resize or pad the images, or load a prior that was trained on this size.',
+      )
+    }
+    return this.autoencoder.encode(this.#autoencoderParams, images)
+  }
+
+  /** The nearest codebook entries to z: [N, c, h, w], with the straight-through gradient. */
+  quantize(z: Tensor): Tensor {
+    return this.autoencoder.quantize(this.#autoencoderParams, z).quantized
+  }
+
+  /** Latents [N, c, h, w] through the quantiser and the decoder to images [N, C, H, W], about in [−1, 1]. */
+  decode(z: Tensor): Tensor {
+    return this.autoencoder.decode(this.#autoencoderParams, this.quantize(z))
+  }
+
+  /** Predicted noise for scaled latents z: [N, c, h, w] at timesteps [N] under conditionings [N, contextDim]. */
+  denoise(z: Tensor, timestep: Tensor, conditioning: Tensor): Tensor {
+    const [n, d] = conditioning.shape as [number, number]
+    return this.denoiser.apply(this.#denoiserParams, z, timestep, ops.reshape(conditioning, [n, 1, d]))
+  }
+
+  /** Embedding rows [N, contextDim] of class ids; the id `config.classes` stands for "no class". */
+  conditioning(classIds: Tensor): Tensor {
+    return ops.gather(this.embedding, classIds)
+  }
+
+  /** The file's bytes: tensors under latent diffusion's names, the configuration as metadata. */
+  async toSafetensors(): Promise<Uint8Array> {
+    const tensors = new Map<string, StoredTensor>()
+    const put = (name: string, { shape, data }: NamedArrays[string]) => tensors.set(name, { dtype: 'F32', shape, data })
+    for (const [name, array] of Object.entries(await readStateDict(this.autoencoderState))) {
+      put(PREFIX.autoencoder + name, array)
+    }
+    for (const [name, array] of Object.entries(await readStateDict(this.denoiserState))) {
+      put(PREFIX.denoiser + name, array)
+    }
+    put(EMBEDDING, { shape: this.embedding.shape, data: await this.embedding.read() })
+    return writeSafetensors(tensors, { config: JSON.stringify(this.config) })
+  }
+
+  /** Frees the prior's tensors. */
+  dispose(): void {
+    disposeState(this.autoencoderState)
+    disposeState(this.denoiserState)
+    this.embedding.dispose()
+  }
+}
+
+/**
+ * Loads a prior that `trainPrior` saved, frozen.
+ * @throws Ld3mError `data` if the bytes are not such a file; `shape` if tensors are missing, unexpected or misshapen
+ */
+export function priorFromSafetensors(device: Device, bytes: Uint8Array): Prior {
+  const file = readSafetensors(bytes, 'the prior')
+  const config = parseConfig(file.metadata.config)
+  const autoencoder: NamedArrays = {}
+  const denoiser: NamedArrays = {}
+  const others: NamedArrays = {}
+  for (const [name, stored] of file.tensors) {
+    const array = { shape: stored.shape, data: toFloat32(stored) }
+    if (name.startsWith(PREFIX.autoencoder)) autoencoder[name.slice(PREFIX.autoencoder.length)] = array
+    else if (name.startsWith(PREFIX.denoiser)) denoiser[name.slice(PREFIX.denoiser.length)] = array
+    else others[name] = array
+  }
+  const { [EMBEDDING]: embedding, ...foreign } = others
+  if (Object.keys(foreign).length > 0) {
+    throw dataError(
+      `The prior's file has unexpected tensors: ${Object.keys(foreign).slice(0, 5).join(', ')}.`,
+      `Expected the names ${Object.values(PREFIX).join('…, ')}… and ${EMBEDDING}.`,
+    )
+  }
+  const wanted = [config.classes + 1, config.denoiser.contextDim]
+  if (!embedding || `${embedding.shape}` !== `${wanted}`) {
+    const got = embedding ? `[${embedding.shape}]` : 'nothing'
+    throw shapeError(`The prior's ${EMBEDDING} should be [${wanted}]; got ${got}.`, 'Use a file that trainPrior saved.')
+  }
+  return new Prior(
+    device,
+    config,
+    freeze(loadStateDict(device, vqAutoencoder(config.autoencoder), autoencoder)),
+    freeze(loadStateDict(device, unet(config.denoiser), denoiser)),
+    tensor(device, embedding.data, { shape: embedding.shape }),
+  )
+}
+
+const positive = v.pipe(v.number(), v.integer(), v.minValue(1))
+
+const configSchema = v.object({
+  name: v.string(),
+  classes: positive,
+  image: v.object({ channels: positive, height: positive, width: positive }),
+  latentScale: v.pipe(v.number(), v.finite(), v.gtValue(0)),
+  // The modules check their own options.
+  autoencoder: v.looseObject({ latentChannels: positive }),
+  denoiser: v.looseObject({ contextDim: positive }),
+})
+
+function parseConfig(text: string | undefined): PriorConfig {
+  const fix = 'Make the file with trainPrior.'
+  if (text === undefined) throw dataError('The file has no "config" in its metadata: it is not a prior.', fix)
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (cause) {
+    throw dataError('The "config" in the prior\'s metadata is not JSON.', fix, cause)
+  }
+  const result = v.safeParse(configSchema, json)
+  if (!result.success) {
+    const issues = result.issues.map((i) => `${v.getDotPath(i)}: ${i.message}`).join('; ')
+    throw dataError(`The prior's configuration does not fit: ${issues}.`, fix)
+  }
+  return json as PriorConfig
+}

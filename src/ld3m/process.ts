@@ -1,0 +1,131 @@
+import { checkpoint, ops, random, type Tensor, tensor } from '../autograd/index.ts'
+import { optionError, rejectUnknownOptions } from '../errors.ts'
+import type { Prior } from './prior.ts'
+import { type DdimStep, ddimSteps } from './schedule.ts'
+
+export interface DiffusionOptions {
+  /** DDIM steps, 1…1000. Default 10, as the paper for 128×128. */
+  steps?: number
+  /** Classifier-free guidance scale s: e = eᵤ + s·(e_c − eᵤ); 1 turns guidance (and half the work) off. Default 3. */
+  guidance?: number
+  /** Noise of the reverse process, 0 (deterministic) … 1. Default 0. */
+  eta?: number
+  /**
+   * What is mixed into every step so that gradients reach the latents: 'code', the quantised clean latent into the
+   * predicted x₀, as in the authors' code; 'none', plain DDIM. Default 'code'.
+   */
+  residual?: 'code' | 'none'
+  /** Recompute each denoiser call in the backward pass instead of keeping its activations. Default false. */
+  checkpoint?: boolean
+}
+
+export type ResolvedDiffusion = Required<DiffusionOptions>
+
+const DEFAULTS: ResolvedDiffusion = { steps: 10, guidance: 3, eta: 0, residual: 'code', checkpoint: false }
+
+/** Fills in defaults and checks ranges. */
+export function resolveDiffusion(options: DiffusionOptions = {}): ResolvedDiffusion {
+  rejectUnknownOptions('diffusion', options, Object.keys(DEFAULTS))
+  const resolved = { ...DEFAULTS, ...options }
+  ddimSteps(resolved.steps, resolved.eta)
+  if (!Number.isFinite(resolved.guidance)) {
+    throw optionError(`diffusion.guidance is ${resolved.guidance}.`, 'Use a number; 1 turns guidance off.')
+  }
+  if (resolved.residual !== 'code' && resolved.residual !== 'none') {
+    throw optionError(`diffusion.residual is '${resolved.residual}'.`, "Use 'code' or 'none'.")
+  }
+  return resolved
+}
+
+/** Standard normal noise of one sampling phase. */
+export interface ProcessNoise {
+  /** ε that noises the latents to the first timestep: [N, c, h, w]. */
+  readonly start: Tensor
+  /** Noise of each step, in the order they run; empty if eta is 0. */
+  readonly steps: readonly Tensor[]
+}
+
+/**
+ * Draws the noise for `count` images. Keep it for the whole sampling phase: the pass that draws images for the loss
+ * and the pass that is differentiated must see the same noise.
+ */
+export function drawNoise(prior: Prior, count: number, options: ResolvedDiffusion, seed: number): ProcessNoise {
+  const shape = [count, ...prior.latentShape]
+  const noise = (stream: number) => random.normal(prior.device, shape, { seed, stream })
+  const steps = options.eta > 0 ? Array.from({ length: options.steps }, (_, i) => noise(i + 1)) : []
+  return { start: noise(0), steps }
+}
+
+/** The noise of images `first` to `end` − 1. */
+export const sliceNoise = ({ start, steps }: ProcessNoise, first: number, end: number): ProcessNoise => ({
+  start: ops.slice(start, 0, first, end),
+  steps: steps.map((s) => ops.slice(s, 0, first, end)),
+})
+
+/**
+ * The LD3M process: noises the latents to the first timestep and denoises them, with the clean quantised latent mixed
+ * into each predicted x₀ with a weight that falls from 1 to 0.
+ * @param latents Z: [N, c, h, w], before quantisation
+ * @param conditioning c: [N, contextDim]
+ * @returns z₀: [N, c, h, w], unscaled, to be decoded
+ */
+export function diffuse(
+  prior: Prior,
+  latents: Tensor,
+  conditioning: Tensor,
+  noise: ProcessNoise,
+  options: ResolvedDiffusion,
+): Tensor {
+  const { latentScale, classes } = prior.config
+  const { device } = prior
+  const [n] = latents.shape as [number]
+  const steps = ddimSteps(options.steps, options.eta)
+  const guided = options.guidance !== 1
+  const unconditional = guided
+    ? prior.conditioning(tensor(device, new Int32Array(n).fill(classes)))
+    : undefined
+  const residual = options.residual === 'code' ? ops.scale(prior.quantize(latents), latentScale) : undefined
+
+  const start = steps[0] as DdimStep
+  let z = ops.add(
+    ops.scale(latents, latentScale * Math.sqrt(start.alphaBar)),
+    ops.scale(noise.start, Math.sqrt(1 - start.alphaBar)),
+  )
+  for (const [i, step] of steps.entries()) {
+    const denoise = (z: Tensor, c: Tensor): Tensor => {
+      const batch = guided ? 2 * n : n
+      const timestep = ops.fill(device, [batch], step.timestep)
+      if (!unconditional) return prior.denoise(z, timestep, c)
+      return prior.denoise(ops.concat([z, z], 0), timestep, ops.concat([unconditional, c], 0))
+    }
+    const eps = options.checkpoint ? checkpoint(denoise, [z, conditioning]) : denoise(z, conditioning)
+    z = ops.ddimStep(
+      {
+        z,
+        eps: guided ? ops.slice(eps, 0, n, 2 * n) : eps,
+        ...(guided ? { epsUncond: ops.slice(eps, 0, 0, n) } : {}),
+        ...(residual ? { residual } : {}),
+        ...(step.sigma > 0 ? { noise: noise.steps[i] as Tensor } : {}),
+      },
+      {
+        alphaBar: step.alphaBar,
+        alphaBarPrev: step.alphaBarPrev,
+        guidance: options.guidance,
+        residualWeight: residual ? step.residualWeight : 0,
+        sigma: step.sigma,
+      },
+    )
+  }
+  return ops.scale(z, 1 / latentScale)
+}
+
+/** Images [N, C, H, W], about in [−1, 1], of the process. */
+export function generate(
+  prior: Prior,
+  latents: Tensor,
+  conditioning: Tensor,
+  noise: ProcessNoise,
+  options: ResolvedDiffusion,
+): Tensor {
+  return prior.decode(diffuse(prior, latents, conditioning, noise, options))
+}
