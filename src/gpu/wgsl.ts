@@ -1,6 +1,9 @@
 import broadcast from '../../wgsl/include/broadcast.wgsl'
+import channel_walk from '../../wgsl/include/channel_walk.wgsl'
+import group_sum from '../../wgsl/include/group_sum.wgsl'
 import linear from '../../wgsl/include/linear.wgsl'
 import philox from '../../wgsl/include/philox.wgsl'
+import windows from '../../wgsl/include/windows.wgsl'
 import { Ld3mError } from '../errors.ts'
 
 /**
@@ -11,7 +14,7 @@ import { Ld3mError } from '../errors.ts'
  *     #params Params             declares `params` of that struct: immediates, or a uniform where they are missing
  *     #include linear            the text of wgsl/include/linear.wgsl, once
  */
-const includes: Record<string, string> = { broadcast, linear, philox }
+const includes: Record<string, string> = { broadcast, channel_walk, group_sum, linear, philox, windows }
 
 /** Values for a kernel's `#const` and `#alias` lines. A string names a type, or a constant that the file declares. */
 export type Constants = Readonly<Record<string, number | boolean | string>>

@@ -3,6 +3,8 @@ import * as compare from './compare.ts'
 import * as conv from './conv.ts'
 import * as layout from './layout.ts'
 import * as matmul from './matmul.ts'
+import * as pool from './pool.ts'
+import * as norm from './norm.ts'
 import * as select from './select.ts'
 import * as sum from './sum.ts'
 import * as unary from './unary.ts'
@@ -27,6 +29,8 @@ export const registry = {
   ...opsOf(conv),
   ...opsOf(layout),
   ...opsOf(matmul),
+  ...opsOf(pool),
+  ...opsOf(norm),
   ...opsOf(select),
   ...opsOf(sum),
   ...opsOf(unary),
