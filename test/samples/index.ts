@@ -1,11 +1,27 @@
 import { conv } from './conv.ts'
 import { elementwise } from './elementwise.ts'
+import { indexing } from './indexing.ts'
 import { layout } from './layout.ts'
+import { loss } from './loss.ts'
 import { matmul } from './matmul.ts'
-import { pool } from './pool.ts'
+import { max } from './max.ts'
 import { norm } from './norm.ts'
+import { pool } from './pool.ts'
+import { softmax } from './softmax.ts'
 import { sum } from './sum.ts'
 import type { SamplesByOp } from './types.ts'
 
 /** Samples for every op: a missing one does not compile. */
-export const samples: SamplesByOp = { ...conv, ...elementwise, ...layout, ...matmul, ...pool, ...norm, ...sum }
+export const samples: SamplesByOp = {
+  ...conv,
+  ...elementwise,
+  ...indexing,
+  ...layout,
+  ...loss,
+  ...matmul,
+  ...max,
+  ...norm,
+  ...pool,
+  ...softmax,
+  ...sum,
+}

@@ -1,11 +1,15 @@
 import * as arithmetic from './arithmetic.ts'
 import * as compare from './compare.ts'
 import * as conv from './conv.ts'
+import * as indexing from './indexing.ts'
 import * as layout from './layout.ts'
+import * as loss from './loss.ts'
 import * as matmul from './matmul.ts'
-import * as pool from './pool.ts'
+import * as max from './max.ts'
 import * as norm from './norm.ts'
+import * as pool from './pool.ts'
 import * as select from './select.ts'
+import * as softmax from './softmax.ts'
 import * as sum from './sum.ts'
 import * as unary from './unary.ts'
 
@@ -27,11 +31,15 @@ export const registry = {
   ...opsOf(arithmetic),
   ...opsOf(compare),
   ...opsOf(conv),
+  ...opsOf(indexing),
   ...opsOf(layout),
+  ...opsOf(loss),
   ...opsOf(matmul),
+  ...opsOf(max),
   ...opsOf(pool),
   ...opsOf(norm),
   ...opsOf(select),
+  ...opsOf(softmax),
   ...opsOf(sum),
   ...opsOf(unary),
 }

@@ -1,0 +1,107 @@
+import argmaxSource from '../../wgsl/argmax.wgsl'
+import gatherSource from '../../wgsl/gather.wgsl'
+import gatherAxisSource from '../../wgsl/gather_axis.wgsl'
+import oneHotSource from '../../wgsl/one_hot.wgsl'
+import scatterAddSource from '../../wgsl/scatter_add.wgsl'
+import scatterAxisSource from '../../wgsl/scatter_axis.wgsl'
+import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+
+const gatherKernel = defineKernel('gather', gatherSource)
+const scatterAddKernel = defineKernel('scatter_add', scatterAddSource)
+const oneHotKernel = defineKernel('one_hot', oneHotSource)
+const argmaxKernel = defineKernel('argmax', argmaxSource)
+const gatherAxisKernel = defineKernel('gather_axis', gatherAxisSource)
+const scatterAxisKernel = defineKernel('scatter_axis', scatterAxisSource)
+
+/** out[n] = table[indices[n]], rows of `inner` elements; a row of NaN for an index outside of the table. */
+export function gather(
+  device: Device,
+  table: GpuBuffer,
+  rows: number,
+  inner: number,
+  indices: GpuBuffer,
+  indexCount: number,
+): GpuBuffer {
+  const count = indexCount * inner
+  const out = device.alloc(Math.max(4, count * 4))
+  const params = { count, inner, rows, invalid: Number.NaN }
+  const work = { flops: 0, bytes: count * 8 + indexCount * 4 }
+  device.dispatch(gatherKernel.variant(), [table, indices, out], params, linearGrid(count, 64), work)
+  return out
+}
+
+/** out[r] = Σ x[n] over indices[n] = r: `rows` rows of `inner` elements, added in the order of n. */
+export function scatterAdd(
+  device: Device,
+  x: GpuBuffer,
+  indices: GpuBuffer,
+  indexCount: number,
+  rows: number,
+  inner: number,
+): GpuBuffer {
+  const count = rows * inner
+  const out = device.alloc(Math.max(4, count * 4))
+  const params = { count, inner, indices: indexCount }
+  const work = { flops: indexCount * inner, bytes: 4 * (count + indexCount * inner + indexCount) }
+  device.dispatch(scatterAddKernel.variant(), [x, indices, out], params, linearGrid(count, 64), work)
+  return out
+}
+
+/** out[n, c] = 1 where indices[n] = c, else 0. */
+export function oneHot(device: Device, indices: GpuBuffer, indexCount: number, classes: number): GpuBuffer {
+  const count = indexCount * classes
+  const out = device.alloc(Math.max(4, count * 4))
+  const work = { flops: 0, bytes: 4 * (count + indexCount) }
+  device.dispatch(oneHotKernel.variant(), [indices, out], { count, classes }, linearGrid(count, 64), work)
+  return out
+}
+
+/** Indices (i32) of the largest along the middle dimension of x: [outer, reduced, inner]; the first of equals. */
+export function argmax(device: Device, x: GpuBuffer, outer: number, reduced: number, inner: number): GpuBuffer {
+  const outputs = outer * inner
+  const out = device.alloc(Math.max(4, outputs * 4))
+  const lanes = inner > 1 || reduced <= 4 ? 1 : reduced <= 32 ? 8 : 64
+  const work = { flops: outputs * reduced, bytes: 4 * (outputs * reduced + outputs) }
+  const variant = argmaxKernel.variant({ LANES: lanes })
+  device.dispatch(variant, [x, out], { outputs, reduced, inner }, linearGrid(outputs * lanes, 64), work)
+  return out
+}
+
+/** out[o, i] = x[o, indices[o, i], i] for x: [outer, reduced, inner]; NaN for an index out of range. */
+export function gatherAxis(
+  device: Device,
+  x: GpuBuffer,
+  indices: GpuBuffer,
+  outer: number,
+  reduced: number,
+  inner: number,
+): GpuBuffer {
+  const count = outer * inner
+  const out = device.alloc(Math.max(4, count * 4))
+  const params = { count, reduced, inner, invalid: Number.NaN }
+  const work = { flops: 0, bytes: count * 12 }
+  device.dispatch(gatherAxisKernel.variant(), [x, indices, out], params, linearGrid(count, 64), work)
+  return out
+}
+
+/** out[o, r, i] = x[o, i] where indices[o, i] = r, else 0. */
+export function scatterAxis(
+  device: Device,
+  x: GpuBuffer,
+  indices: GpuBuffer,
+  outer: number,
+  reduced: number,
+  inner: number,
+): GpuBuffer {
+  const count = outer * reduced * inner
+  const out = device.alloc(Math.max(4, count * 4))
+  const work = { flops: 0, bytes: 4 * count + 8 * outer * inner }
+  device.dispatch(
+    scatterAxisKernel.variant(),
+    [x, indices, out],
+    { count, reduced, inner },
+    linearGrid(count, 64),
+    work,
+  )
+  return out
+}
