@@ -57,9 +57,9 @@ export class Params {
   }
 }
 
-/** The parameters of child modules under their names: `{ conv: … }` gives `conv.weight`, `conv.bias`. */
+/** The parameters of child modules under their names: `{ conv: … }` gives `conv.weight`, a list gives `0.weight`. */
 export function childParameters(
-  children: Readonly<Record<string, Pick<Module, 'parameters'>>>,
+  children: Readonly<Record<string, Pick<Module, 'parameters'>>> | readonly Pick<Module, 'parameters'>[],
 ): Record<string, ParameterSpec> {
   return Object.fromEntries(
     Object.entries(children).flatMap(([child, { parameters }]) =>
@@ -83,6 +83,9 @@ export function checkStateDict(
   for (const name of Object.keys(state)) if (!(name in module.parameters)) problems.push(`unexpected ${name}`)
   if (problems.length > 0) {
     const shown = problems.slice(0, 20).join('; ') + (problems.length > 20 ? `; and ${problems.length - 20} more` : '')
-    throw shapeError(`${where}: the state dict does not fit the module: ${shown}.`, 'Load the file made for this model.')
+    throw shapeError(
+      `${where}: the state dict does not fit the module: ${shown}.`,
+      'Load the file made for this model.',
+    )
   }
 }

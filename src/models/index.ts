@@ -1,0 +1,41 @@
+export {
+  type Conv2dOptions,
+  compose,
+  conv2d,
+  embedding,
+  type GroupNormOptions,
+  groupNorm,
+  identity,
+  instanceNorm,
+  type LinearOptions,
+  layerNorm,
+  linear,
+  relu,
+  sequential,
+  silu,
+} from './layers.ts'
+export {
+  checkStateDict,
+  childParameters,
+  type Init,
+  type Module,
+  type ParameterSpec,
+  Params,
+  type StateDict,
+} from './module.ts'
+export {
+  applyModule,
+  disposeState,
+  freeze,
+  type HostTensor,
+  type InitializeOptions,
+  initialize,
+  type LoadOptions,
+  loadStateDict,
+  type NamedArrays,
+  parameterCount,
+  readStateDict,
+} from './state.ts'
+export * from './students/index.ts'
+export * from './unet/index.ts'
+export * from './vq/index.ts'

@@ -1,0 +1,164 @@
+import { ops, scope, type Tensor } from '../autograd/index.ts'
+import { childParameters, type Init, type Module, type Params } from './module.ts'
+
+const ZERO: Init = { kind: 'constant', value: 0 }
+const ONE: Init = { kind: 'constant', value: 1 }
+
+/** PyTorch's default for convolutions and linear layers, of weights and biases alike: uniform in ±1/√fanIn. */
+const uniformInit = (fanIn: number): Init => ({ kind: 'uniform', bound: 1 / Math.sqrt(fanIn) })
+
+export interface Conv2dOptions {
+  /** Side of the square kernel. */
+  kernel: number
+  /** Default 1. */
+  stride?: number
+  /** Zeros around the image: one number, or [top, bottom, left, right]. Default 0. */
+  padding?: number | readonly [number, number, number, number]
+  /** Default true. */
+  bias?: boolean
+  /** Start from zeros, so that a residual branch begins as nothing. Default false. */
+  zeroInit?: boolean
+}
+
+/** x: [N, inChannels, H, W] → [N, outChannels, H′, W′]. */
+export function conv2d(inChannels: number, outChannels: number, options: Conv2dOptions): Module {
+  const { kernel, stride = 1, padding = 0, bias = true, zeroInit = false } = options
+  const init = zeroInit ? ZERO : uniformInit(inChannels * kernel * kernel)
+  const weight = { shape: [outChannels, inChannels, kernel, kernel], init }
+  return {
+    parameters: bias ? { weight, bias: { shape: [outChannels], init } } : { weight },
+    apply: (params, x) =>
+      ops.conv2d(x, params.get('weight'), { stride, padding, ...(bias ? { bias: params.get('bias') } : {}) }),
+  }
+}
+
+export interface LinearOptions {
+  /** Default true. */
+  bias?: boolean
+}
+
+/** x: […, inFeatures] → […, outFeatures]; the weight is [outFeatures, inFeatures]. */
+export function linear(inFeatures: number, outFeatures: number, { bias = true }: LinearOptions = {}): Module {
+  const init = uniformInit(inFeatures)
+  const weight = { shape: [outFeatures, inFeatures], init }
+  return {
+    parameters: bias ? { weight, bias: { shape: [outFeatures], init } } : { weight },
+    apply(params, x) {
+      const product = ops.matmul(x, params.get('weight'), { transposeB: true })
+      return bias ? ops.add(product, params.get('bias')) : product
+    },
+  }
+}
+
+const affineParameters = (channels: number): Module['parameters'] => ({
+  weight: { shape: [channels], init: ONE },
+  bias: { shape: [channels], init: ZERO },
+})
+
+export interface GroupNormOptions {
+  /** Added to the variance. Default 1e-5. */
+  eps?: number
+  /** Applied to the result in the same kernel. Default none. */
+  activation?: 'silu'
+}
+
+/** x: [N, channels, …], normalised over each group of channels. */
+export function groupNorm(groups: number, channels: number, options: GroupNormOptions = {}): Module {
+  const { eps = 1e-5, activation } = options
+  return {
+    parameters: affineParameters(channels),
+    apply: (params, x) =>
+      ops.groupNorm(x, {
+        groups,
+        weight: params.get('weight'),
+        bias: params.get('bias'),
+        eps,
+        ...(activation ? { activation } : {}),
+      }),
+  }
+}
+
+/** x: [N, channels, H, W], normalised over each image's channel. */
+export function instanceNorm(channels: number): Module {
+  return {
+    parameters: affineParameters(channels),
+    apply: (params, x) => ops.instanceNorm(x, { weight: params.get('weight'), bias: params.get('bias'), eps: 1e-5 }),
+  }
+}
+
+/** x: […, features], normalised over its last dimension. */
+export function layerNorm(features: number): Module {
+  return {
+    parameters: affineParameters(features),
+    apply: (params, x) => ops.layerNorm(x, { weight: params.get('weight'), bias: params.get('bias'), eps: 1e-5 }),
+  }
+}
+
+/** indices: i32 […] → rows of a [count, features] table, […, features]. */
+export function embedding(count: number, features: number): Module<[indices: Tensor]> {
+  return {
+    parameters: { weight: { shape: [count, features], init: { kind: 'normal', std: 1 } } },
+    apply: (params, indices) => ops.gather(params.get('weight'), indices),
+  }
+}
+
+const parameterless = (f: (x: Tensor) => Tensor): Module => ({ parameters: {}, apply: (_, x) => f(x) })
+
+export const identity: Module = parameterless((x) => x)
+export const relu: Module = parameterless(ops.relu)
+export const silu: Module = parameterless(ops.silu)
+/** x: [N, C, H, W] → [N, C, ⌊H/2⌋, ⌊W/2⌋]. */
+export const avgPoolHalf: Module = parameterless((x) => ops.avgPool2d(x, { kernel: 2, stride: 2 }))
+/** x: [N, C, H, W] → [N, C, ⌊H/2⌋, ⌊W/2⌋]. */
+export const maxPoolHalf: Module = parameterless((x) => ops.maxPool2d(x, { kernel: 2, stride: 2 }))
+
+/**
+ * Modules one after the other, each given the result of the one before and the remaining arguments. Children are named
+ * by their keys: 0, 1, … for a list, as in PyTorch. A result is freed as soon as the next one is there.
+ */
+export function sequential<Rest extends readonly unknown[] = []>(
+  children:
+    | readonly Module<[x: Tensor, ...rest: Rest]>[]
+    | Readonly<Record<string, Module<[x: Tensor, ...rest: Rest]>>>,
+): Module<[x: Tensor, ...rest: Rest]> {
+  const steps = Object.entries(children)
+  return {
+    parameters: childParameters(children),
+    apply(params, x, ...rest) {
+      let y: Tensor = x
+      for (const [name, child] of steps) {
+        const next = child.apply(params.child(name), y, ...rest)
+        if (y !== x && y !== next) y.dispose()
+        y = next
+      }
+      return y
+    },
+  }
+}
+
+/** A child as its parent calls it: its parameters are already filled in. */
+type Bound<C> = {
+  [K in keyof C]: NonNullable<C[K]> extends Module<infer Args, infer Out> ? (...args: Args) => Out : never
+}
+
+/**
+ * A module of named children. `apply` gets them as functions, then the module's arguments; what it computes on the way
+ * is freed when it returns, unless a graph needs it.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: children take arguments of any kind
+export function compose<C extends Readonly<Record<string, Module<any, any>>>, Args extends readonly unknown[], Out>(
+  children: C,
+  apply: (children: Bound<C>, ...args: Args) => Out,
+): Module<Args, Out> {
+  const bind = (params: Params) =>
+    Object.fromEntries(
+      Object.entries(children).map(([name, child]) => {
+        const own = params.child(name)
+        return [name, (...args: unknown[]) => child.apply(own, ...args)]
+      }),
+    ) as Bound<C>
+  return {
+    parameters: childParameters(children),
+    apply: (params, ...args) => scope(() => apply(bind(params), ...args)),
+  }
+}

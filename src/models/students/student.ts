@@ -1,0 +1,83 @@
+import { ops, type Tensor } from '../../autograd/index.ts'
+import { optionError, rejectUnknownOptions } from '../../errors.ts'
+import { linear } from '../layers.ts'
+import { childParameters, type Module, type Params } from '../module.ts'
+import { checkImages } from '../state.ts'
+
+/** A classifier that learns from the distilled images: images [N, C, H, W] → logits [N, classes]. */
+export interface Student extends Module<[images: Tensor]> {
+  readonly name: string
+  readonly inputShape: readonly [channels: number, height: number, width: number]
+  readonly classes: number
+  /** Length of a feature vector. */
+  readonly featureCount: number
+  /** What the classifier sees: images [N, C, H, W] → [N, featureCount]. */
+  features(params: Params, images: Tensor): Tensor
+}
+
+/** What every student is made for. */
+export interface StudentOptions {
+  /** Colour channels of the images. */
+  channels: number
+  /** Height and width of the images, or the one number that both are. */
+  size: number | readonly [height: number, width: number]
+  classes: number
+}
+
+/** The image shape that the options describe. */
+export function inputShapeOf(
+  where: string,
+  options: StudentOptions,
+  known: readonly string[],
+): readonly [number, number, number] {
+  rejectUnknownOptions(where, options, ['channels', 'size', 'classes', ...known])
+  const { channels, size, classes } = options
+  const [height, width] = typeof size === 'number' ? [size, size] : size
+  for (const [name, value] of Object.entries({ channels, height, width, classes })) positiveInteger(where, name, value)
+  return [channels, height, width]
+}
+
+/** Throws unless `value` is an integer of at least 1. */
+export function positiveInteger(where: string, name: string, value: number): void {
+  if (!Number.isInteger(value) || value < 1) {
+    throw optionError(`${where}: ${name} must be an integer of at least 1, got ${value}.`, 'Correct the option.')
+  }
+}
+
+/** Throws if instance norm would see maps of one pixel, which it turns into zeros whatever the image. */
+export function checkNormSize(where: string, height: number, width: number): void {
+  if (height * width < 2) {
+    throw optionError(
+      `${where}: its deepest instance norm would see maps of ${height}×${width}, and normalise them away.`,
+      'Use larger images or fewer stages.',
+    )
+  }
+}
+
+/** A student of a feature extractor, [N, C, H, W] → [N, featureCount], and a linear classifier. */
+export function student(
+  name: string,
+  inputShape: Student['inputShape'],
+  classes: number,
+  extractor: Module,
+  featureCount: number,
+  classifierName = 'classifier',
+): Student {
+  const classifier = linear(featureCount, classes)
+  const features = (params: Params, images: Tensor) => {
+    checkImages(name, images, inputShape)
+    return extractor.apply(params, images)
+  }
+  return {
+    name,
+    inputShape,
+    classes,
+    featureCount,
+    parameters: { ...extractor.parameters, ...childParameters({ [classifierName]: classifier }) },
+    features,
+    apply: (params, images) => classifier.apply(params.child(classifierName), features(params, images)),
+  }
+}
+
+/** x: [N, …] → [N, product of the rest]. */
+export const flatten = (x: Tensor): Tensor => ops.reshape(x, [x.shape[0] as number, -1])

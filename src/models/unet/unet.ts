@@ -1,0 +1,194 @@
+import { expectShape, ops, scope, type Tensor } from '../../autograd/index.ts'
+import { optionError, rejectUnknownOptions, shapeError } from '../../errors.ts'
+import { conv2d, groupNorm, linear, sequential, silu } from '../layers.ts'
+import { childParameters, type Module } from '../module.ts'
+import { downsample, residualBlock, type UnetLayer, upsample } from './residual.ts'
+import { timestepEmbedding } from './timestep.ts'
+import { spatialTransformer } from './transformer.ts'
+
+export interface UnetOptions {
+  /** Channels of the latents, in and out. */
+  readonly inChannels: number
+  /** Channels of the first level. */
+  readonly modelChannels: number
+  /** Channels of each level, as multiples of modelChannels; each level after the first halves the map. */
+  readonly channelMult: readonly number[]
+  /** Residual blocks of a level on the way down; one more on the way up. */
+  readonly numResBlocks: number
+  /** Levels (from 0) whose blocks are followed by a transformer. The middle always has one. */
+  readonly attentionLevels: readonly number[]
+  /** Length of a context vector. */
+  readonly contextDim: number
+  /** Attention heads. */
+  readonly numHeads: number
+  /** Groups of every group norm. */
+  readonly groups: number
+  /** Length of the time embedding. Default 4·modelChannels. */
+  readonly timeEmbedDim?: number
+}
+
+/** Ready options. */
+export const unetPresets = {
+  /** Class-conditional ImageNet latent diffusion (cin256-v2): 400,920,579 parameters. */
+  cin256: {
+    inChannels: 3,
+    modelChannels: 192,
+    channelMult: [1, 2, 3, 5],
+    numResBlocks: 2,
+    attentionLevels: [1, 2, 3],
+    contextDim: 512,
+    numHeads: 1,
+    groups: 32,
+  },
+  /** For 3×8×8 latents on a machine without a GPU: levels of 32 and 64 channels at 8×8 and 4×4. */
+  small: {
+    inChannels: 3,
+    modelChannels: 32,
+    channelMult: [1, 2],
+    numResBlocks: 1,
+    attentionLevels: [0, 1],
+    contextDim: 32,
+    numHeads: 1,
+    groups: 8,
+  },
+} as const satisfies Record<string, UnetOptions>
+
+/** Predicts the noise in z: [N, inChannels, H, W] at timestep: f32 [N], given context: [N, L, contextDim]. */
+export interface Unet extends Module<[z: Tensor, timestep: Tensor, context: Tensor]> {
+  readonly options: UnetOptions
+}
+
+/** Layers one after the other, all given the time embedding and the context. */
+type Block = Readonly<Record<string, UnetLayer>> | readonly UnetLayer[]
+
+/**
+ * The noise-prediction UNet of latent diffusion (Rombach et al., 2022) with its state-dict names: residual blocks with
+ * the time embedding added, transformers that attend to the map itself and to the context, skip connections by
+ * concatenation.
+ */
+export function unet(options: UnetOptions): Unet {
+  checkOptions(options)
+  const { inChannels, modelChannels, channelMult, numResBlocks, attentionLevels, contextDim, numHeads, groups } =
+    options
+  const timeEmbedDim = options.timeEmbedDim ?? 4 * modelChannels
+  const residual = (from: number, to: number) => residualBlock(from, to, timeEmbedDim, groups)
+  const transformer = (channels: number) => spatialTransformer(channels, contextDim, numHeads, groups)
+  const levels = channelMult.map((m) => m * modelChannels)
+  const last = levels.length - 1
+
+  let channels = modelChannels
+  const inputs: Block[] = [{ 0: conv2d(inChannels, channels, { kernel: 3, padding: 1 }) }]
+  const skips = [channels]
+  for (const [level, width] of levels.entries()) {
+    for (let i = 0; i < numResBlocks; i++) {
+      inputs.push({
+        0: residual(channels, width),
+        ...(attentionLevels.includes(level) ? { 1: transformer(width) } : {}),
+      })
+      skips.push((channels = width))
+    }
+    if (level < last) {
+      inputs.push({ 0: downsample(channels) })
+      skips.push(channels)
+    }
+  }
+  const middle: Block = { 0: residual(channels, channels), 1: transformer(channels), 2: residual(channels, channels) }
+  const outputs: Block[] = []
+  for (let level = last; level >= 0; level--) {
+    const width = levels[level] as number
+    for (let i = 0; i <= numResBlocks; i++) {
+      const layers = [residual(channels + (skips.pop() as number), width)]
+      channels = width
+      if (attentionLevels.includes(level)) layers.push(transformer(width))
+      if (level > 0 && i === numResBlocks) layers.push(upsample(width))
+      outputs.push(layers)
+    }
+  }
+
+  const inputBlocks = inputs.map((block) => sequential<[Tensor, Tensor]>(block))
+  const outputBlocks = outputs.map((block) => sequential<[Tensor, Tensor]>(block))
+  const timeEmbed = sequential([linear(modelChannels, timeEmbedDim), silu, linear(timeEmbedDim, timeEmbedDim)])
+  const middleBlock = sequential<[Tensor, Tensor]>(middle)
+  const out = sequential({
+    0: groupNorm(groups, channels, { activation: 'silu' }),
+    2: conv2d(channels, inChannels, { kernel: 3, padding: 1, zeroInit: true }),
+  })
+  const parameters = childParameters({
+    time_embed: timeEmbed,
+    input_blocks: { parameters: childParameters(inputBlocks) },
+    middle_block: middleBlock,
+    output_blocks: { parameters: childParameters(outputBlocks) },
+    out,
+  })
+
+  return {
+    options,
+    parameters,
+    apply(params, z, timestep, context) {
+      checkInputs(options, z, timestep, context)
+      return scope(() => {
+        const sinusoids = timestepEmbedding(timestep, modelChannels)
+        const embedding = ops.silu(timeEmbed.apply(params.child('time_embed'), sinusoids))
+        const inputParams = params.child('input_blocks')
+        const kept: Tensor[] = []
+        let h = z
+        for (const [i, block] of inputBlocks.entries()) {
+          h = block.apply(inputParams.child(String(i)), h, embedding, context)
+          kept.push(h)
+        }
+        h = middleBlock.apply(params.child('middle_block'), h, embedding, context)
+        const outputParams = params.child('output_blocks')
+        for (const [i, block] of outputBlocks.entries()) {
+          const skip = kept.pop() as Tensor
+          const joined = ops.concat([h, skip], 1)
+          // What no graph saved is freed now, not at the end: the maps of all levels are many times the parameters.
+          h.dispose()
+          skip.dispose()
+          h = block.apply(outputParams.child(String(i)), joined, embedding, context)
+          joined.dispose()
+        }
+        return out.apply(params.child('out'), h)
+      })
+    },
+  }
+}
+
+function checkOptions(options: UnetOptions): void {
+  rejectUnknownOptions('unet', options, [
+    'inChannels',
+    'modelChannels',
+    'channelMult',
+    'numResBlocks',
+    'attentionLevels',
+    'contextDim',
+    'numHeads',
+    'groups',
+    'timeEmbedDim',
+  ])
+  const { channelMult, attentionLevels, modelChannels, numHeads, groups } = options
+  if (channelMult.length === 0) throw optionError('unet: channelMult is empty.', 'Give one number for every level.')
+  for (const level of attentionLevels) {
+    if (!(level in channelMult)) {
+      throw optionError(`unet: attention level ${level} is not a level.`, `Levels are 0 to ${channelMult.length - 1}.`)
+    }
+  }
+  for (const width of channelMult.map((m) => m * modelChannels)) {
+    if (width % groups !== 0 || width % numHeads !== 0) {
+      throw optionError(
+        `unet: a level of ${width} channels does not divide into ${groups} groups and ${numHeads} heads.`,
+        'Change channelMult, modelChannels, groups or numHeads.',
+      )
+    }
+  }
+}
+
+function checkInputs({ inChannels, contextDim, channelMult }: UnetOptions, z: Tensor, t: Tensor, context: Tensor) {
+  expectShape('unet: z', z.shape, ['N', inChannels, 'H', 'W'])
+  const [n, , h, w] = z.shape as [number, number, number, number]
+  expectShape('unet: timestep', t.shape, [n])
+  expectShape('unet: context', context.shape, [n, 'L', contextDim])
+  const factor = 2 ** (channelMult.length - 1)
+  if (h % factor !== 0 || w % factor !== 0) {
+    throw shapeError(`unet: z is ${h}×${w}; both must be multiples of ${factor}.`, 'Pad the latents.')
+  }
+}
