@@ -40,9 +40,9 @@ export function initialize(device: Device, module: Parametrised, options: Initia
 function draw(device: Device, shape: Shape, init: Init, seed: number, stream: number): Tensor {
   switch (init.kind) {
     case 'uniform':
-      return random.uniform(device, shape, { seed, stream, low: -init.bound, high: init.bound })
+      return random.uniform(device, shape, { seed, stream }, { low: -init.bound, high: init.bound })
     case 'normal':
-      return random.normal(device, shape, { seed, stream, std: init.std })
+      return random.normal(device, shape, { seed, stream }, { std: init.std })
     case 'constant':
       return ops.fill(device, shape, init.value)
   }

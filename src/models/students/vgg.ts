@@ -52,8 +52,10 @@ export function vgg(options: VggOptions): Student {
     if (pooled) side = Math.floor(side / 2)
     return [...blocks.flat(), pooled ? maxPoolHalf : identity]
   })
-  const extractor = compose({ features: sequential(layers) }, ({ features }, x: Tensor) =>
-    flatten(ops.adaptiveMaxPool2d(features(x), poolSize)),
-  )
+  const extractor = compose({ features: sequential(layers) }, ({ features }, x: Tensor) => {
+    const map = features(x)
+    const fits = map.shape[2] === poolSize && map.shape[3] === poolSize
+    return flatten(fits ? map : ops.adaptiveMaxPool2d(map, poolSize))
+  })
   return student('VGG-11', inputShape, classes, extractor, inChannels * poolSize ** 2)
 }

@@ -1,0 +1,524 @@
+"""Writes the goldens of test/models: what PyTorch gives for small configurations of each network.
+
+Run with Debian's PyTorch (package python3-torch):  OMP_NUM_THREADS=2 /usr/bin/python3 test/golden/make_goldens.py
+
+Parameters and inputs are not stored: both sides draw them from mulberry32 (see `uniform` in test/support/checks.ts), in
+the order of the state dict. Gradients are stored as their norm and one projection a parameter.
+"""
+
+import json
+import math
+import pathlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+HERE = pathlib.Path(__file__).parent
+
+
+def uniform(seed, count):
+    """The first `count` numbers of mulberry32, in [0, 1)."""
+    with np.errstate(over="ignore"):
+        state = np.uint32(seed) + np.uint32(0x6D2B79F5) * np.arange(1, count + 1, dtype=np.uint32)
+        t = (state ^ (state >> np.uint32(15))) * (state | np.uint32(1))
+        t ^= t + (t ^ (t >> np.uint32(7))) * (t | np.uint32(61))
+        return (t ^ (t >> np.uint32(14))).astype(np.float64) / 2**32
+
+
+def values(seed, shape, low=-1.0, high=1.0):
+    count = int(np.prod(shape))
+    return torch.tensor((low + uniform(seed, count) * (high - low)).astype(np.float32)).reshape(shape)
+
+
+def fill_parameters(module, seed):
+    """Uniform in ±1/√fanIn; norm weights around 1. Parameter k in order of name draws from seed + k."""
+    with torch.no_grad():
+        for k, (name, p) in enumerate(sorted(module.named_parameters())):
+            bound = 1 / math.sqrt(np.prod(p.shape[1:]) if p.ndim > 1 else p.shape[0])
+            p.copy_(values(seed + k, p.shape, -bound, bound) + (1 if p.ndim == 1 and name.endswith("weight") else 0))
+
+
+def summary(gradients):
+    """[norm, projection on draws of seed 9000 + k] for each named gradient."""
+    result = {}
+    for k, (name, g) in enumerate(sorted(gradients.items())):
+        r = values(9000 + k, g.shape)
+        result[name] = [round_(g.double().norm().item()), round_((g.double() * r.double()).sum().item())]
+    return result
+
+
+def round_(x):
+    return float(f"{x:.7g}")
+
+
+def numbers(t):
+    return [round_(x) for x in t.detach().double().flatten().tolist()]
+
+
+def gradients_of(loss, module, inputs=None):
+    named = dict(module.named_parameters()) | (inputs or {})
+    grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    return summary({n: g if g is not None else torch.zeros_like(named[n]) for n, g in zip(named, grads)})
+
+
+def write(name, golden):
+    (HERE / f"{name}.json").write_text(json.dumps(golden, separators=(",", ":")).replace('"],"', '"],\n"') + "\n")
+
+
+# --- students -------------------------------------------------------------------------------------------------------
+
+
+def norm(channels):
+    return nn.GroupNorm(channels, channels)
+
+
+class ConvNet(nn.Module):
+    def __init__(self, channels, classes, width, depth, features, with_norm=True):
+        super().__init__()
+        layers = []
+        for d in range(depth):
+            layers.append(nn.Conv2d(channels if d == 0 else width, width, 3, padding=1))
+            if with_norm:
+                layers.append(norm(width))
+            layers += [nn.ReLU(), nn.AvgPool2d(2)]
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(features, classes)
+
+    def forward(self, x):
+        return self.classifier(self.features(x).flatten(1))
+
+
+class AlexNet(nn.Module):
+    def __init__(self, channels, classes, widths, features):
+        super().__init__()
+        layers = []
+        for i, width in enumerate(widths):
+            layers += [nn.Conv2d(channels, width, 5 if i < 2 else 3, padding=2 if i < 2 else 1), nn.ReLU()]
+            if i < 2 or i == len(widths) - 1:
+                layers.append(nn.MaxPool2d(2))
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Linear(features, classes)
+
+    def forward(self, x):
+        return self.fc(self.features(x).flatten(1))
+
+
+class Vgg(nn.Module):
+    def __init__(self, channels, classes, widths, pool):
+        super().__init__()
+        layers = []
+        for width, convs in zip(widths, [1, 1, 2, 2, 2]):
+            for _ in range(convs):
+                layers += [nn.Conv2d(channels, width, 3, padding=1), norm(width), nn.ReLU()]
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        layers.append(nn.AdaptiveMaxPool2d(pool))
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(channels * pool * pool, classes)
+
+    def forward(self, x):
+        return self.classifier(self.features(x).flatten(1))
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, i, o, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(i, o, 3, stride, 1, bias=False)
+        self.bn1 = norm(o)
+        self.conv2 = nn.Conv2d(o, o, 3, 1, 1, bias=False)
+        self.bn2 = norm(o)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or i != o:
+            self.shortcut = nn.Sequential(nn.Conv2d(i, o, 1, stride, bias=False), norm(o))
+
+    def forward(self, x):
+        h = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(h + self.shortcut(x))
+
+
+class ResNet(nn.Module):
+    def __init__(self, channels, classes, widths, blocks):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)
+        self.bn1 = norm(widths[0])
+        i = widths[0]
+        self.stages = len(widths)
+        for s, (width, count) in enumerate(zip(widths, blocks)):
+            stage = []
+            for b in range(count):
+                stage.append(BasicBlock(i, width, 2 if b == 0 and s > 0 else 1))
+                i = width
+            setattr(self, f"layer{s + 1}", nn.Sequential(*stage))
+        self.classifier = nn.Linear(i, classes)
+
+    def forward(self, x):
+        h = F.relu(self.bn1(self.conv1(x)))
+        for s in range(self.stages):
+            h = getattr(self, f"layer{s + 1}")(h)
+        return self.classifier(h.mean((2, 3)))
+
+
+def students():
+    cases = {
+        "ConvNet": (ConvNet(3, 5, width=8, depth=3, features=8 * 4), (3, 3, 16, 16)),
+        "ConvNet without norm": (ConvNet(3, 5, width=8, depth=2, features=8 * 16, with_norm=False), (3, 3, 16, 16)),
+        "AlexNet": (AlexNet(1, 5, widths=[6, 8, 10, 8], features=8 * 4), (3, 1, 16, 16)),
+        "VGG": (Vgg(1, 5, widths=[4, 6, 8, 10, 10], pool=1), (3, 1, 32, 32)),
+        "ResNet": (ResNet(3, 5, widths=[6, 8, 10], blocks=[2, 1, 1]), (3, 3, 16, 16)),
+    }
+    golden = {}
+    for name, (module, shape) in cases.items():
+        fill_parameters(module, 100)
+        x = values(1, shape, -2, 2).requires_grad_()
+        logits = module(x)
+        loss = F.cross_entropy(logits, torch.arange(shape[0]) % 5)
+        golden[name] = {
+            "logits": numbers(logits),
+            "loss": round_(loss.item()),
+            "gradients": gradients_of(loss, module, {"images": x}),
+        }
+    write("students", golden)
+
+
+# --- UNet of latent diffusion ---------------------------------------------------------------------------------------
+
+
+def timestep_embedding(t, dim):
+    frequencies = torch.exp(-math.log(10000) * torch.arange(dim // 2, dtype=torch.float32) / (dim // 2))
+    angles = t[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], 1)
+
+
+class ResBlock(nn.Module):
+    def __init__(self, i, o, emb, groups):
+        super().__init__()
+        self.in_layers = nn.Sequential(nn.GroupNorm(groups, i), nn.SiLU(), nn.Conv2d(i, o, 3, padding=1))
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb, o))
+        self.out_layers = nn.Sequential(nn.GroupNorm(groups, o), nn.SiLU(), nn.Dropout(0), nn.Conv2d(o, o, 3, padding=1))
+        self.skip_connection = nn.Identity() if i == o else nn.Conv2d(i, o, 1)
+
+    def forward(self, x, emb, _):
+        h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
+        return self.skip_connection(x) + self.out_layers(h)
+
+
+class Attention(nn.Module):
+    def __init__(self, dim, context, heads):
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(dim, dim, bias=False)
+        self.to_k = nn.Linear(context, dim, bias=False)
+        self.to_v = nn.Linear(context, dim, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(dim, dim))
+
+    def forward(self, x, context):
+        def split(t):
+            return t.reshape(t.shape[0], t.shape[1], self.heads, -1).transpose(1, 2)
+
+        q, k, v = split(self.to_q(x)), split(self.to_k(context)), split(self.to_v(context))
+        weights = (q @ k.transpose(2, 3) * q.shape[-1] ** -0.5).softmax(-1)
+        return self.to_out((weights @ v).transpose(1, 2).flatten(2))
+
+
+class Geglu(nn.Module):
+    def __init__(self, i, o):
+        super().__init__()
+        self.proj = nn.Linear(i, 2 * o)
+
+    def forward(self, x):
+        a, gate = self.proj(x).chunk(2, -1)
+        return a * F.gelu(gate)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.net = nn.Sequential(Geglu(dim, 4 * dim), nn.Dropout(0), nn.Linear(4 * dim, dim))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, dim, context, heads):
+        super().__init__()
+        self.attn1 = Attention(dim, dim, heads)
+        self.ff = FeedForward(dim)
+        self.attn2 = Attention(dim, context, heads)
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+
+    def forward(self, x, context):
+        n = self.norm1(x)
+        x = x + self.attn1(n, n)
+        x = x + self.attn2(self.norm2(x), context)
+        return x + self.ff(self.norm3(x))
+
+
+class SpatialTransformer(nn.Module):
+    def __init__(self, dim, context, heads, groups):
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, dim, eps=1e-6)
+        self.proj_in = nn.Conv2d(dim, dim, 1)
+        self.transformer_blocks = nn.ModuleList([TransformerBlock(dim, context, heads)])
+        self.proj_out = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x, _, context):
+        h = self.proj_in(self.norm(x))
+        tokens = self.transformer_blocks[0](h.flatten(2).transpose(1, 2), context)
+        return x + self.proj_out(tokens.transpose(1, 2).reshape(h.shape))
+
+
+class Conv(nn.Conv2d):
+    def forward(self, x, *_):
+        return super().forward(x)
+
+
+class Down(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.op = nn.Conv2d(dim, dim, 3, 2, 1)
+
+    def forward(self, x, *_):
+        return self.op(x)
+
+
+class Up(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.conv = nn.Conv2d(dim, dim, 3, 1, 1)
+
+    def forward(self, x, *_):
+        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class Steps(nn.ModuleList):
+    def forward(self, x, emb, context):
+        for layer in self:
+            x = layer(x, emb, context)
+        return x
+
+
+class Unet(nn.Module):
+    def __init__(self, channels, base, mult, blocks, attention, context, heads, groups):
+        super().__init__()
+        self.base, emb = base, 4 * base
+        self.time_embed = nn.Sequential(nn.Linear(base, emb), nn.SiLU(), nn.Linear(emb, emb))
+        self.input_blocks = nn.ModuleList([Steps([Conv(channels, base, 3, padding=1)])])
+        kept, i = [base], base
+        for level, m in enumerate(mult):
+            for _ in range(blocks):
+                layers = [ResBlock(i, m * base, emb, groups)]
+                i = m * base
+                if level in attention:
+                    layers.append(SpatialTransformer(i, context, heads, groups))
+                self.input_blocks.append(Steps(layers))
+                kept.append(i)
+            if level < len(mult) - 1:
+                self.input_blocks.append(Steps([Down(i)]))
+                kept.append(i)
+        self.middle_block = Steps(
+            [ResBlock(i, i, emb, groups), SpatialTransformer(i, context, heads, groups), ResBlock(i, i, emb, groups)]
+        )
+        self.output_blocks = nn.ModuleList()
+        for level, m in reversed(list(enumerate(mult))):
+            for b in range(blocks + 1):
+                layers = [ResBlock(i + kept.pop(), m * base, emb, groups)]
+                i = m * base
+                if level in attention:
+                    layers.append(SpatialTransformer(i, context, heads, groups))
+                if level > 0 and b == blocks:
+                    layers.append(Up(i))
+                self.output_blocks.append(Steps(layers))
+        self.out = nn.Sequential(nn.GroupNorm(groups, i), nn.SiLU(), nn.Conv2d(i, channels, 3, padding=1))
+
+    def forward(self, z, t, context):
+        emb = self.time_embed(timestep_embedding(t, self.base))
+        kept, h = [], z
+        for block in self.input_blocks:
+            h = block(h, emb, context)
+            kept.append(h)
+        h = self.middle_block(h, emb, context)
+        for block in self.output_blocks:
+            h = block(torch.cat([h, kept.pop()], 1), emb, context)
+        return self.out(h)
+
+
+def unets():
+    golden = {}
+    cases = {"one context token": (1, 1, [1], 1), "several context tokens and heads": (3, 2, [0, 1], 2)}
+    for name, (tokens, heads, attention, blocks) in cases.items():
+        module = Unet(3, 8, [1, 2], blocks, attention, context=6, heads=heads, groups=4)
+        fill_parameters(module, 200)
+        z = values(1, (2, 3, 8, 8), -2, 2).requires_grad_()
+        context = values(2, (2, tokens, 6), -2, 2).requires_grad_()
+        y = module(z, torch.tensor([3.0, 871.0]), context)
+        loss = (y * values(3, y.shape)).sum()
+        golden[name] = {"output": numbers(y), "gradients": gradients_of(loss, module, {"z": z, "context": context})}
+    golden["timestepEmbedding"] = numbers(timestep_embedding(torch.tensor([0.0, 1.0, 500.0, 999.0]).double().float(), 8))
+    write("unet", golden)
+
+
+# --- VQ autoencoder of latent diffusion -----------------------------------------------------------------------------
+
+
+def vq_norm(groups, channels):
+    return nn.GroupNorm(groups, channels, eps=1e-6)
+
+
+class VqResnet(nn.Module):
+    def __init__(self, i, o, groups):
+        super().__init__()
+        self.norm1, self.conv1 = vq_norm(groups, i), nn.Conv2d(i, o, 3, padding=1)
+        self.norm2, self.conv2 = vq_norm(groups, o), nn.Conv2d(o, o, 3, padding=1)
+        if i != o:
+            self.nin_shortcut = nn.Conv2d(i, o, 1)
+
+    def forward(self, x):
+        h = self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
+        return h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+
+
+class VqAttention(nn.Module):
+    def __init__(self, c, groups):
+        super().__init__()
+        self.norm = vq_norm(groups, c)
+        self.q, self.k, self.v, self.proj_out = (nn.Conv2d(c, c, 1) for _ in range(4))
+
+    def forward(self, x):
+        n = self.norm(x)
+        q, k, v = (f(n).flatten(2) for f in (self.q, self.k, self.v))
+        weights = (q.transpose(1, 2) @ k * x.shape[1] ** -0.5).softmax(-1)
+        return x + self.proj_out((v @ weights.transpose(1, 2)).reshape(x.shape))
+
+
+class VqDown(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.conv = nn.Conv2d(c, c, 3, 2, 0)
+
+    def forward(self, x):
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class VqLevel(nn.Module):
+    def __init__(self, i, o, blocks, groups, down=False, up=False):
+        super().__init__()
+        self.block = nn.Sequential(*[VqResnet(i if b == 0 else o, o, groups) for b in range(blocks)])
+        if down:
+            self.downsample = VqDown(o)
+        if up:
+            self.upsample = Up(o)
+
+    def forward(self, x):
+        x = self.block(x)
+        if hasattr(self, "downsample"):
+            x = self.downsample(x)
+        return self.upsample(x) if hasattr(self, "upsample") else x
+
+
+class VqMiddle(nn.Module):
+    def __init__(self, c, groups, attention):
+        super().__init__()
+        self.block_1 = VqResnet(c, c, groups)
+        self.attn_1 = VqAttention(c, groups) if attention else nn.Identity()
+        self.block_2 = VqResnet(c, c, groups)
+
+    def forward(self, x):
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class Encoder(nn.Module):
+    def __init__(self, channels, base, mult, blocks, latent, groups, attention, strided):
+        super().__init__()
+        self.conv_in = nn.Conv2d(channels, base, 3, 2 if strided else 1, 1)
+        i, levels = base, []
+        for level, m in enumerate(mult):
+            levels.append(VqLevel(i, m * base, blocks, groups, down=level < len(mult) - 1))
+            i = m * base
+        self.down = nn.Sequential(*levels)
+        self.mid = VqMiddle(i, groups, attention)
+        self.norm_out, self.conv_out = vq_norm(groups, i), nn.Conv2d(i, latent, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv_out(F.silu(self.norm_out(self.mid(self.down(self.conv_in(x))))))
+
+
+class Decoder(nn.Module):
+    def __init__(self, channels, base, mult, blocks, latent, groups, attention, strided):
+        super().__init__()
+        i = mult[-1] * base
+        self.conv_in, self.mid = nn.Conv2d(latent, i, 3, padding=1), VqMiddle(i, groups, attention)
+        levels = []
+        for level, m in reversed(list(enumerate(mult))):
+            levels.insert(0, VqLevel(i, m * base, blocks + 1, groups, up=level > 0))
+            i = m * base
+        self.up = nn.ModuleList(levels)
+        self.norm_out = vq_norm(groups, i)
+        if strided:
+            self.conv_stem = nn.Conv2d(i, i // 2, 3, padding=1)
+            i = i // 2
+        self.conv_out = nn.Conv2d(i, channels, 3, padding=1)
+
+    def forward(self, z):
+        h = self.mid(self.conv_in(z))
+        for level in reversed(self.up):
+            h = level(h)
+        h = F.silu(self.norm_out(h))
+        if hasattr(self, "conv_stem"):
+            h = F.interpolate(F.silu(self.conv_stem(h)), scale_factor=2, mode="nearest")
+        return self.conv_out(h)
+
+
+class Codebook(nn.Module):
+    def __init__(self, size, dim):
+        super().__init__()
+        self.embedding = nn.Embedding(size, dim)
+
+    def forward(self, z):
+        flat = z.permute(0, 2, 3, 1)
+        nearest = torch.cdist(flat.flatten(0, 2), self.embedding.weight).argmin(1)
+        codes = self.embedding.weight[nearest].reshape(flat.shape).permute(0, 3, 1, 2)
+        return z + (codes - z).detach(), nearest
+
+
+class Vq(nn.Module):
+    def __init__(self, channels, base, mult, blocks, latent, codes, groups, attention, strided):
+        super().__init__()
+        rest = (channels, base, mult, blocks, latent, groups, attention, strided)
+        self.encoder, self.decoder, self.quantize = Encoder(*rest), Decoder(*rest), Codebook(codes, latent)
+        self.quant_conv, self.post_quant_conv = nn.Conv2d(latent, latent, 1), nn.Conv2d(latent, latent, 1)
+
+    def encode(self, x):
+        return self.quant_conv(self.encoder(x))
+
+    def decode(self, q):
+        return self.decoder(self.post_quant_conv(q))
+
+
+def autoencoders():
+    golden = {}
+    cases = {"full": (3, 6, [1, 2, 2], 1, True, False), "strided": (1, 6, [1, 2], 2, False, True)}
+    for name, (channels, base, mult, blocks, attention, strided) in cases.items():
+        module = Vq(channels, base, mult, blocks, 3, 32, 3, attention, strided)
+        fill_parameters(module, 300)
+        x = values(1, (2, channels, 16, 16)).requires_grad_()
+        z = module.encode(x)
+        quantized, indices = module.quantize(z)
+        y = module.decode(quantized)
+        loss = (y * values(3, y.shape)).sum()
+        golden[name] = {
+            "latents": numbers(z),
+            "indices": indices.tolist(),
+            "images": numbers(y),
+            "gradients": gradients_of(loss, module, {"images": x}),
+        }
+    write("vq", golden)
+
+
+if __name__ == "__main__":
+    students()
+    unets()
+    autoencoders()
