@@ -1,4 +1,5 @@
 import { conv } from './conv.ts'
+import { ddim } from './ddim.ts'
 import { elementwise } from './elementwise.ts'
 import { indexing } from './indexing.ts'
 import { layout } from './layout.ts'
@@ -7,6 +8,7 @@ import { matmul } from './matmul.ts'
 import { max } from './max.ts'
 import { norm } from './norm.ts'
 import { pool } from './pool.ts'
+import { quantize } from './quantize.ts'
 import { softmax } from './softmax.ts'
 import { sum } from './sum.ts'
 import type { SamplesByOp } from './types.ts'
@@ -24,4 +26,6 @@ export const samples: SamplesByOp = {
   ...pool,
   ...softmax,
   ...sum,
+  ...ddim,
+  ...quantize,
 }

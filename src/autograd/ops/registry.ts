@@ -1,6 +1,7 @@
 import * as arithmetic from './arithmetic.ts'
 import * as compare from './compare.ts'
 import * as conv from './conv.ts'
+import * as ddim from './ddim.ts'
 import * as indexing from './indexing.ts'
 import * as layout from './layout.ts'
 import * as loss from './loss.ts'
@@ -8,6 +9,7 @@ import * as matmul from './matmul.ts'
 import * as max from './max.ts'
 import * as norm from './norm.ts'
 import * as pool from './pool.ts'
+import * as quantize from './quantize.ts'
 import * as select from './select.ts'
 import * as softmax from './softmax.ts'
 import * as sum from './sum.ts'
@@ -31,13 +33,15 @@ export const registry = {
   ...opsOf(arithmetic),
   ...opsOf(compare),
   ...opsOf(conv),
+  ...opsOf(ddim),
   ...opsOf(indexing),
   ...opsOf(layout),
   ...opsOf(loss),
   ...opsOf(matmul),
   ...opsOf(max),
-  ...opsOf(pool),
   ...opsOf(norm),
+  ...opsOf(pool),
+  ...opsOf(quantize),
   ...opsOf(select),
   ...opsOf(softmax),
   ...opsOf(sum),
