@@ -1,3 +1,4 @@
+import { Ld3mError } from '../errors.ts'
 import { gradientByRecording } from './decompose.ts'
 import { Node } from './node.ts'
 import { scope } from './scope.ts'
@@ -6,12 +7,18 @@ import { isRecording, noGrad, Tensor } from './tensor.ts'
 /**
  * f(...xs), keeping only `xs` for the backward pass and computing `f` again there: memory for time. Checkpoints nest
  * to any depth, and their gradients can be differentiated. `f` must give the same result each time, and every tensor
- * that needs a gradient must be passed in `xs`: no gradient flows to tensors that `f` merely closes over.
+ * that needs a gradient must be passed in `xs`, since no gradient would flow to what `f` merely closes over: the
+ * backward pass throws Ld3mError `graph` where it finds such a tensor.
  */
 export function checkpoint(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]): Tensor {
   const y = scope(() => noGrad(() => f(...xs.map((x) => x.detach()))))
   if (!isRecording() || !xs.some((x) => x.node)) return y
   const saved = xs.map((x) => ({ storage: x.storage.retain(), shape: x.shape, dtype: x.dtype, node: x.node }))
+  const recompute = (...points: Tensor[]) => {
+    const again = f(...points)
+    rejectClosedOver(again, points)
+    return again
+  }
   const node = new Node(
     'checkpoint',
     xs.map((x) => x.node),
@@ -21,10 +28,31 @@ export function checkpoint(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]
         const s = self.saved(i)
         return new Tensor(s.storage.retain(), s.shape, s.dtype, s.node)
       })
-      return gradientByRecording(f, inputs, backward)
+      return gradientByRecording(recompute, inputs, backward)
     },
   )
   const result = new Tensor(y.storage.retain(), y.shape, y.dtype, node)
   y.dispose()
   return result
+}
+
+/** Throws if y's graph reaches past the points that `f` was given: to something that is older than they are. */
+function rejectClosedOver(y: Tensor, points: readonly Tensor[]): void {
+  const seen = new Set<Node>()
+  for (const { node } of points) if (node) seen.add(node)
+  let oldest = Number.POSITIVE_INFINITY
+  for (const { id } of seen) oldest = Math.min(oldest, id)
+  const stack = [y.node]
+  for (let node = stack.pop(); node; node = stack.pop()) {
+    if (seen.has(node)) continue
+    seen.add(node)
+    if (node.id < oldest) {
+      throw new Ld3mError(
+        'graph',
+        `checkpoint: the function closes over a tensor that requires a gradient (${node.name === 'leaf' ? 'a leaf' : `a result of '${node.name}'`}) and is not among its inputs.`,
+        'Pass it in xs, or detach() it if no gradient is wanted.',
+      )
+    }
+    for (const parent of node.parents) if (parent) stack.push(parent)
+  }
 }

@@ -24,7 +24,11 @@ export function gradientByRecording(
   { grad: gradOutput, needs, createGraph }: Pick<VjpContext<unknown>, 'grad' | 'needs' | 'createGraph'>,
 ): (Tensor | undefined)[] {
   return scope(() => {
-    const points = inputs.map((x, i) => (needs[i] ? (createGraph ? boundary(x) : x.leaf()) : x.detach()))
+    const points = inputs.map((x, i) => {
+      // A gradient that is itself to be differentiated depends on all inputs, also where none is wanted here.
+      if (createGraph) return x.node ? boundary(x) : x
+      return needs[i] ? x.leaf() : x.detach()
+    })
     const wanted = points.filter((_, i) => needs[i])
     const y = withRecording(true, () => f(...points))
     const gradients = grad(y, wanted, { gradOutput, createGraph, allowUnused: true })
