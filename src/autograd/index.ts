@@ -1,3 +1,4 @@
+export { type CheckGradsOptions, checkGrads } from './check.ts'
 export { checkpoint } from './checkpoint.ts'
 export { gradientByRecording } from './decompose.ts'
 export { type GradOptions, grad } from './grad.ts'

@@ -1,0 +1,224 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import { grad, noGrad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import type { Device } from '../../src/gpu/index.ts'
+import { testDevice } from '../support/device.ts'
+
+const { add, exp, mul, square, sum } = ops
+
+let device: Device
+beforeAll(async () => {
+  device = await testDevice()
+})
+
+const leaf = (...data: number[]) => tensor(device, data, { requiresGrad: true })
+
+/** Reads the tensors that a scope returns, and disposes them. */
+async function values(body: () => Tensor[]): Promise<number[][]> {
+  const results = scope(body)
+  const out: number[][] = []
+  for (const t of results) {
+    out.push([...(await t.read())])
+    t.dispose()
+  }
+  return out
+}
+
+const graphError = expect.objectContaining({ name: 'Ld3mError', code: 'graph' })
+const shapeError = expect.objectContaining({ name: 'Ld3mError', code: 'shape' })
+
+describe('grad', () => {
+  test('adds up what arrives at a tensor that is used twice', async () => {
+    const [g] = await values(() => {
+      const x = leaf(3, -1)
+      return grad(sum(add(mul(x, exp(mul(x, 0))), square(x))), [x])
+    })
+    expect(g).toEqual([7, -1]) // x + x²: 1 + 2x
+  })
+
+  test('of a tensor with respect to itself is one', async () => {
+    expect(
+      await values(() => {
+        const x = leaf(5)
+        return grad(x, [x])
+      }),
+    ).toEqual([[1]])
+  })
+
+  test('takes intermediate results as targets, together with what they come from', async () => {
+    const [gx, gy] = await values(() => {
+      const x = leaf(2)
+      const y = square(x)
+      return grad(mul(y, y), [x, y])
+    })
+    expect(gx).toEqual([32]) // x⁴: 4x³
+    expect(gy).toEqual([8]) // y²: 2y
+  })
+
+  test('names the same input twice if asked to', async () => {
+    expect(
+      await values(() => {
+        const x = leaf(2)
+        return grad(square(x), [x, x])
+      }),
+    ).toEqual([[4], [4]])
+  })
+
+  test('weighs the outputs by gradOutput, which can itself be differentiated', async () => {
+    const [g, second] = await values(() => {
+      const x = leaf(1, 2, 3)
+      const gradOutput = leaf(1, 10, 100)
+      const [g] = grad(square(x), [x], { gradOutput, createGraph: true }) as [Tensor]
+      return [g, ...grad(sum(g), [gradOutput])]
+    })
+    expect(g).toEqual([2, 40, 600])
+    expect(second).toEqual([2, 4, 6])
+  })
+
+  test('without gradOutput wants one element', () => {
+    scope(() => {
+      const x = leaf(1, 2)
+      expect(() => grad(square(x), [x])).toThrow(shapeError)
+      expect(() => grad(square(x), [x], { gradOutput: leaf(1) })).toThrow(shapeError)
+    })
+  })
+
+  test('of something that y does not depend on is an error, or zeros with allowUnused', async () => {
+    scope(() => {
+      const [x, other] = [leaf(1), leaf(2)]
+      expect(() => grad(square(x), [x, other])).toThrow(/input 1, of shape \[1\], is not used to compute y/)
+      expect(() => grad(square(x), [tensor(device, [1])])).toThrow(/input 0, of shape \[1\], does not require/)
+      expect(() => grad(tensor(device, [1]), [x])).toThrow(graphError)
+    })
+    const zeros = await values(() => {
+      const [x, other] = [leaf(1), leaf(2, 3)]
+      return grad(square(x), [other, tensor(device, [4])], { allowUnused: true })
+    })
+    expect(zeros).toEqual([[0, 0], [0]])
+  })
+
+  test('does not see what is computed without recording, or detached', () => {
+    scope(() => {
+      const x = leaf(1)
+      expect(noGrad(() => square(x)).requiresGrad).toBe(false)
+      expect(square(x.detach()).requiresGrad).toBe(false)
+      expect(square(x).requiresGrad).toBe(true)
+    })
+  })
+
+  test('gives gradients that are detached, unless the graph is to be created', () => {
+    scope(() => {
+      const x = leaf(2)
+      expect(grad(square(x), [x])[0]?.requiresGrad).toBe(false)
+      expect(grad(square(x), [x], { createGraph: true })[0]?.requiresGrad).toBe(true)
+    })
+  })
+
+  test('rejects an unknown option', () => {
+    scope(() => {
+      const x = leaf(1)
+      expect(() => grad(x, [x], { createGraphs: true } as object)).toThrow(/unknown option 'createGraphs'/)
+    })
+  })
+})
+
+describe('the graph', () => {
+  test('is freed by a gradient: a second one through it is an error', () => {
+    scope(() => {
+      const x = leaf(2)
+      const y = square(x)
+      grad(y, [x])
+      expect(() => grad(y, [x])).toThrow(/The graph behind 'square' was freed/)
+    })
+  })
+
+  test('is kept by retainGraph', async () => {
+    expect(
+      await values(() => {
+        const x = leaf(2)
+        const y = square(x)
+        return [...grad(y, [x], { retainGraph: true }), ...grad(y, [x])]
+      }),
+    ).toEqual([[4], [4]])
+  })
+
+  test('is freed only where the gradient went', async () => {
+    expect(
+      await values(() => {
+        const [x, w] = [leaf(2), leaf(3)]
+        const left = square(x)
+        const right = square(w)
+        const y = mul(left, right)
+        return [...grad(y, [right]), ...grad(right, [w]), ...grad(left, [x])]
+      }),
+    ).toEqual([[4], [6], [4]])
+  })
+
+  test('may be thousands of ops deep', async () => {
+    const before = device.memory.current
+    const [g] = await values(() => {
+      const x = leaf(1)
+      let y: Tensor = x
+      for (let i = 0; i < 5000; i++) y = scope(() => add(y, x))
+      return grad(y, [x])
+    })
+    expect(g).toEqual([5001])
+    expect(device.memory.current).toBe(before)
+  })
+
+  test('of a deep chain is dropped without a gradient, too', () => {
+    const before = device.memory.current
+    scope(() => {
+      const x = leaf(1)
+      let y: Tensor = x
+      for (let i = 0; i < 5000; i++) y = scope(() => square(y))
+    })
+    expect(device.memory.current).toBe(before)
+  })
+
+  test('keeps what it saved alive after the tensors are disposed, and no longer', async () => {
+    const before = device.memory.current
+    const x = leaf(3)
+    const y = scope(() => exp(square(x)))
+    expect(device.memory.current - before).toBe(2 * 256) // x and y; square saves x, exp saves y
+    const z = scope(() => mul(square(x), y))
+    y.dispose()
+    expect(device.memory.current - before).toBe(4 * 256) // mul saved both factors
+    const [g] = grad(z, [x]) as [Tensor]
+    expect(device.memory.current - before).toBe(3 * 256) // x, z and the gradient
+    for (const t of [x, z, g]) t.dispose()
+    expect(device.memory.current).toBe(before)
+  })
+})
+
+describe('memory', () => {
+  test('stays flat over 200 iterations of a training loop', async () => {
+    const x = tensor(
+      device,
+      Float32Array.from({ length: 8 * 3 }, (_, i) => Math.sin(i)),
+      { shape: [8, 3] },
+    )
+    const labels = tensor(
+      device,
+      Int32Array.from({ length: 8 }, (_, i) => i % 4),
+    )
+    let w = tensor(device, new Float32Array(12), { shape: [3, 4], requiresGrad: true })
+    const losses: number[] = []
+    const use: { current: number; reserved: number }[] = []
+    for (let i = 0; i < 200; i++) {
+      const { next, loss } = scope(() => {
+        const loss = ops.crossEntropy(ops.matmul(x, w), labels)
+        const [g] = grad(loss, [w]) as [Tensor]
+        return { next: ops.sub(w, mul(g, 0.5)).leaf(), loss: loss.detach() }
+      })
+      w.dispose()
+      w = next
+      if (i % 50 === 49) losses.push(await loss.item())
+      loss.dispose()
+      const { current, reserved } = device.memory
+      use.push({ current, reserved })
+    }
+    expect(use.at(-1)).toEqual(use[1])
+    expect(losses[3]).toBeLessThan(losses[0]!)
+    for (const t of [x, labels, w]) t.dispose()
+  })
+})
