@@ -1,0 +1,5 @@
+export { Adam, type AdamOptions } from './adam.ts'
+export { Ema, type EmaOptions } from './ema.ts'
+export { cosineSchedule, linearSchedule, warmupCosineSchedule } from './schedules.ts'
+export { Sgd, type SgdOptions } from './sgd.ts'
+export type { NamedTensors } from './state.ts'

@@ -1,0 +1,57 @@
+import { formatShape, keep, sameShape, type Tensor, zeros } from '../autograd/index.ts'
+import { Ld3mError, optionError, shapeError } from '../errors.ts'
+
+/** Tensors by the names of the parameters they belong to. */
+export type NamedTensors = Readonly<Record<string, Tensor>>
+
+/** One zero tensor a parameter, beyond every scope. */
+export const zerosLike = (parameters: NamedTensors): Record<string, Tensor> =>
+  Object.fromEntries(Object.entries(parameters).map(([name, p]) => [name, keep(zeros(p.device, p.shape))]))
+
+/** Throws unless `given` has exactly the names and shapes of `expected`. */
+export function checkNames(where: string, what: string, expected: NamedTensors, given: NamedTensors): void {
+  for (const [name, { shape }] of Object.entries(expected)) {
+    const other = given[name]
+    if (!other) throw shapeError(`${where}: there is no ${what} '${name}'.`, 'Pass one for every parameter.')
+    if (!sameShape(other.shape, shape)) {
+      throw shapeError(
+        `${where}: ${what} '${name}' has shape ${formatShape(other.shape)}, expected ${formatShape(shape)}.`,
+        'Pass one of the same shape.',
+      )
+    }
+  }
+  for (const name of Object.keys(given)) {
+    if (!(name in expected)) {
+      throw shapeError(`${where}: ${what} '${name}' is of no known parameter.`, 'Pass the ones it was made for.')
+    }
+  }
+}
+
+/** Copies the elements of `from` over those of `to`, by name. */
+export function copyAll(where: string, to: NamedTensors, from: NamedTensors): void {
+  checkNames(where, 'tensor', to, from)
+  for (const [name, t] of Object.entries(to)) {
+    t.device.copy((from[name] as Tensor).buffer, 0, t.buffer, 0, t.size * 4)
+  }
+}
+
+/** Throws unless there is a gradient for every parameter, in memory of its own. */
+export function checkGradients(where: string, parameters: NamedTensors, gradients: NamedTensors): void {
+  checkNames(where, 'gradient', parameters, gradients)
+  for (const [name, g] of Object.entries(gradients)) {
+    if (g.buffer === (parameters[name] as Tensor).buffer) {
+      throw new Ld3mError(
+        'graph',
+        `${where}: gradient '${name}' shares the memory of its parameter.`,
+        'Pass a copy: the update writes to the parameter while it reads the gradient.',
+      )
+    }
+  }
+}
+
+/** Throws unless low ≤ value < high. */
+export function checkRange(where: string, name: string, value: number, low: number, high: number): void {
+  if (!(value >= low && value < high)) {
+    throw optionError(`${where}: ${name} is ${value}.`, `Use a number from ${low} up to, but not, ${high}.`)
+  }
+}
