@@ -88,10 +88,15 @@ export async function checkGradients<A>(device: Device, op: Op<A>, samples: Samp
   const random = uniform(seed)
   const arrays = c.inputs.map((spec) => draw(spec, random))
   const differentiable = c.inputs.map((s) => s.dtype !== 'i32' && s.differentiable !== false)
-  const direction = () =>
-    arrays.map((x, i) => ndarray(x.shape, () => (differentiable[i] ? Math.fround(random() * 2 - 1) : 0)))
-  const v = direction()
-  const u = direction()
+  // The first gradient is taken of some inputs only (often of all): what it needs of the others must stay in the graph.
+  const count = differentiable.filter(Boolean).length
+  const only = random() < 0.5 ? Math.floor(random() * count) : undefined
+  let ordinal = 0
+  const targeted = differentiable.map((d) => d && (only === undefined || ordinal++ === only))
+  const direction = (along: readonly boolean[]) =>
+    arrays.map((x, i) => ndarray(x.shape, () => (along[i] ? Math.fround(random() * 2 - 1) : 0)))
+  const v = direction(targeted)
+  const u = direction(differentiable)
   const outShape = samples.reference(arrays, c.attrs).shape
   const w = ndarray(outShape, () => Math.fround(random() * 2 - 1))
   const loss = (alongV: number, alongU: number): number => {
@@ -107,20 +112,21 @@ export async function checkGradients<A>(device: Device, op: Op<A>, samples: Samp
   const results = scope(() => {
     const xs = arrays.map((x, i) => toTensor(device, x, c.inputs[i]!, differentiable[i]!))
     const leaves = xs.filter((_, i) => differentiable[i])
-    const along = (d: NdArray[]) =>
-      d.filter((_, i) => differentiable[i]).map((x) => tensor(device, Float32Array.from(x.data), { shape: x.shape }))
+    const targets = xs.filter((_, i) => targeted[i])
+    const along = (d: NdArray[], which: readonly boolean[]) =>
+      d.filter((_, i) => which[i]).map((x) => tensor(device, Float32Array.from(x.data), { shape: x.shape }))
     const project = (gs: Tensor[], ds: Tensor[]) =>
       gs.map((g, i) => ops.sum(ops.mul(g, ds[i]!))).reduce((a, b) => ops.add(a, b))
     const y = op.apply(xs, c.attrs)
     const gradOutput = tensor(device, Float32Array.from(w.data), { shape: w.shape })
-    const gs = grad(y, leaves, { gradOutput, createGraph: order === 2, allowUnused: true })
-    const plain = order === 2 ? grad(op.apply(xs, c.attrs), leaves, { gradOutput, allowUnused: true }) : gs
-    const slope = project(gs, along(v))
+    const gs = grad(y, targets, { gradOutput, createGraph: order === 2, allowUnused: true })
+    const plain = order === 2 ? grad(op.apply(xs, c.attrs), targets, { gradOutput, allowUnused: true }) : gs
+    const slope = project(gs, along(v, targeted))
     const curvature =
       order === 2 && slope.requiresGrad
-        ? project(grad(slope, leaves, { allowUnused: true }), along(u))
+        ? project(grad(slope, leaves, { allowUnused: true }), along(u, differentiable))
         : ops.fill(device, [], 0)
-    return { slope, plainSlope: project(plain, along(v)), curvature, magnitudes: gs }
+    return { slope, plainSlope: project(plain, along(v, targeted)), curvature, magnitudes: gs }
   })
   const slope = await results.slope.item()
   const plainSlope = await results.plainSlope.item()
