@@ -518,7 +518,110 @@ def autoencoders():
     write("vq", golden)
 
 
+# --- gradient matching ----------------------------------------------------------------------------------------------
+
+
+def gradient_matching():
+    """Second order: the gradient, with respect to images, of the distance of parameter gradients (DC), in float64."""
+    module = ConvNet(2, 3, width=4, depth=2, features=4 * 4)
+    fill_parameters(module, 400)
+    module.double()
+    synthetic = values(1, (3, 2, 8, 8), -2, 2).double()
+    real = values(2, (6, 2, 8, 8), -2, 2).double()
+    parameters = list(module.parameters())
+
+    def gradients(x, create_graph=False):
+        loss = F.cross_entropy(module(x), torch.arange(len(x)) % 3)
+        return torch.autograd.grad(loss, parameters, create_graph=create_graph)
+
+    target = gradients(real)
+
+    def distance(x, create_graph=False):
+        total = 0
+        for g, t in zip(gradients(x, create_graph), target):
+            if g.ndim > 1:
+                a, b = g.flatten(1), t.flatten(1)
+                total = total + (1 - (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1) + 1e-6)).sum()
+        return total
+
+    x = synthetic.clone().requires_grad_()
+    loss = distance(x, create_graph=True)
+    (g,) = torch.autograd.grad(loss, x)
+    direction, h = values(3, x.shape).double(), 1e-6
+    difference = (distance(synthetic + h * direction) - distance(synthetic - h * direction)) / (2 * h)
+    assert abs(difference - (g * direction).sum()) < 1e-5 * g.norm(), "second order disagrees with finite differences"
+    golden = {"loss": round_(loss.item()), "gradient": numbers(g), "alongDraws": round_(difference.item())}
+    write("gradient-matching", golden)
+
+
+# --- differentiable siamese augmentation ----------------------------------------------------------------------------
+
+
+def color(x, d):
+    b, s, k = (torch.tensor(d[n], dtype=x.dtype).reshape(-1, 1, 1, 1) for n in ("brightness", "saturation", "contrast"))
+    x = x + b
+    grey = x.mean(1, keepdim=True)
+    x = (x - grey) * s + grey
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (x - mean) * k + mean
+
+
+def crop(x, d):
+    n, _, h, w = x.shape
+    padded = F.pad(x, (w, w, h, h))
+    rows = [(d["down"][i % len(d["down"])], d["right"][i % len(d["right"])]) for i in range(n)]
+    return torch.stack([padded[i, :, h + dy : 2 * h + dy, w + dx : 2 * w + dx] for i, (dy, dx) in enumerate(rows)])
+
+
+def cutout(x, d):
+    n, _, h, w = x.shape
+    out = x.clone()
+    for i in range(n):
+        top, left = d["top"][i % len(d["top"])], d["left"][i % len(d["left"])]
+        out[i, :, max(0, top) : max(0, top + d["side"][0]), max(0, left) : max(0, left + d["side"][1])] = 0
+    return out
+
+
+def flip(x, d):
+    return torch.where(torch.tensor(d["mirrored"]).reshape(-1, 1, 1, 1) == 1, x.flip(3), x)
+
+
+def resample(x, thetas):
+    theta = torch.tensor(thetas, dtype=x.dtype).expand(x.shape[0], 2, 3)
+    grid = F.affine_grid(theta, x.shape, align_corners=True)
+    return F.grid_sample(x, grid, align_corners=True)
+
+
+def scale(x, d):
+    return resample(x, [[[sx, 0, 0], [0, sy, 0]] for sx, sy in zip(d["x"], d["y"])])
+
+
+def rotate(x, d):
+    return resample(x, [[[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0]] for a in d["angle"]])
+
+
+def augmentations():
+    draws = [
+        {"op": "color", "brightness": [0.3], "saturation": [1.7], "contrast": [0.6]},
+        {"op": "color", "brightness": [0.3, -0.4], "saturation": [1.7, 0.1], "contrast": [0.6, 1.4]},
+        {"op": "crop", "down": [1], "right": [-2]},
+        {"op": "crop", "down": [-1, 2], "right": [0, 3]},
+        {"op": "cutout", "top": [-1], "left": [5], "side": [3, 4]},
+        {"op": "cutout", "top": [2, 4], "left": [-2, 1], "side": [3, 4]},
+        {"op": "flip", "mirrored": [1]},
+        {"op": "flip", "mirrored": [0, 1]},
+        {"op": "scale", "x": [0.87], "y": [1.15]},
+        {"op": "scale", "x": [0.87, 1.1], "y": [1.15, 0.9]},
+        {"op": "rotate", "angle": [0.21]},
+        {"op": "rotate", "angle": [-0.2, 0.11]},
+    ]
+    x = values(1, (2, 3, 6, 7), -2, 2).double()
+    write("augment", [{"draw": d, "output": numbers(globals()[d["op"]](x, d))} for d in draws])
+
+
 if __name__ == "__main__":
     students()
+    gradient_matching()
+    augmentations()
     unets()
     autoencoders()

@@ -15,7 +15,7 @@ import {
 } from '../../src/models/index.ts'
 import { expectClose } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
-import { expectGradients, type GradientSummary, goldenState, readGolden, valuesTensor } from './golden.ts'
+import { expectGradients, type GradientSummary, goldenState, readGolden, valuesTensor } from '../support/golden.ts'
 
 interface StudentGolden {
   readonly logits: readonly number[]

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { grad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { loadStateDict, type Module, type StateDict } from '../../src/models/index.ts'
-import { expectClose, uniform } from '../support/checks.ts'
+import { expectClose, uniform } from './checks.ts'
 
 /** [norm, projection on draws] of a gradient. */
 export type GradientSummary = Readonly<Record<string, readonly [number, number]>>
