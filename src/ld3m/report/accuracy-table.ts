@@ -1,0 +1,54 @@
+import { type AccuracyRow, meanOverUnseen } from './accuracy.ts'
+import type { ReportAccuracy } from './data.ts'
+import { percent, points } from './format.ts'
+import { type Html, html, NOTHING } from './html.ts'
+
+/** Accuracy of each architecture in percent: mean ± standard deviation, the difference in points, and runs. */
+export function accuracyTable(rows: readonly AccuracyRow[], hasSeen: boolean): Html {
+  const mean = meanOverUnseen(rows)
+  return html`
+<div class="scroll">
+<table class="accuracies">
+  <caption>Test accuracy in percent, mean ± standard deviation over trainings; difference in percentage points.</caption>
+  <thead>
+    <tr><th scope="col">Architecture</th><th scope="col">Distilled</th><th scope="col">Random real</th>
+    <th scope="col">Difference</th><th scope="col">Trainings</th></tr>
+  </thead>
+  <tbody>
+    ${rows.map(
+      ({ name, seen, distilled, randomReal }) => html`
+    <tr>
+      <th scope="row">${name}${seen ? html` <span class="tag">seen</span>` : NOTHING}</th>
+      <td class="strong">${spread(distilled)}</td>
+      <td>${spread(randomReal)}</td>
+      ${distilled && randomReal ? differenceCell(distilled.mean - randomReal.mean) : html`<td>–</td>`}
+      <td class="muted">${distilled?.runs.length ?? '–'} / ${randomReal?.runs.length ?? '–'}</td>
+    </tr>`,
+    )}
+  </tbody>
+  ${
+    mean
+      ? html`
+  <tfoot>
+    <tr>
+      <th scope="row">Mean of ${mean.count}${hasSeen ? ' unseen' : ''}</th>
+      <td class="strong">${percent(mean.distilled)}</td>
+      <td>${percent(mean.randomReal)}</td>
+      ${differenceCell(mean.distilled - mean.randomReal)}
+      <td></td>
+    </tr>
+  </tfoot>`
+      : NOTHING
+  }
+</table>
+</div>`
+}
+
+const spread = (accuracy: ReportAccuracy | undefined): Html =>
+  accuracy ? html`${percent(accuracy.mean)} <span class="muted">± ${percent(accuracy.std)}</span>` : html`–`
+
+function differenceCell(difference: number): Html {
+  const text = points(difference)
+  const tone = text === '0.0' ? '' : difference > 0 ? 'better' : 'worse'
+  return html`<td class="${tone}">${text}</td>`
+}
