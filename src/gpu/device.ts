@@ -14,6 +14,8 @@ export interface DeviceInfo {
   readonly features: ReadonlySet<string>
   /** Lanes of the narrowest subgroup, 0 where the adapter has no subgroups. */
   readonly subgroupSize: number
+  /** Whether params travel with the commands (immediates), or in a uniform buffer. */
+  readonly immediates: boolean
 }
 
 export interface DeviceOptions {
@@ -56,11 +58,10 @@ export class Device {
     /** The WebGPU device. */
     readonly handle: GPUDevice,
     readonly info: DeviceInfo,
-    immediates: boolean,
     keepBytes: number,
   ) {
     this.#pool = new BufferPool(handle, keepBytes)
-    this.#pipelines = new PipelineCache(handle, immediates)
+    this.#pipelines = new PipelineCache(handle, info.immediates)
     this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
     handle.addEventListener('uncapturederror', (event) => {
       this.#fail((event as GPUUncapturedErrorEvent).error)
@@ -100,8 +101,8 @@ export class Device {
         architecture: info.architecture,
         features: new Set(handle.features),
         subgroupSize: subgroups ? ((info as { subgroupMinSize?: number }).subgroupMinSize ?? 0) : 0,
+        immediates,
       },
-      immediates,
       options.keepBytes ?? 2 ** 30,
     )
   }

@@ -104,7 +104,11 @@ export class PipelineCache {
       bindGroupLayouts: [group.handle, ...(paramBytes > 0 && !useImmediates ? [this.#uniform()] : [])],
       ...(useImmediates ? { immediateSize: paramBytes } : {}),
     }
-    const module = device.createShaderModule({ label: variant.label, code: variant.code(this.immediates) })
+    const code = variant.code(this.immediates)
+    // Reported below, with the kernel's name, when the pipeline is made; not as an error of the device.
+    device.pushErrorScope('validation')
+    const module = device.createShaderModule({ label: variant.label, code })
+    device.popErrorScope().catch(() => undefined)
     const pipeline: Pipeline = {
       handle: undefined,
       group,
