@@ -26,6 +26,13 @@ interface Total {
   bytes: number
 }
 
+/** Timestamps under way: resolved on the GPU, then copied to where they can be read. */
+interface Pending {
+  readonly queries: GPUQuerySet
+  readonly resolved: GPUBuffer
+  readonly staging: GPUBuffer
+}
+
 /** Times each dispatch by a pair of timestamp queries. Alive only while a profile is being taken. */
 export class Profiler {
   readonly #totals = new Map<string, Total>()
@@ -38,20 +45,23 @@ export class Profiler {
     return this.device.createQuerySet({ type: 'timestamp', count: count * 2 })
   }
 
-  finish(encoder: GPUCommandEncoder, queries: GPUQuerySet, count: number): GPUBuffer {
+  finish(encoder: GPUCommandEncoder, queries: GPUQuerySet, count: number): Pending {
     const size = count * 16
     const resolved = this.device.createBuffer({ size, usage: BufferUsage.QueryResolve | BufferUsage.CopySrc })
     const staging = this.device.createBuffer({ size, usage: BufferUsage.MapRead | BufferUsage.CopyDst })
     encoder.resolveQuerySet(queries, 0, count * 2, resolved, 0)
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, size)
-    return staging
+    return { queries, resolved, staging }
   }
 
-  collect(staging: GPUBuffer, dispatches: readonly { label: string; work: Work | undefined }[]): void {
+  collect(
+    { queries, resolved, staging }: Pending,
+    dispatches: readonly { label: string; work: Work | undefined }[],
+  ): void {
     this.#pending.push(
       staging.mapAsync(MapModeRead).then(() => {
         const times = new BigUint64Array(staging.getMappedRange().slice(0))
-        staging.destroy()
+        for (const used of [queries, resolved, staging]) used.destroy()
         dispatches.forEach(({ label, work }, i) => {
           const total = this.#totals.get(label) ?? { calls: 0, ns: 0, flops: 0, bytes: 0 }
           total.calls++

@@ -193,11 +193,11 @@ export class Recorder {
       }
     }
     endPass()
-    const staging = queries && (this.profiler as Profiler).finish(encoder, queries, dispatches.length)
+    const pending = queries && (this.profiler as Profiler).finish(encoder, queries, dispatches.length)
     device.queue.submit([encoder.finish()])
-    if (staging) {
+    if (pending) {
       this.profiler?.collect(
-        staging,
+        pending,
         dispatches.map((d) => ({ label: d.variant.label, work: d.work })),
       )
     }
