@@ -1,0 +1,99 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type Device, Kernel, kernels } from '../../src/gpu/index.ts'
+import '../../src/kernels/index.ts'
+import { testDevice } from '../support/device.ts'
+
+const folder = new URL('../../wgsl/', import.meta.url)
+const names = readdirSync(folder, { withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith('.wgsl'))
+  .map((entry) => entry.name.slice(0, -'.wgsl'.length))
+
+let device: Device
+beforeAll(async () => {
+  device = await testDevice()
+})
+
+const textOf = (name: string) => readFileSync(new URL(`${name}.wgsl`, folder), 'utf8')
+
+describe.each(names)('wgsl/%s.wgsl', (name) => {
+  const text = textOf(name)
+
+  test('compiles with its defaults, with params as immediates and as a uniform', async () => {
+    const needed = [...text.matchAll(/^enable\s+(\w+)/gm)].map((m) => (m[1] === 'f16' ? 'shader-f16' : m[1]!))
+    const missing = needed.filter((feature) => !device.info.features.has(feature))
+    const variant = new Kernel(name, text).variant()
+    for (const immediates of device.info.immediates ? [false, true] : [false]) {
+      device.handle.pushErrorScope('validation')
+      const module = device.handle.createShaderModule({ code: variant.code(immediates) })
+      const { messages } = await module.getCompilationInfo()
+      const error = await device.handle.popErrorScope()
+      // An adapter without a feature must say so; everything else in the file is checked where it exists.
+      if (missing.length > 0) expect(error?.message).toMatch(/not allowed|not supported|extension/)
+      else expect([...messages].map((m) => `${m.type} ${m.lineNum}: ${m.message}`)).toEqual([])
+    }
+  })
+
+  test('has a kernel, and says at its head what it computes', () => {
+    expect(kernels.has(name)).toBe(true)
+    expect(text).toMatch(/^\/\/ \S/)
+  })
+})
+
+describe('directives', () => {
+  const kernel = new Kernel(
+    'example',
+    [
+      '#include linear',
+      '#include linear',
+      'struct P { n: u32, s: f32, // a comment with k: vec3u',
+      '  i: i32 }',
+      '#params P',
+      '@group(0) @binding(1) var<storage, read_write> out: array<Element>;',
+      '@group(0) @binding(0) var<storage, read> x: array<Element>;',
+      '#const TILE: u32 = 16 // elements',
+      '#const SCALE: f32 = 1.5',
+      '#const FUSED: bool = false',
+      '#alias Element = f32',
+    ].join('\n'),
+  )
+
+  test('tell the host what to bind and pass', () => {
+    expect(kernel.interface.bindings).toEqual(['read', 'read_write'])
+    expect(kernel.interface.params).toEqual([
+      { name: 'n', type: 'u32' },
+      { name: 's', type: 'f32' },
+      { name: 'i', type: 'i32' },
+    ])
+  })
+
+  test('are filled in with a variant’s constants, or their defaults', () => {
+    const defaults = kernel.variant().code(true)
+    expect(defaults).toContain('const TILE: u32 = 16;')
+    expect(defaults).toContain('alias Element = f32;')
+    expect(defaults).toContain('var<immediate> params: P;')
+    expect(defaults.match(/fn linear_index/g)).toHaveLength(1)
+    const code = kernel.variant({ TILE: 8, SCALE: 2, FUSED: true, Element: 'f16' }).code(false)
+    expect(code).toContain('const TILE: u32 = 8u;')
+    expect(code).toContain('const SCALE: f32 = 2.0;')
+    expect(code).toContain('const FUSED: bool = true;')
+    expect(code).toContain('alias Element = f16;')
+    expect(code).toContain('@group(1) @binding(0) var<uniform> params: P;')
+  })
+
+  test('intern variants: the same constants are the same object', () => {
+    expect(kernel.variant({ TILE: 8 })).toBe(kernel.variant({ TILE: 8 }))
+    expect(kernel.variant({ TILE: 8 })).not.toBe(kernel.variant({ TILE: 4 }))
+    expect(kernel.variant({ TILE: 8 }).label).toBe('example[TILE=8]')
+  })
+
+  test('reject what they do not know', () => {
+    expect(() => kernel.variant({ TILES: 8 }).code(true)).toThrow(/no constant TILES/)
+    expect(() => new Kernel('bad', '#loop 3').variant().code(true)).toThrow(/unknown directive/)
+    expect(() => new Kernel('bad', '#include nothing').variant().code(true)).toThrow(/no wgsl\/include\/nothing.wgsl/)
+    expect(() => new Kernel('bad', 'struct P { v: vec4f }\n#params P')).toThrow(/params are u32, i32 or f32/)
+    expect(() => new Kernel('bad', '#params P')).toThrow(/names no struct/)
+    const many = Array.from({ length: 17 }, (_, i) => `p${i}: u32`).join(', ')
+    expect(() => new Kernel('bad', `struct P { ${many} }\n#params P`)).toThrow(/64 bytes hold 16/)
+  })
+})
