@@ -10,18 +10,22 @@ let recording = true
 /** True while ops on tensors that require gradients record a graph. */
 export const isRecording = (): boolean => recording
 
-/** Runs `body` with graph recording on or off. */
+/** Runs `body`, which is synchronous, with graph recording on or off. */
 export function withRecording<T>(on: boolean, body: () => T): T {
   const before = recording
   recording = on
   try {
-    return body()
+    const result = body()
+    if (result instanceof Promise) {
+      throw new Error('noGrad: the body returned a promise; await outside of it.')
+    }
+    return result
   } finally {
     recording = before
   }
 }
 
-/** Runs `body` without recording: nothing computed in it can be differentiated. */
+/** Runs `body`, which is synchronous, without recording: nothing computed in it can be differentiated. */
 export const noGrad = <T>(body: () => T): T => withRecording(false, body)
 
 /**

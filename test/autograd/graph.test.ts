@@ -103,6 +103,7 @@ describe('grad', () => {
       expect(square(x.detach()).requiresGrad).toBe(false)
       expect(square(x).requiresGrad).toBe(true)
     })
+    expect(() => noGrad(async () => 1)).toThrow(/returned a promise/)
   })
 
   test('gives gradients that are detached, unless the graph is to be created', () => {
