@@ -1,0 +1,40 @@
+import { parseArgs } from 'node:util'
+import { optionError } from '../src/errors.ts'
+
+export interface BenchOptions {
+  /** Where to write the measurements; nowhere if omitted. */
+  readonly json?: string
+  /** Only rows whose family, name or shape contains this text. */
+  readonly filter: string
+  /** Tiny sizes, one launch each: shows that everything runs. */
+  readonly quick: boolean
+}
+
+export const USAGE = `Usage: npm run bench -- [--filter TEXT] [--json FILE] [--quick]
+
+  --filter TEXT  only rows whose family, name or shape contains TEXT
+  --json FILE    write the measurements to FILE
+  --quick        tiny sizes, one launch each: shows that everything runs, times mean nothing
+  --help         this text`
+
+/**
+ * Reads the command line; undefined if it asks for help.
+ * @throws Ld3mError `option` for an unknown option or a missing value
+ */
+export function parseOptions(args: readonly string[]): BenchOptions | undefined {
+  let values: { json?: string; filter?: string; quick?: boolean; help?: boolean }
+  try {
+    const options = {
+      json: { type: 'string' },
+      filter: { type: 'string' },
+      quick: { type: 'boolean' },
+      help: { type: 'boolean' },
+    } as const
+    values = parseArgs({ args: [...args], options, allowPositionals: false }).values
+  } catch (error) {
+    throw optionError(`bench: ${(error as Error).message.split('. ')[0]}.`, 'See --help for the options.')
+  }
+  const { json, filter = '', quick = false, help = false } = values
+  if (help) return undefined
+  return { ...(json === undefined ? {} : { json }), filter, quick }
+}

@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest'
+import { families } from '../../bench/families/index.ts'
+import { measure, runOnce, tableRow } from '../../bench/harness.ts'
+import { parseOptions } from '../../bench/options.ts'
+import { Ld3mError } from '../../src/errors.ts'
+import { kernels } from '../../src/gpu/index.ts'
+import { testDevice } from '../support/device.ts'
+
+describe('the bench', () => {
+  test('has a row for every kernel, states work for every row, and leaks no memory', async () => {
+    const device = await testDevice()
+    const before = device.memory.current
+    const seen = new Set<string>()
+    for (const { name, rows } of families) {
+      for (const row of rows(true)) {
+        const dispatched = await runOnce(device, row)
+        for (const kernel of dispatched.kernels) seen.add(kernel)
+        expect(dispatched.bytes, `${name}, ${row.name}: bytes`).toBeGreaterThan(0)
+      }
+    }
+    expect([...kernels.keys()].filter((kernel) => !seen.has(kernel))).toEqual([])
+    expect(device.memory.current).toBe(before)
+  })
+
+  test('names its rows apart', () => {
+    for (const quick of [true, false]) {
+      const names = families.flatMap(({ name, rows }) => rows(quick).map((r) => `${name}, ${r.name}, ${r.shape}`))
+      expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([])
+    }
+  })
+
+  test('gives times and rates of a row', async () => {
+    const device = await testDevice()
+    const [first] = families[0]!.rows(true)
+    const measurement = await measure(device, families[0]!.name, first!, true)
+    expect(measurement.ms).toBeGreaterThan(0)
+    expect(measurement.gbs).toBeGreaterThan(0)
+    expect(measurement.kernel).toMatch(/^elementwise\[/)
+    expect(tableRow(measurement)).toContain(first!.name)
+  })
+})
+
+describe('its command line', () => {
+  test('reads options', () => {
+    expect(parseOptions([])).toEqual({ filter: '', quick: false })
+    expect(parseOptions(['--filter', 'conv', '--json', 'out.json', '--quick'])).toEqual({
+      filter: 'conv',
+      json: 'out.json',
+      quick: true,
+    })
+    expect(parseOptions(['--help'])).toBeUndefined()
+  })
+
+  test.each([[['--fliter', 'conv']], [['conv']], [['--json']]])('refuses %j', (args) => {
+    expect(() => parseOptions(args)).toThrow(Ld3mError)
+  })
+})
