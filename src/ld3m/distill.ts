@@ -1,10 +1,5 @@
 import { grad, HostRandom, ops, scope, type Tensor } from '../autograd/index.ts'
-import {
-  ALL_AUGMENTATIONS,
-  type AugmentationStrategy,
-  type Dataset,
-  indicesByClass,
-} from '../data/index.ts'
+import { ALL_AUGMENTATIONS, type AugmentationStrategy, type Dataset, indicesByClass } from '../data/index.ts'
 import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import { convNet, type Student } from '../models/index.ts'
 import { Sgd } from '../optim/index.ts'
@@ -197,7 +192,8 @@ class Distillation {
     const init = oneOf('init', options.init ?? 'real', ['real', 'gaussian'])
     const lr = positive('learningRate', options.learningRate ?? objective.learningRate)
     const momentum = options.momentum ?? 0.5
-    if (!(momentum >= 0 && momentum < 1)) throw optionError(`distill: momentum is ${momentum}.`, 'Use 0 ≤ momentum < 1.')
+    if (!(momentum >= 0 && momentum < 1))
+      throw optionError(`distill: momentum is ${momentum}.`, 'Use 0 ≤ momentum < 1.')
     const priorClasses = options.priorClasses ?? dataset.classNames.map((_, k) => k)
     this.#parameters = initialParameters(prior, dataset, this.#imagesPerClass, init, priorClasses, this.#seed)
     const learned = Object.fromEntries(this.#learned.map((name) => [name, this.#parameters[name]]))
@@ -209,7 +205,11 @@ class Distillation {
     const step = scope(() => this.#gradients())
     const [loss, latents, conditioning] = (await step.report.read()) as unknown as [number, number, number]
     step.report.dispose()
-    for (const [what, value] of Object.entries({ loss, 'gradient of the latents': latents, 'gradient of the conditionings': conditioning })) {
+    for (const [what, value] of Object.entries({
+      loss,
+      'gradient of the latents': latents,
+      'gradient of the conditionings': conditioning,
+    })) {
       if (!Number.isFinite(value)) {
         for (const g of Object.values(step.gradients)) g.dispose()
         await this.#stop('numeric', `The ${what} became ${value}`, 'Lower learningRate; the last good state is kept.')
@@ -233,18 +233,27 @@ class Distillation {
     const ranges = chunksOf(count, this.#chunk)
 
     // With one chunk its graph is kept; with more, each is generated again when its gradient is taken.
-    const whole = ranges.length === 1 ? syntheticImages(prior, parameters, noise, ...args) : undefined
+    const whole = ranges.length === 1 ? scope(() => syntheticImages(prior, parameters, noise, ...args)) : undefined
     const images = whole?.detach() ?? drawImages(prior, parameters, noise, ...args, this.#chunk)
     const { loss, gradient } = scope(() => this.#match(images, random))
 
     const names = this.#learned
     const parts = ranges.map((range) =>
       scope(() => {
-        if (whole) return grad(whole, names.map((n) => parameters[n]), { gradOutput: gradient })
+        if (whole)
+          return grad(
+            whole,
+            names.map((n) => parameters[n]),
+            { gradOutput: gradient },
+          )
         const [part, partNoise] = sliceAll(parameters, noise, range)
         const leaves = { latents: part.latents.detach().leaf(), conditioning: part.conditioning.detach().leaf() }
-        const chunkImages = syntheticImages(prior, leaves, partNoise, ...args)
-        return grad(chunkImages, names.map((n) => leaves[n]), { gradOutput: ops.slice(gradient, 0, ...range) })
+        const chunkImages = scope(() => syntheticImages(prior, leaves, partNoise, ...args))
+        return grad(
+          chunkImages,
+          names.map((n) => leaves[n]),
+          { gradOutput: ops.slice(gradient, 0, ...range) },
+        )
       }),
     )
     const gradients: Record<string, Tensor> = {}
@@ -346,7 +355,10 @@ function checkFit(dataset: Dataset, prior: Prior, priorClasses: readonly number[
         "Pass priorClasses: the prior's class id for each class of the dataset.",
       )
     }
-  } else if (priorClasses.length !== count || priorClasses.some((c) => !(Number.isInteger(c) && c >= 0 && c < classes))) {
+  } else if (
+    priorClasses.length !== count ||
+    priorClasses.some((c) => !(Number.isInteger(c) && c >= 0 && c < classes))
+  ) {
     throw optionError(
       `distill: priorClasses is [${priorClasses}].`,
       `Give ${count} integers from 0 to ${classes - 1}, one for each class of the dataset.`,

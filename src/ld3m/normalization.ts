@@ -25,7 +25,13 @@ export function normalize(images: Tensor, { mean, std }: Normalization): Tensor 
     return ops.affine(images, 1 / s, -(mean[0] as number) / s)
   }
   const { device } = images
-  return ops.mul(ops.sub(images, perChannel(device, mean)), perChannel(device, std.map((s) => 1 / s)))
+  return ops.mul(
+    ops.sub(images, perChannel(device, mean)),
+    perChannel(
+      device,
+      std.map((s) => 1 / s),
+    ),
+  )
 }
 
 /** Back to [0, 1]. */

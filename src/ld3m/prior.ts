@@ -4,18 +4,18 @@ import { dataError, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
 import {
-  type Module,
-  type NamedArrays,
-  Params,
-  type StateDict,
-  type UnetOptions,
-  type VqAutoencoder,
-  type VqAutoencoderOptions,
   disposeState,
   freeze,
   loadStateDict,
+  type Module,
+  type NamedArrays,
+  Params,
   readStateDict,
+  type StateDict,
+  type UnetOptions,
   unet,
+  type VqAutoencoder,
+  type VqAutoencoderOptions,
   vqAutoencoder,
 } from '../models/index.ts'
 

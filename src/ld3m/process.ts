@@ -1,4 +1,4 @@
-import { checkpoint, ops, random, type Tensor, tensor } from '../autograd/index.ts'
+import { checkpoint, ops, random, scope, type Tensor, tensor } from '../autograd/index.ts'
 import { optionError, rejectUnknownOptions } from '../errors.ts'
 import type { Prior } from './prior.ts'
 import { type DdimStep, ddimSteps } from './schedule.ts'
@@ -81,9 +81,7 @@ export function diffuse(
   const [n] = latents.shape as [number]
   const steps = ddimSteps(options.steps, options.eta)
   const guided = options.guidance !== 1
-  const unconditional = guided
-    ? prior.conditioning(tensor(device, new Int32Array(n).fill(classes)))
-    : undefined
+  const unconditional = guided ? prior.conditioning(tensor(device, new Int32Array(n).fill(classes))) : undefined
   const residual = options.residual === 'code' ? ops.scale(prior.quantize(latents), latentScale) : undefined
 
   const start = steps[0] as DdimStep
@@ -91,7 +89,7 @@ export function diffuse(
     ops.scale(latents, latentScale * Math.sqrt(start.alphaBar)),
     ops.scale(noise.start, Math.sqrt(1 - start.alphaBar)),
   )
-  for (const [i, step] of steps.entries()) {
+  const advance = (z: Tensor, step: DdimStep, i: number): Tensor => {
     const denoise = (z: Tensor, c: Tensor): Tensor => {
       const batch = guided ? 2 * n : n
       const timestep = ops.fill(device, [batch], step.timestep)
@@ -99,7 +97,7 @@ export function diffuse(
       return prior.denoise(ops.concat([z, z], 0), timestep, ops.concat([unconditional, c], 0))
     }
     const eps = options.checkpoint ? checkpoint(denoise, [z, conditioning]) : denoise(z, conditioning)
-    z = ops.ddimStep(
+    return ops.ddimStep(
       {
         z,
         eps: guided ? ops.slice(eps, 0, n, 2 * n) : eps,
@@ -116,6 +114,8 @@ export function diffuse(
       },
     )
   }
+  // A scope a step: what the graph does not need is freed as soon as the step is done.
+  for (const [i, step] of steps.entries()) z = scope(() => advance(z, step, i))
   return ops.scale(z, 1 / latentScale)
 }
 

@@ -1,4 +1,4 @@
-import { HostRandom, noGrad, ops, random, scope, type Shape, type Tensor, tensor } from '../autograd/index.ts'
+import { HostRandom, noGrad, ops, random, type Shape, scope, type Tensor, tensor } from '../autograd/index.ts'
 import { type Dataset, indicesByClass } from '../data/index.ts'
 import { dataError } from '../errors.ts'
 import { denormalize, fromSigned, imageBatch, type Normalization, normalize, toSigned } from './normalization.ts'
@@ -64,7 +64,9 @@ export function initialParameters(
         const scaled = random.normal(prior.device, shape, { seed, stream: 1 })
         return { latents: ops.scale(scaled, 1 / prior.config.latentScale).leaf(), conditioning }
       }
-      const chosen = indicesByClass(dataset).flatMap((of, k) => pick(of, imagesPerClass, dataset.classNames[k] as string, draws))
+      const chosen = indicesByClass(dataset).flatMap((of, k) =>
+        pick(of, imagesPerClass, dataset.classNames[k] as string, draws),
+      )
       return { latents: prior.encode(toSigned(imageBatch(prior.device, dataset, chosen))).leaf(), conditioning }
     }),
   )
@@ -90,7 +92,7 @@ export function syntheticImages(
   diffusion: ResolvedDiffusion,
   normalization: Normalization,
 ): Tensor {
-  return normalize(fromSigned(generate(prior, latents, conditioning, diffusion, noise)), normalization)
+  return normalize(fromSigned(generate(prior, latents, conditioning, noise, diffusion)), normalization)
 }
 
 /** Ranges of at most `size` that cover 0…count. */

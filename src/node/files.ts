@@ -93,7 +93,7 @@ export interface RunDirectory {
   pathOf(name: string): string
   /** Throws Ld3mError `numeric` if a number is NaN or infinite, which JSON would silently turn into null. */
   writeJson(name: string, value: unknown): Promise<void>
-  writePng(name: string, png: Uint8Array): Promise<void>
+  writeBytes(name: string, bytes: Uint8Array): Promise<void>
   writeTensors(
     name: string,
     tensors: ReadonlyMap<string, StoredTensor>,
@@ -130,7 +130,7 @@ export async function openRunDirectory(directory: string): Promise<RunDirectory>
     path,
     pathOf,
     writeJson: async (name, value) => await write(name, `${JSON.stringify(value, rejectNonFinite(name), 2)}\n`),
-    writePng: write,
+    writeBytes: write,
     writeTensors: async (name, tensors, metadata) => await write(name, writeSafetensors(tensors, metadata)),
     writeHtml: write,
   }

@@ -1,3 +1,15 @@
 export { type AdapterChoice, type AdapterOptions, type NodeAdapter, requestAdapter } from './adapter.ts'
 export { type OpenDeviceOptions, openDevice } from './device.ts'
+export {
+  type LoadIdxOptions,
+  loadIdx,
+  openRunDirectory,
+  type RunDirectory,
+  readTensors,
+  writeFileAtomic,
+  writeTensors,
+} from './files.ts'
 export { type AdapterKind, describeAdapter } from './kinds.ts'
+export { loadPrior } from './prior.ts'
+export { bar, formatBytes, formatDuration, ProgressLine } from './progress.ts'
+export { type AccuracyTable, accuracyText, openRun, Run, type RunMetrics } from './run.ts'

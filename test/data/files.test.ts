@@ -133,7 +133,7 @@ describe('a run directory', () => {
     const run = await openRunDirectory(join(root, 'runs', 'first'))
     const image = { width: 1, height: 1, channels: 1, data: Uint8Array.of(7) } as const
     await run.writeJson('config.json', { lr: 0.5, steps: [1, 2] })
-    await run.writePng('images/0001.png', encodePng(image))
+    await run.writeBytes('images/0001.png', encodePng(image))
     await run.writeTensors('state.safetensors', tensors)
     await run.writeHtml('report.html', '<p>é</p>')
     expect(JSON.parse(await readFile(run.pathOf('config.json'), 'utf8'))).toEqual({ lr: 0.5, steps: [1, 2] })

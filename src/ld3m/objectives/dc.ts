@@ -1,4 +1,4 @@
-import { grad, ops, type Tensor, tensor } from '../../autograd/index.ts'
+import { grad, ops, scope, type Tensor, tensor } from '../../autograd/index.ts'
 import { augment, drawAugmentation } from '../../data/index.ts'
 import { optionError, rejectUnknownOptions } from '../../errors.ts'
 import { initialize, Params } from '../../models/index.ts'
@@ -22,7 +22,12 @@ export function dc(options: DcOptions = {}): Objective {
   if (!(distance in distances)) {
     throw optionError(`dc: distance is '${distance}'.`, `Use one of ${Object.keys(distances).join(', ')}.`)
   }
-  return { name: 'DC', learningRate: 0.1, options: { distance }, match: (context) => match(context, distances[distance]) }
+  return {
+    name: 'DC',
+    learningRate: 0.1,
+    options: { distance },
+    match: (context) => match(context, distances[distance]),
+  }
 }
 
 function match(
@@ -41,7 +46,7 @@ function match(
       const labels = tensor(device, new Int32Array(batch.shape[0] as number).fill(k))
       return ops.crossEntropy(student.apply(params, augment(batch, draw)), labels)
     }
-    const real = grad(crossEntropy(realBatch(k)), weights)
+    const real = scope(() => grad(crossEntropy(realBatch(k)), weights))
     const leaf = ops.slice(images, 0, k * imagesPerClass, (k + 1) * imagesPerClass).leaf()
     const synthetic = grad(crossEntropy(leaf), weights, { createGraph: true })
     const loss = distance(synthetic, real)

@@ -1,4 +1,4 @@
-import { grad, noGrad, ops, type Tensor } from '../../autograd/index.ts'
+import { grad, noGrad, ops, scope, type Tensor } from '../../autograd/index.ts'
 import { augment, drawAugmentation } from '../../data/index.ts'
 import { initialize, Params } from '../../models/index.ts'
 import type { MatchingContext, Objective } from './types.ts'
@@ -21,18 +21,20 @@ function match({ device, images, imagesPerClass, classes, realBatch, student, au
   const synthetic: Tensor[] = []
   for (let k = 0; k < classes; k++) {
     // Siamese: one draw a class, for both sides.
-    const draw = drawAugmentation(random, { strategy: augmentation, size: [images.shape[2] as number, images.shape[3] as number] })
+    const draw = drawAugmentation(random, {
+      strategy: augmentation,
+      size: [images.shape[2] as number, images.shape[3] as number],
+    })
     real.push(noGrad(() => augment(realBatch(k), draw)))
     synthetic.push(augment(ops.slice(leaf, 0, k * imagesPerClass, (k + 1) * imagesPerClass), draw))
   }
-  const meanPerClass = (features: Tensor) =>
-    ops.mean(ops.reshape(features, [classes, -1, student.featureCount]), 1)
+  const meanPerClass = (features: Tensor) => ops.mean(ops.reshape(features, [classes, -1, student.featureCount]), 1)
   const target = noGrad(() => {
     const all = ops.concat(real, 0)
     const n = all.shape[0] as number
     const parts: Tensor[] = []
     for (let i = 0; i < n; i += MICRO_BATCH) {
-      parts.push(student.features(params, ops.slice(all, 0, i, Math.min(n, i + MICRO_BATCH))))
+      parts.push(scope(() => student.features(params, ops.slice(all, 0, i, Math.min(n, i + MICRO_BATCH)))))
     }
     return meanPerClass(ops.concat(parts, 0))
   })

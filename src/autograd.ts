@@ -1,0 +1,9 @@
+/**
+ * Tensors on the GPU, ops, and gradients of every order.
+ *
+ * @module ld3m-gpu/autograd
+ */
+export * from './autograd/index.ts'
+export { type ErrorCode, Ld3mError } from './errors.ts'
+export { Device, type DeviceInfo, type DeviceOptions, type MemoryUse, type ProfileRow } from './gpu/index.ts'
+export * from './optim/index.ts'

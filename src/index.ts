@@ -1,0 +1,10 @@
+/**
+ * Dataset distillation with latent diffusion models (LD3M).
+ *
+ * @module ld3m-gpu
+ */
+export * from './data/index.ts'
+export { type ErrorCode, Ld3mError } from './errors.ts'
+export { Device, type DeviceInfo, type DeviceOptions, type MemoryUse, type ProfileRow } from './gpu/index.ts'
+export * from './ld3m/index.ts'
+export { alexNet, convNet, resNet, type Student, vgg } from './models/index.ts'

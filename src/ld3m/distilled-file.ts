@@ -1,0 +1,60 @@
+import { dataError } from '../errors.ts'
+import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
+import type { DistilledSet, HostArray } from './synthetic.ts'
+
+/**
+ * A distilled set as one safetensors file that any framework can read: `images` [M, C, H, W] in [0, 1], `labels` [M],
+ * `latents`, `conditioning`, `initial_images`, and `mean` and `std` [C], with which networks see (image − mean)/std.
+ * Class names and losses are JSON in the metadata.
+ */
+export function distilledToSafetensors(set: DistilledSet): Uint8Array {
+  const f32 = ({ shape, data }: HostArray): StoredTensor => ({ dtype: 'F32', shape, data })
+  const list = (values: readonly number[]) => f32({ shape: [values.length], data: Float32Array.from(values) })
+  const tensors = new Map<string, StoredTensor>([
+    ['images', f32(set.images)],
+    ['initial_images', f32(set.initialImages)],
+    ['latents', f32(set.latents)],
+    ['conditioning', f32(set.conditioning)],
+    ['labels', { dtype: 'I32', shape: [set.labels.length], data: set.labels }],
+    ['mean', list(set.normalization.mean)],
+    ['std', list(set.normalization.std)],
+  ])
+  return writeSafetensors(tensors, {
+    format: 'ld3m-gpu distilled set',
+    class_names: JSON.stringify(set.classNames),
+    loss: JSON.stringify(set.loss),
+  })
+}
+
+/**
+ * Reads a file that `distilledToSafetensors` made.
+ * @throws Ld3mError `data` if it is not one
+ */
+export function distilledFromSafetensors(bytes: Uint8Array): DistilledSet {
+  const { tensors, metadata } = readSafetensors(bytes, 'the distilled set')
+  const get = (name: string): StoredTensor => {
+    const tensor = tensors.get(name)
+    if (!tensor) throw dataError(`The distilled set has no tensor '${name}'.`, 'Use a file that distill saved.')
+    return tensor
+  }
+  const f32 = (name: string): HostArray => ({ shape: get(name).shape, data: toFloat32(get(name)) })
+  const json = (name: string): unknown => {
+    try {
+      return JSON.parse(metadata[name] as string)
+    } catch (cause) {
+      throw dataError(`The distilled set's metadata '${name}' is not JSON.`, 'Use a file that distill saved.', cause)
+    }
+  }
+  const labels = get('labels').data
+  if (!(labels instanceof Int32Array)) throw dataError("The distilled set's labels are not I32.", 'Save them as I32.')
+  return {
+    images: f32('images'),
+    initialImages: f32('initial_images'),
+    latents: f32('latents'),
+    conditioning: f32('conditioning'),
+    labels,
+    classNames: json('class_names') as string[],
+    normalization: { mean: [...f32('mean').data], std: [...f32('std').data] },
+    loss: json('loss') as number[],
+  }
+}

@@ -1,0 +1,35 @@
+export {
+  DistillationStopped,
+  type DistillOptions,
+  type DistillProgress,
+  distill,
+} from './distill.ts'
+export { distilledFromSafetensors, distilledToSafetensors } from './distilled-file.ts'
+export {
+  type Accuracy,
+  type EvaluateOptions,
+  type EvaluateProgress,
+  evaluate,
+  randomReal,
+  summarize,
+  type TrainingSet,
+} from './evaluate.ts'
+export { denormalize, type Normalization, normalizationOf, normalize } from './normalization.ts'
+export { type DcOptions, dc, dm, type Matched, type MatchingContext, type Objective } from './objectives/index.ts'
+export { Prior, type PriorConfig, priorFromSafetensors } from './prior.ts'
+export {
+  type DiffusionOptions,
+  diffuse,
+  drawNoise,
+  generate,
+  type ProcessNoise,
+  type ResolvedDiffusion,
+  resolveDiffusion,
+} from './process.ts'
+export { type ReportData, renderReport } from './report/index.ts'
+export { alphasCumprod, type DdimStep, ddimSteps, TRAIN_TIMESTEPS } from './schedule.ts'
+export type { DistilledSet, HostArray } from './synthetic.ts'
+export type { AutoencoderTraining } from './train-autoencoder.ts'
+export type { DenoiserTraining } from './train-denoiser.ts'
+export { type PriorRecipe, type TrainedPrior, type TrainPriorOptions, trainPrior } from './train-prior.ts'
+export type { TrainProgress } from './trainer.ts'
