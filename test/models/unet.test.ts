@@ -110,5 +110,7 @@ test('mistakes are named at the door', async () => {
   expect(() => apply([2, 3, 7, 8], [2], [2, 1, 6])).toThrow(/z is 7×8; both must be multiples of 2/)
   expect(() => unet({ ...base, groups: 3 })).toThrow(/8 channels does not divide into 3 groups/)
   expect(() => unet({ ...base, attentionLevels: [2] })).toThrow(/level 2 is not a level.*0 to 1/)
+  const { groups, ...rest } = base
+  expect(() => unet(rest as UnetOptions)).toThrow(/groups must be an integer.*got undefined/)
   expect(() => unet({ ...base, dropout: 0 } as never)).toThrow(/unknown option 'dropout'/)
 })

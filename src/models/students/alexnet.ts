@@ -1,7 +1,8 @@
 import type { Tensor } from '../../autograd/index.ts'
 import { optionError } from '../../errors.ts'
 import { compose, conv2d, maxPoolHalf, relu, sequential } from '../layers.ts'
-import { flatten, inputShapeOf, positiveInteger, type Student, type StudentOptions, student } from './student.ts'
+import { positiveIntegerList } from '../options.ts'
+import { flatten, inputShapeOf, type Student, type StudentOptions, student } from './student.ts'
 
 export interface AlexNetOptions extends StudentOptions {
   /** Channels of the convolutions: two of 5×5, then any number of 3×3. Default 128, 192, 256, 192, 192. */
@@ -16,7 +17,7 @@ export function alexNet(options: AlexNetOptions): Student {
   const where = 'alexNet'
   const inputShape = inputShapeOf(where, options, ['widths'])
   const { classes, widths = [128, 192, 256, 192, 192] } = options
-  for (const width of widths) positiveInteger(where, 'each width', width)
+  positiveIntegerList(where, 'widths', widths)
   if (widths.length < 2) throw optionError(`alexNet: got ${widths.length} widths.`, 'Give at least two.')
   const [channels, height, columns] = inputShape
   const shrink = widths.length > 2 ? 8 : 4

@@ -1,7 +1,8 @@
 import type { Tensor } from '../../autograd/index.ts'
 import { optionError } from '../../errors.ts'
 import { avgPoolHalf, compose, conv2d, instanceNorm, relu, sequential } from '../layers.ts'
-import { flatten, inputShapeOf, positiveInteger, type Student, type StudentOptions, student } from './student.ts'
+import { positiveIntegers } from '../options.ts'
+import { flatten, inputShapeOf, type Student, type StudentOptions, student } from './student.ts'
 
 export interface ConvNetOptions extends StudentOptions {
   /** Number of blocks; each halves the image. Default 3, for 32×32; the paper uses 5 for 128×128 and 6 for 256×256. */
@@ -20,8 +21,7 @@ export function convNet(options: ConvNetOptions): Student {
   const where = 'convNet'
   const inputShape = inputShapeOf(where, options, ['depth', 'width', 'norm'])
   const { classes, depth = 3, width = 128, norm = 'instance' } = options
-  positiveInteger(where, 'depth', depth)
-  positiveInteger(where, 'width', width)
+  positiveIntegers(where, { depth, width })
   if (norm !== 'instance' && norm !== 'none') {
     throw optionError(`convNet: unknown norm '${norm}'.`, "Use 'instance' or 'none'.")
   }

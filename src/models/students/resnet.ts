@@ -2,7 +2,8 @@ import { ops, scope, type Tensor } from '../../autograd/index.ts'
 import { optionError } from '../../errors.ts'
 import { compose, conv2d, instanceNorm, sequential } from '../layers.ts'
 import type { Module } from '../module.ts'
-import { checkNormSize, inputShapeOf, positiveInteger, type Student, type StudentOptions, student } from './student.ts'
+import { positiveIntegerList } from '../options.ts'
+import { checkNormSize, inputShapeOf, type Student, type StudentOptions, student } from './student.ts'
 
 export interface ResNetOptions extends StudentOptions {
   /** Channels of the stages; all but the first halve the image. Default 64, 128, 256, 512. */
@@ -38,9 +39,9 @@ export function resNet(options: ResNetOptions): Student {
   const where = 'resNet'
   const inputShape = inputShapeOf(where, options, ['widths', 'blocks'])
   const { classes, widths = [64, 128, 256, 512], blocks = widths.map(() => 2) } = options
-  for (const width of widths) positiveInteger(where, 'each width', width)
-  for (const count of blocks) positiveInteger(where, 'each number of blocks', count)
-  if (blocks.length !== widths.length || widths.length === 0) {
+  positiveIntegerList(where, 'widths', widths)
+  positiveIntegerList(where, 'blocks', blocks)
+  if (blocks.length !== widths.length) {
     throw optionError(
       `resNet: got ${widths.length} widths and ${blocks.length} numbers of blocks.`,
       'Give one of each for every stage.',

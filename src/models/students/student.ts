@@ -2,6 +2,7 @@ import { ops, type Tensor } from '../../autograd/index.ts'
 import { optionError, rejectUnknownOptions } from '../../errors.ts'
 import { linear } from '../layers.ts'
 import { childParameters, type Module, type Params } from '../module.ts'
+import { positiveIntegers } from '../options.ts'
 import { checkImages } from '../state.ts'
 
 /** A classifier that learns from the distilled images: images [N, C, H, W] → logits [N, classes]. */
@@ -33,15 +34,8 @@ export function inputShapeOf(
   rejectUnknownOptions(where, options, ['channels', 'size', 'classes', ...known])
   const { channels, size, classes } = options
   const [height, width] = typeof size === 'number' ? [size, size] : size
-  for (const [name, value] of Object.entries({ channels, height, width, classes })) positiveInteger(where, name, value)
+  positiveIntegers(where, { channels, height, width, classes })
   return [channels, height, width]
-}
-
-/** Throws unless `value` is an integer of at least 1. */
-export function positiveInteger(where: string, name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 1) {
-    throw optionError(`${where}: ${name} must be an integer of at least 1, got ${value}.`, 'Correct the option.')
-  }
 }
 
 /** Throws if instance norm would see maps of one pixel, which it turns into zeros whatever the image. */

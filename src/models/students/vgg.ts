@@ -2,15 +2,8 @@ import { ops, type Tensor } from '../../autograd/index.ts'
 import { optionError } from '../../errors.ts'
 import { compose, conv2d, identity, instanceNorm, maxPoolHalf, relu, sequential } from '../layers.ts'
 import type { Module } from '../module.ts'
-import {
-  checkNormSize,
-  flatten,
-  inputShapeOf,
-  positiveInteger,
-  type Student,
-  type StudentOptions,
-  student,
-} from './student.ts'
+import { positiveIntegerList, positiveIntegers } from '../options.ts'
+import { checkNormSize, flatten, inputShapeOf, type Student, type StudentOptions, student } from './student.ts'
 
 /** Convolutions in each of VGG-11's stages. */
 const VGG11 = [1, 1, 2, 2, 2]
@@ -31,8 +24,8 @@ export function vgg(options: VggOptions): Student {
   const where = 'vgg'
   const inputShape = inputShapeOf(where, options, ['widths', 'poolSize'])
   const { classes, widths = [64, 128, 256, 512, 512], poolSize = 7 } = options
-  positiveInteger(where, 'poolSize', poolSize)
-  for (const width of widths) positiveInteger(where, 'each width', width)
+  positiveIntegers(where, { poolSize })
+  positiveIntegerList(where, 'widths', widths)
   if (widths.length !== VGG11.length) {
     throw optionError(`vgg: got ${widths.length} widths.`, `Give one for each of the ${VGG11.length} stages.`)
   }

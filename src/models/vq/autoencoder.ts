@@ -6,13 +6,6 @@ import { decoder } from './decoder.ts'
 import { encoder } from './encoder.ts'
 import { checkOptions, type VqAutoencoderOptions } from './options.ts'
 
-export interface Quantized {
-  /** The codes, [N, latentChannels, h, w]; the gradient passes straight through to the latents. */
-  readonly quantized: Tensor
-  /** Their rows of the codebook: i32 [N, h, w]. */
-  readonly indices: Tensor
-}
-
 /** Applied to images [N, channels, H, W], it gives their reconstructions through the codebook. */
 export interface VqAutoencoder extends Module<[images: Tensor]> {
   readonly options: VqAutoencoderOptions
@@ -20,8 +13,8 @@ export interface VqAutoencoder extends Module<[images: Tensor]> {
   readonly downsampling: number
   /** Images [N, channels, H, W] → latents before quantisation, [N, latentChannels, H/downsampling, W/downsampling]. */
   encode(params: Params, images: Tensor): Tensor
-  /** The nearest codes of latents [N, latentChannels, h, w]. */
-  quantize(params: Params, latents: Tensor): Quantized
+  /** The nearest codes of latents [N, latentChannels, h, w] and their rows of the codebook; see `ops.vectorQuantize`. */
+  quantize(params: Params, latents: Tensor): ops.Quantized
   /** Quantised latents → images. */
   decode(params: Params, latents: Tensor): Tensor
 }
@@ -56,7 +49,7 @@ export function vqAutoencoder(options: VqAutoencoderOptions): VqAutoencoder {
     }
     return scope(() => call('quant_conv', params, call('encoder', params, images)))
   }
-  const quantize = (params: Params, latents: Tensor): Quantized => {
+  const quantize = (params: Params, latents: Tensor): ops.Quantized => {
     expectShape('quantize: latents', latents.shape, ['N', latentChannels, 'h', 'w'])
     return ops.vectorQuantize(latents, params.child('quantize').get('embedding.weight'))
   }

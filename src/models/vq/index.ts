@@ -1,2 +1,2 @@
-export { type Quantized, type VqAutoencoder, vqAutoencoder } from './autoencoder.ts'
+export { type VqAutoencoder, vqAutoencoder } from './autoencoder.ts'
 export { type VqAutoencoderOptions, vqPresets } from './options.ts'

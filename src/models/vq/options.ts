@@ -1,4 +1,5 @@
 import { optionError, rejectUnknownOptions } from '../../errors.ts'
+import { checkLevelWidths, positiveIntegerList, positiveIntegers } from '../options.ts'
 
 export interface VqAutoencoderOptions {
   /** Colour channels of the images. */
@@ -64,15 +65,15 @@ export function checkOptions(options: VqAutoencoderOptions): void {
     'midAttention',
     'stem',
   ])
-  const { channelMult, baseChannels, groups, stem } = options
-  if (channelMult.length === 0) throw optionError('vqAutoencoder: channelMult is empty.', 'Give one number a level.')
-  for (const width of channelMult.map((m) => m * baseChannels)) {
-    if (width % groups !== 0) {
-      throw optionError(
-        `vqAutoencoder: a level of ${width} channels does not divide into ${groups} groups.`,
-        'Change channelMult, baseChannels or groups.',
-      )
-    }
+  const { channels, baseChannels, numResBlocks, latentChannels, codebookSize, groups } = options
+  const counts = { channels, baseChannels, numResBlocks, latentChannels, codebookSize, groups }
+  positiveIntegers('vqAutoencoder', counts)
+  const { channelMult, midAttention, stem } = options
+  positiveIntegerList('vqAutoencoder', 'channelMult', channelMult)
+  const widths = channelMult.map((m) => m * baseChannels)
+  checkLevelWidths('vqAutoencoder', [baseChannels, ...widths], { groups })
+  if (typeof midAttention !== 'boolean') {
+    throw optionError(`vqAutoencoder: midAttention is ${midAttention}.`, 'Use true or false.')
   }
   if (stem !== 'full' && stem !== 'strided') {
     throw optionError(`vqAutoencoder: unknown stem '${stem}'.`, "Use 'full' or 'strided'.")
