@@ -1,0 +1,154 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import { keep, scope } from '../../src/autograd/index.ts'
+import { padTo } from '../../src/data/index.ts'
+import type { Device } from '../../src/gpu/index.ts'
+import {
+  DistillationStopped,
+  type DistilledSet,
+  type DistillOptions,
+  dc,
+  distill,
+  distilledFromSafetensors,
+  distilledToSafetensors,
+  dm,
+  type Objective,
+  type Prior,
+  priorFromSafetensors,
+} from '../../src/ld3m/index.ts'
+import { convNet } from '../../src/models/index.ts'
+import { expectClose } from '../support/checks.ts'
+import { testDevice } from '../support/device.ts'
+import { tinyDataset, tinyPrior } from '../support/tiny.ts'
+
+let device: Device
+let prior: Prior
+const dataset = tinyDataset()
+const student = convNet({ channels: 1, size: 8, classes: 2, depth: 2, width: 4 })
+const options = (more: Partial<DistillOptions> = {}): DistillOptions => ({
+  ...{ dataset, prior, student, objective: dm(), imagesPerClass: 2, steps: 3, realBatch: 4 },
+  diffusion: { steps: 2 },
+  ...more,
+})
+
+beforeAll(async () => {
+  device = await testDevice()
+  prior = tinyPrior(device)
+})
+
+const caught = async (promise: Promise<unknown>): Promise<Error> =>
+  promise.then(
+    () => expect.fail('it did not throw'),
+    (error: Error) => error,
+  )
+
+describe.each([dm(), dc(), dc({ distance: 'mse' }), dc({ distance: 'cos' })])('distill with %o', (objective) => {
+  test('gives images, labels and parameters of the stated shapes, and a loss an iteration', async () => {
+    const seen: number[] = []
+    const set = await distill(options({ objective, onProgress: ({ iteration }) => void seen.push(iteration) }))
+    expect(seen).toEqual([1, 2, 3])
+    expect(set.images.shape).toEqual([4, 1, 8, 8])
+    expect([...set.labels]).toEqual([0, 0, 1, 1])
+    expect(set.latents.shape).toEqual([4, 2, 4, 4])
+    expect(set.conditioning.shape).toEqual([4, 6])
+    expect(set.loss.length).toBe(3)
+    expect(set.loss.every((l) => Number.isFinite(l) && l > 0)).toBe(true)
+    expect(set.images.data.every((v) => v >= 0 && v <= 1)).toBe(true)
+  })
+
+  test('gives the same gradients in one chunk, with its graph kept, as in several, generated again', async () => {
+    const run = (chunk: number) => distill(options({ objective, chunk, steps: 2, learningRate: 0.01 }))
+    const [whole, split] = [await run(4), await run(3)]
+    expectClose(split.latents.data, whole.latents.data, 1e-4, 'latents')
+    expectClose(split.conditioning.data, whole.conditioning.data, 1e-4, 'conditioning')
+  })
+})
+
+describe('distill', () => {
+  test('repeats bit for bit with one seed, and differs with another', async () => {
+    const [a, b, c] = [await distill(options()), await distill(options()), await distill(options({ seed: 1 }))]
+    expect(b.latents.data).toEqual(a.latents.data)
+    expect(b.loss).toEqual(a.loss)
+    expect(c.loss).not.toEqual(a.loss)
+  })
+
+  test.each(['latents', 'conditioning'] as const)('learns only the %s if asked to', async (learn) => {
+    const start = await distill(options({ steps: 1, learningRate: 1e-12 }))
+    const set = await distill(options({ learn, learningRate: 1 }))
+    const other = learn === 'latents' ? 'conditioning' : 'latents'
+    expect(set[learn].data).not.toEqual(start[learn].data)
+    expectClose(set[other].data, start[other].data, 1e-6, other)
+  })
+
+  test('keeps GPU memory flat over iterations and returns all of it', async () => {
+    const before = device.memory.current
+    const current: number[] = []
+    await distill(options({ steps: 6, onProgress: ({ memory }) => void current.push(memory.current) }))
+    expect(new Set(current.slice(1)).size).toBe(1)
+    expect(device.memory.current).toBe(before)
+  })
+
+  test('stops at an abort with the result so far', async () => {
+    const controller = new AbortController()
+    const stop = ({ iteration }: { iteration: number }) => {
+      if (iteration === 2) controller.abort()
+    }
+    const error = await caught(distill(options({ steps: 50, signal: controller.signal, onProgress: stop })))
+    expect(error).toBeInstanceOf(DistillationStopped)
+    expect((error as DistillationStopped).code).toBe('aborted')
+    expect((error as DistillationStopped).result.loss.length).toBe(2)
+  })
+
+  test('stops at a loss that is not finite, names it and keeps the last good state', async () => {
+    const matching = dm()
+    let calls = 0
+    const failing: Objective = {
+      ...matching,
+      match(context) {
+        const matched = matching.match(context)
+        if (++calls < 2) return matched
+        const bad = scope(() => keep(matched.loss.detach()))
+        bad.write(Float32Array.of(Number.NaN))
+        return { ...matched, loss: bad }
+      },
+    }
+    const error = (await caught(distill(options({ objective: failing })))) as DistillationStopped
+    expect(error.code).toBe('numeric')
+    expect(error.message).toMatch(/loss became NaN after 1 of 3 iterations/)
+    expect(error.result.latents.data.every(Number.isFinite)).toBe(true)
+  })
+
+  test.each<[string, () => Partial<DistillOptions>, RegExp]>([
+    ['an unknown option', () => ({ iterations: 3 }) as object, /unknown option 'iterations'.*steps/],
+    ['no steps', () => ({ steps: 0 }), /steps is 0.*integer/],
+    ['a wrong size', () => ({ dataset: padTo(dataset, 16) }), /1×16×16.*1×8×8.*padTo/],
+    ['a negative rate', () => ({ learningRate: -1 }), /learningRate is -1/],
+    ['too many images', () => ({ imagesPerClass: 99 }), /'dark' has 12 images; 99 are needed/],
+    ['unknown prior classes', () => ({ priorClasses: [0, 7] }), /priorClasses is \[0,7\]/],
+    ['a fractional seed', () => ({ seed: 0.5 }), /seed is 0.5/],
+  ])('refuses %s with what came and what to do', async (_, more, message) => {
+    const error = await caught(distill(options(more())))
+    expect(error.message).toMatch(message)
+  })
+})
+
+describe('files', () => {
+  test('a distilled set round-trips through safetensors', async () => {
+    const set: DistilledSet = await distill(options({ steps: 1 }))
+    expect(distilledFromSafetensors(distilledToSafetensors(set))).toEqual(set)
+  })
+
+  test('a prior round-trips through safetensors', async () => {
+    const again = priorFromSafetensors(device, await prior.toSafetensors())
+    expect(again.config).toEqual(prior.config)
+    const [a, b] = [await distill(options({ steps: 1 })), await distill(options({ steps: 1, prior: again }))]
+    expect(b.images.data).toEqual(a.images.data)
+    again.dispose()
+  })
+
+  test('what is not a prior is refused with the reason', async () => {
+    const set = await distill(options({ steps: 1 }))
+    expect(() => priorFromSafetensors(device, distilledToSafetensors(set))).toThrow(/not a prior.*trainPrior/)
+    const bytes = await prior.toSafetensors()
+    expect(() => priorFromSafetensors(device, bytes.subarray(0, bytes.length - 4))).toThrow(/prior/)
+  })
+})

@@ -1,0 +1,48 @@
+import { createDataset, type Dataset } from '../../src/data/index.ts'
+import type { Device } from '../../src/gpu/index.ts'
+import { Prior, type PriorConfig } from '../../src/ld3m/index.ts'
+import { freeze, initialize, unet, vqAutoencoder } from '../../src/models/index.ts'
+import { uniform } from './checks.ts'
+
+export const TINY_CLASSES = ['dark', 'bright']
+
+/** Two classes of 8×8 grey noise, one dark and one bright. */
+export function tinyDataset(perClass = 12): Dataset {
+  const random = uniform(7)
+  const count = TINY_CLASSES.length * perClass
+  const labels = Uint8Array.from({ length: count }, (_, i) => i % 2)
+  const images = Uint8Array.from({ length: count * 64 }, (_, j) => {
+    const label = labels[Math.floor(j / 64)] as number
+    return Math.floor(random() * 120 + label * 120)
+  })
+  return createDataset({ name: 'tiny', images, labels, channels: 1, height: 8, width: 8, classNames: TINY_CLASSES })
+}
+
+const config: PriorConfig = {
+  name: 'tiny',
+  classes: 2,
+  image: { channels: 1, height: 8, width: 8 },
+  latentScale: 1.3,
+  autoencoder: {
+    ...{ channels: 1, baseChannels: 4, channelMult: [1, 2], numResBlocks: 1, latentChannels: 2, codebookSize: 8 },
+    ...{ groups: 2, midAttention: false, stem: 'full' },
+  },
+  denoiser: {
+    ...{ inChannels: 2, modelChannels: 4, channelMult: [1, 2], numResBlocks: 1, attentionLevels: [1] },
+    ...{ contextDim: 6, numHeads: 1, groups: 2 },
+  },
+}
+
+/** A prior with random weights: small enough to check everything around it. */
+export function tinyPrior(device: Device): Prior {
+  const embedding = { parameters: { weight: { shape: [3, 6], init: { kind: 'normal', std: 1 } } } } as const
+  const table = freeze(initialize(device, embedding, { seed: 3 })).weight
+  if (!table) throw new Error('no embedding')
+  return new Prior(
+    device,
+    config,
+    freeze(initialize(device, vqAutoencoder(config.autoencoder), { seed: 1 })),
+    freeze(initialize(device, unet(config.denoiser), { seed: 2 })),
+    table,
+  )
+}
