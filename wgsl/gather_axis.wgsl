@@ -1,6 +1,6 @@
 // One element a row: out[o, i] = x[o, indices[o, i], i] of a row-major x: [outer, reduced, inner].
 //
-// An index outside of 0…reduced-1 gives `invalid` (NaN, passed as data). One invocation owns one output. Limited by
+// An index outside of 0…reduced-1 gives `invalid` (NaN, passed as data). One invocation owns one output, or several a grid apart. Limited by
 // memory latency: neighbours read `reduced · inner` apart where inner is 1.
 
 #include linear
@@ -23,11 +23,12 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let outer = i / params.inner;
-  let at = u32(indices[i]);
-  var value = params.invalid;
-  if (at < params.reduced) { value = x[(outer * params.reduced + at) * params.inner + i - outer * params.inner]; }
-  out[i] = value;
+  let step = linear_size(grid, 64u);
+  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+    let outer = i / params.inner;
+    let at = u32(indices[i]);
+    var value = params.invalid;
+    if (at < params.reduced) { value = x[(outer * params.reduced + at) * params.inner + i - outer * params.inner]; }
+    out[i] = value;
+  }
 }

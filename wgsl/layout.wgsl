@@ -3,7 +3,7 @@
 // The output is row-major and dense, with up to RANK dimensions d0…d5, right-aligned (missing ones have size 1). A
 // stride says how far the input moves along an output dimension; it may be negative. The host coalesces dimensions,
 // so that the layouts of networks need two or three. Elements are copied as bits: any 4-byte type.
-// One invocation owns one output. Limited by memory bandwidth, where the innermost stride is 1; by uncoalesced reads
+// One invocation owns one output, or several a grid apart. Limited by memory bandwidth, where the innermost stride is 1; by uncoalesced reads
 // where it is not.
 
 #include linear
@@ -28,24 +28,25 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  var outer = i / params.d5;
-  var index = params.base + i32(i - outer * params.d5) * params.s5;
-  if (RANK > 2u) {
-    let q4 = outer / params.d4;
-    let q3 = q4 / params.d3;
-    index += i32(outer - q4 * params.d4) * params.s4 + i32(q4 - q3 * params.d3) * params.s3;
-    outer = q3;
-    if (RANK > 4u) {
-      let q2 = outer / params.d2;
-      let q1 = q2 / params.d1;
-      index += i32(outer - q2 * params.d2) * params.s2 + i32(q2 - q1 * params.d1) * params.s1 + i32(q1) * params.s0;
-      outer = 0u;
+  let step = linear_size(grid, 64u);
+  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+    var outer = i / params.d5;
+    var index = params.base + i32(i - outer * params.d5) * params.s5;
+    if (RANK > 2u) {
+      let q4 = outer / params.d4;
+      let q3 = q4 / params.d3;
+      index += i32(outer - q4 * params.d4) * params.s4 + i32(q4 - q3 * params.d3) * params.s3;
+      outer = q3;
+      if (RANK > 4u) {
+        let q2 = outer / params.d2;
+        let q1 = q2 / params.d1;
+        index += i32(outer - q2 * params.d2) * params.s2 + i32(q2 - q1 * params.d1) * params.s1 + i32(q1) * params.s0;
+        outer = 0u;
+      }
     }
+    // The outermost dimension of the smaller ranks.
+    if (RANK == 2u) { index += i32(outer) * params.s4; }
+    if (RANK == 4u) { index += i32(outer) * params.s2; }
+    out[i] = x[index];
   }
-  // The outermost dimension of the smaller ranks.
-  if (RANK == 2u) { index += i32(outer) * params.s4; }
-  if (RANK == 4u) { index += i32(outer) * params.s2; }
-  out[i] = x[index];
 }

@@ -1,6 +1,6 @@
 // The sum of rows that share an index: out[r, d] = Σ x[n, d] over all n with indices[n] = r. The gradient of gather.
 //
-// One invocation owns one output and walks all indices in order: no float atomics, so results repeat bit for bit.
+// One invocation owns one output, or several a grid apart, and walks all indices in order: no float atomics, so results repeat bit for bit.
 // Limited by reading `rows · inner · indices` index values, all of them from cache; meant for embedding tables, with
 // a batch of indices. Indices outside of the table match no row.
 
@@ -23,13 +23,14 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let row = i32(i / params.inner);
-  let d = i % params.inner;
-  var sum = 0.0;
-  for (var n = 0u; n < params.indices; n++) {
-    if (indices[n] == row) { sum += x[n * params.inner + d]; }
+  let step = linear_size(grid, 64u);
+  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+    let row = i32(i / params.inner);
+    let d = i % params.inner;
+    var sum = 0.0;
+    for (var n = 0u; n < params.indices; n++) {
+      if (indices[n] == row) { sum += x[n * params.inner + d]; }
+    }
+    out[i] = sum;
   }
-  out[i] = sum;
 }

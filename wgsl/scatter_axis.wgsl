@@ -1,5 +1,5 @@
 // The gradient of gather_axis: out[o, r, i] = x[o, i] where indices[o, i] = r, else 0, for out: [outer, reduced, inner].
-// One invocation owns one output. Limited by memory bandwidth.
+// One invocation owns one output, or several a grid apart. Limited by memory bandwidth.
 
 #include linear
 
@@ -20,12 +20,13 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let row = i / params.inner;
-  let outer = row / params.reduced;
-  let source = outer * params.inner + i - row * params.inner;
-  var value = 0.0;
-  if (indices[source] == i32(row - outer * params.reduced)) { value = x[source]; }
-  out[i] = value;
+  let step = linear_size(grid, 64u);
+  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+    let row = i / params.inner;
+    let outer = row / params.reduced;
+    let source = outer * params.inner + i - row * params.inner;
+    var value = 0.0;
+    if (indices[source] == i32(row - outer * params.reduced)) { value = x[source]; }
+    out[i] = value;
+  }
 }

@@ -14,6 +14,8 @@ export interface DeviceInfo {
   readonly features: ReadonlySet<string>
   /** Lanes of the narrowest subgroup, 0 where the adapter has no subgroups. */
   readonly subgroupSize: number
+  /** Whether the adapter is a program that runs on the CPU, where workgroups and barriers are dear. */
+  readonly software: boolean
   /** Whether params travel with the commands (immediates), or in a uniform buffer. */
   readonly immediates: boolean
 }
@@ -101,6 +103,7 @@ export class Device {
         architecture: info.architecture,
         features: new Set(handle.features),
         subgroupSize: subgroups ? ((info as { subgroupMinSize?: number }).subgroupMinSize ?? 0) : 0,
+        software: info.isFallbackAdapter ?? false,
         immediates,
       },
       options.keepBytes ?? 2 ** 30,
@@ -264,4 +267,13 @@ export function linearGrid(count: number, workgroupSize: number): [number, numbe
   const groups = Math.ceil(count / workgroupSize)
   if (groups <= 32_768) return [groups, 1, 1]
   return [32_768, Math.ceil(groups / 32_768), 1]
+}
+
+/**
+ * Workgroups for one-dimensional work of any size by kernels that loop (`linear_size` in WGSL): as many as fill the
+ * adapter. On software adapters a workgroup is dear: on lavapipe, loops over four million elements take a third of the
+ * time that one invocation an element takes.
+ */
+export function loopGrid(device: Device, count: number, workgroupSize: number): [number, number, number] {
+  return [Math.min(Math.ceil(count / workgroupSize), device.info.software ? 256 : 8192), 1, 1]
 }

@@ -1,4 +1,4 @@
-export { Device, type DeviceInfo, type DeviceOptions, linearGrid } from './device.ts'
+export { Device, type DeviceInfo, type DeviceOptions, linearGrid, loopGrid } from './device.ts'
 export { defineKernel, Kernel, kernels, type Variant } from './kernel.ts'
 export { GpuBuffer, type MemoryUse } from './pool.ts'
 export type { ProfileRow, Work } from './profiler.ts'

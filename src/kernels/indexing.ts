@@ -4,7 +4,7 @@ import gatherAxisSource from '../../wgsl/gather_axis.wgsl'
 import oneHotSource from '../../wgsl/one_hot.wgsl'
 import scatterAddSource from '../../wgsl/scatter_add.wgsl'
 import scatterAxisSource from '../../wgsl/scatter_axis.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, linearGrid, loopGrid } from '../gpu/index.ts'
 
 const gatherKernel = defineKernel('gather', gatherSource)
 const scatterAddKernel = defineKernel('scatter_add', scatterAddSource)
@@ -26,7 +26,7 @@ export function gather(
   const out = device.alloc(Math.max(4, count * 4))
   const params = { count, inner, rows, invalid: Number.NaN }
   const work = { flops: 0, bytes: count * 8 + indexCount * 4 }
-  device.dispatch(gatherKernel.variant(), [table, indices, out], params, linearGrid(count, 64), work)
+  device.dispatch(gatherKernel.variant(), [table, indices, out], params, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -43,7 +43,7 @@ export function scatterAdd(
   const out = device.alloc(Math.max(4, count * 4))
   const params = { count, inner, indices: indexCount }
   const work = { flops: indexCount * inner, bytes: 4 * (count + indexCount * inner + indexCount) }
-  device.dispatch(scatterAddKernel.variant(), [x, indices, out], params, linearGrid(count, 64), work)
+  device.dispatch(scatterAddKernel.variant(), [x, indices, out], params, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -52,7 +52,7 @@ export function oneHot(device: Device, indices: GpuBuffer, indexCount: number, c
   const count = indexCount * classes
   const out = device.alloc(Math.max(4, count * 4))
   const work = { flops: 0, bytes: 4 * (count + indexCount) }
-  device.dispatch(oneHotKernel.variant(), [indices, out], { count, classes }, linearGrid(count, 64), work)
+  device.dispatch(oneHotKernel.variant(), [indices, out], { count, classes }, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -60,7 +60,7 @@ export function oneHot(device: Device, indices: GpuBuffer, indexCount: number, c
 export function argmax(device: Device, x: GpuBuffer, outer: number, reduced: number, inner: number): GpuBuffer {
   const outputs = outer * inner
   const out = device.alloc(Math.max(4, outputs * 4))
-  const lanes = inner > 1 || reduced <= 4 ? 1 : reduced <= 32 ? 8 : 64
+  const lanes = device.info.software || inner > 1 || reduced <= 4 ? 1 : reduced <= 32 ? 8 : 64
   const work = { flops: outputs * reduced, bytes: 4 * (outputs * reduced + outputs) }
   const variant = argmaxKernel.variant({ LANES: lanes })
   device.dispatch(variant, [x, out], { outputs, reduced, inner }, linearGrid(outputs * lanes, 64), work)
@@ -80,7 +80,7 @@ export function gatherAxis(
   const out = device.alloc(Math.max(4, count * 4))
   const params = { count, reduced, inner, invalid: Number.NaN }
   const work = { flops: 0, bytes: count * 12 }
-  device.dispatch(gatherAxisKernel.variant(), [x, indices, out], params, linearGrid(count, 64), work)
+  device.dispatch(gatherAxisKernel.variant(), [x, indices, out], params, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -100,7 +100,7 @@ export function scatterAxis(
     scatterAxisKernel.variant(),
     [x, indices, out],
     { count, reduced, inner },
-    linearGrid(count, 64),
+    loopGrid(device, count, 64),
     work,
   )
   return out

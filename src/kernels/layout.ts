@@ -2,7 +2,7 @@ import layoutSource from '../../wgsl/layout.wgsl'
 import concatSource from '../../wgsl/layout_concat.wgsl'
 import padSource from '../../wgsl/layout_pad.wgsl'
 import { shapeError } from '../errors.ts'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 
 const layoutKernel = defineKernel('layout', layoutSource)
 const padKernel = defineKernel('layout_pad', padSource)
@@ -48,7 +48,7 @@ export function stridedCopy(
   const [s0, s1, s2, s3, s4, s5] = [...new Array<number>(missing).fill(0), ...steps] as Six
   const variant = layoutKernel.variant({ RANK: dims.length <= 2 ? 2 : dims.length <= 4 ? 4 : 6 })
   const params = { count, base, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5 }
-  device.dispatch(variant, [x, out], params, linearGrid(count, 64), { flops: 0, bytes: count * 8 })
+  device.dispatch(variant, [x, out], params, loopGrid(device, count, 64), { flops: 0, bytes: count * 8 })
   return out
 }
 
@@ -111,7 +111,7 @@ export function pad(
   const [b0, b1, b2, b3] = before as Four
   const params = { count, value: valueBits, d1, d2, d3, n0, n1, n2, n3, b0, b1, b2, b3 }
   const work = { flops: 0, bytes: 4 * (count + Math.min(count, sizeOf(inner))) }
-  device.dispatch(padKernel.variant(), [x, out], params, linearGrid(count, 64), work)
+  device.dispatch(padKernel.variant(), [x, out], params, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -135,7 +135,7 @@ export function concat(device: Device, parts: readonly Part[], outer: number): G
     const count = outer * joined
     const params = { count, joined, segment, offset, e1, e2, e3 }
     const work = { flops: 0, bytes: count * 8 }
-    device.dispatch(concatKernel.variant(), [...buffers, out], params, linearGrid(count, 64), work)
+    device.dispatch(concatKernel.variant(), [...buffers, out], params, loopGrid(device, count, 64), work)
     offset += joined
   }
   return out

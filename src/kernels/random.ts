@@ -1,5 +1,5 @@
 import source from '../../wgsl/random.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 
 const kernel = defineKernel('random', source)
 
@@ -20,7 +20,7 @@ export function random(
 ): GpuBuffer {
   const out = device.alloc(Math.max(4, count * 4))
   const work = { flops: count * (distribution === 'NORMAL' ? 20 : 2), bytes: count * 4 }
-  const grid = linearGrid(Math.ceil(count / 4), 64)
+  const grid = loopGrid(device, Math.ceil(count / 4), 64)
   device.dispatch(kernel.variant({ OP: distribution }), [out], { count, seed, stream, p, q }, grid, work)
   return out
 }

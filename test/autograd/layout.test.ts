@@ -190,6 +190,49 @@ describe('layout ops', () => {
     })
   })
 
+  test('are right for arrays that every invocation has many elements of', async () => {
+    const [outer, rows, columns] = [7, 130, 67]
+    const at = (o: number, r: number, c: number) => (o * rows + r) * columns + c
+    const all = await results(() => {
+      const x = range([outer, rows, columns])
+      return [
+        ops.permute(x, [2, 0, 1]),
+        ops.flip(x, 1),
+        ops.pad(
+          x,
+          [
+            [0, 0],
+            [1, 0],
+            [0, -3],
+          ],
+          -1,
+        ),
+        ops.concat([x, ops.slice(x, 1, 5, 9)], 1),
+      ]
+    })
+    const expected = [
+      Array.from({ length: columns }, (_, c) =>
+        Array.from({ length: outer }, (_, o) => Array.from({ length: rows }, (_, r) => at(o, r, c))),
+      ),
+      Array.from({ length: outer }, (_, o) =>
+        Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, c) => at(o, rows - 1 - r, c))),
+      ),
+      Array.from({ length: outer }, (_, o) =>
+        Array.from({ length: rows + 1 }, (_, r) =>
+          Array.from({ length: columns - 3 }, (_, c) => (r === 0 ? -1 : at(o, r - 1, c))),
+        ),
+      ),
+      Array.from({ length: outer }, (_, o) =>
+        Array.from({ length: rows + 4 }, (_, r) =>
+          Array.from({ length: columns }, (_, c) => at(o, r < rows ? r : r - rows + 5, c)),
+        ),
+      ),
+    ]
+    all.forEach(([, data], i) => {
+      expect(data).toEqual(expected[i]!.flat(2))
+    })
+  })
+
   test('more than six separate dimensions are refused in words', () => {
     scope(() => {
       const x = range([2, 2, 2, 2, 2, 2, 2])
