@@ -39,11 +39,13 @@ export function scatterAdd(
   rows: number,
   inner: number,
 ): GpuBuffer {
-  const count = rows * inner
-  const out = device.alloc(Math.max(4, count * 4))
-  const params = { count, inner, indices: indexCount }
-  const work = { flops: indexCount * inner, bytes: 4 * (count + indexCount * inner + indexCount) }
-  device.dispatch(scatterAddKernel.variant(), [x, indices, out], params, loopGrid(device, count, 64), work)
+  const out = device.alloc(Math.max(4, rows * inner * 4))
+  const wanted = Math.ceil((device.info.software ? 1024 : 65_536) / Math.max(1, inner))
+  const block = Math.ceil(rows / Math.min(rows, wanted))
+  const count = inner * Math.ceil(rows / block)
+  const params = { count, inner, indices: indexCount, rows, block }
+  const work = { flops: indexCount * inner, bytes: 4 * (rows * inner + indexCount * inner + indexCount) }
+  device.dispatch(scatterAddKernel.variant(), [x, indices, out], params, linearGrid(count, 64), work)
   return out
 }
 

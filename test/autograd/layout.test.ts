@@ -324,6 +324,23 @@ describe('indices out of range', () => {
 })
 
 describe('indexing ops', () => {
+  test.each([1, 3, 700])('scatterAdd is right for many rows of %i elements', async (inner) => {
+    const [rows, count] = [1500, 40]
+    const index = (n: number) => (n * n * 31) % rows
+    const [result] = await results(() => {
+      const indices = tensor(
+        device,
+        Int32Array.from({ length: count }, (_, n) => index(n)),
+      )
+      return [ops.scatterAdd(range([count, inner]), indices, rows)]
+    })
+    const expected = new Array<number>(rows * inner).fill(0)
+    for (let n = 0; n < count; n++) {
+      for (let d = 0; d < inner; d++) expected[index(n) * inner + d]! += n * inner + d
+    }
+    expect(result?.[1]).toEqual(expected)
+  })
+
   test('reject arguments that do not fit', () => {
     scope(() => {
       const x = range([2, 3])
