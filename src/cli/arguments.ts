@@ -1,0 +1,36 @@
+import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs } from 'citty'
+import { optionError } from '../errors.ts'
+
+/** A command that refuses what it does not know: citty itself lets unknown options and stray words pass. */
+export const command = <const T extends ArgsDef>(
+  name: string,
+  description: string,
+  args: T,
+  run: (args: ParsedArgs<T>) => Promise<void>,
+): CommandDef<T> =>
+  defineCommand<T>({
+    meta: { name, description },
+    args,
+    run: async (context) => {
+      const known = Object.keys(args)
+      for (const key of Object.keys(context.args)) {
+        if (key !== '_' && !known.includes(key)) {
+          const options = known.map((k) => `--${k}`).join(', ')
+          throw optionError(
+            `${name}: unknown option --${key}.`,
+            known.length > 0 ? `Options: ${options}.` : 'It takes none.',
+          )
+        }
+        if (context.args[key] === '') throw optionError(`${name}: --${key} has no value.`, 'Give one.')
+      }
+      const [stray] = context.args._
+      if (stray !== undefined) throw optionError(`${name}: '${stray}' belongs to no option.`, 'See --help.')
+      await run(context.args)
+    },
+  })
+
+/** The integer that an option's text is. */
+export function integer(option: string, text: string): number {
+  if (!/^\d+$/.test(text)) throw optionError(`--${option} is '${text}'.`, 'Use a whole number.')
+  return Number(text)
+}

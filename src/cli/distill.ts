@@ -1,0 +1,49 @@
+import { dc, distill, dm } from '../ld3m/index.ts'
+import { loadPrior, openDevice, openRun } from '../node/index.ts'
+import { command, integer } from './arguments.ts'
+import { loadData } from './data.ts'
+
+const OBJECTIVES = { dm, dc } as const
+
+export const distillCommand = command(
+  'distill',
+  'Distil a dataset into a few images a class',
+  {
+    data: {
+      type: 'string',
+      valueHint: 'DIR',
+      required: true,
+      description: 'IDX files of the training images and labels',
+    },
+    prior: {
+      type: 'string',
+      valueHint: 'FILE',
+      required: true,
+      description: 'The latent diffusion model, safetensors',
+    },
+    objective: { type: 'enum', options: ['dm', 'dc'], default: 'dm', description: 'Match distributions or gradients' },
+    ipc: { type: 'string', valueHint: 'N', default: '1', description: 'Images a class' },
+    steps: { type: 'string', valueHint: 'N', default: '100', description: 'Iterations' },
+    seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same result' },
+    out: {
+      type: 'string',
+      valueHint: 'DIR',
+      required: true,
+      description: 'Where the run is saved, such as runs/first',
+    },
+  },
+  async ({ data, prior: priorFile, objective, ipc, steps, seed, out }) => {
+    const counts = { imagesPerClass: integer('ipc', ipc), steps: integer('steps', steps), seed: integer('seed', seed) }
+    const device = await openDevice()
+    try {
+      const prior = await loadPrior(device, priorFile)
+      const dataset = await loadData(data, 'train', prior.config.image.height)
+      const run = await openRun(out, device)
+      const options = { dataset, prior, objective: OBJECTIVES[objective as keyof typeof OBJECTIVES](), ...counts }
+      await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
+      await run.finish({ distilled: {}, randomReal: {} })
+    } finally {
+      device.destroy()
+    }
+  },
+)
