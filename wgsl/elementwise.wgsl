@@ -2,7 +2,7 @@
 //
 // One template for all of them: OP picks the function. It is constant, so the compiler keeps one branch. DENSE
 // variants (all inputs of the output's shape) skip the index arithmetic. A function of one input has `a` bound twice.
-// One invocation owns one output. Limited by memory bandwidth.
+// One invocation owns one output, or several a grid apart. Limited by memory bandwidth.
 
 #include linear
 #include broadcast
@@ -152,17 +152,20 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  var ia = i;
-  var ib = i;
-  if (!DENSE) {
-    let d1 = params.d1;
-    let d2 = params.d2;
-    let d3 = params.d3;
-    ia = broadcast_index(i, d1, d2, d3, params.a0, params.a1, params.a2, params.a3);
-    if (BINARY) { ib = broadcast_index(i, d1, d2, d3, params.b0, params.b1, params.b2, params.b3); }
+  let step = linear_size(grid, 64u);
+  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+    var ia = i;
+    var ib = i;
+    if (!DENSE) {
+      let d1 = params.d1;
+      let d2 = params.d2;
+      let d3 = params.d3;
+      ia = broadcast_index(i, d1, d2, d3, params.a0, params.a1, params.a2, params.a3);
+      if (BINARY) { ib = broadcast_index(i, d1, d2, d3, params.b0, params.b1, params.b2, params.b3); }
+    }
+    let x = a[ia];
+    var y = x;
+    if (BINARY) { y = b[ib]; }
+    out[i] = apply(x, y);
   }
-  let x = a[ia];
-  out[i] = apply(x, select(x, b[ib], BINARY));
 }

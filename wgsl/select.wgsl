@@ -1,4 +1,4 @@
-// out[i] = condition[…] != 0 ? a[…] : b[…], with broadcasting. One invocation owns one output.
+// out[i] = condition[…] != 0 ? a[…] : b[…], with broadcasting. One invocation owns one output, or several a grid apart.
 
 #include linear
 #include broadcast
@@ -23,15 +23,16 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
   let d1 = params.d1;
   let d2 = params.d2;
   let d3 = params.d3;
-  let c = condition[broadcast_index(i, d1, d2, d3, params.c0, params.c1, params.c2, params.c3)];
-  if (c != 0.0) {
-    out[i] = a[broadcast_index(i, d1, d2, d3, params.a0, params.a1, params.a2, params.a3)];
-  } else {
-    out[i] = b[broadcast_index(i, d1, d2, d3, params.b0, params.b1, params.b2, params.b3)];
+  let step = linear_size(grid, 64u);
+  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+    let c = condition[broadcast_index(i, d1, d2, d3, params.c0, params.c1, params.c2, params.c3)];
+    if (c != 0.0) {
+      out[i] = a[broadcast_index(i, d1, d2, d3, params.a0, params.a1, params.a2, params.a3)];
+    } else {
+      out[i] = b[broadcast_index(i, d1, d2, d3, params.b0, params.b1, params.b2, params.b3)];
+    }
   }
 }

@@ -2,7 +2,7 @@ import elementwiseSource from '../../wgsl/elementwise.wgsl'
 import fillSource from '../../wgsl/fill.wgsl'
 import selectSource from '../../wgsl/select.wgsl'
 import { shapeError } from '../errors.ts'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 
 const elementwiseKernel = defineKernel('elementwise', elementwiseSource)
 const selectKernel = defineKernel('select', selectSource)
@@ -109,7 +109,7 @@ export function unary(device: Device, f: UnaryFunction, a: GpuBuffer, count: num
   const out = device.alloc(Math.max(4, count * 4))
   const params = { count, d1: 1, d2: 1, d3: 1, a0: 0, a1: 0, a2: 0, a3: 0, b0: 0, b1: 0, b2: 0, b3: 0, p, q }
   const variant = elementwiseKernel.variant({ OP: f, BINARY: false, DENSE: true })
-  device.dispatch(variant, [a, a, out], params, linearGrid(count, 64), { flops: count, bytes: count * 8 })
+  device.dispatch(variant, [a, a, out], params, loopGrid(device, count, 64), { flops: count, bytes: count * 8 })
   return out
 }
 
@@ -134,7 +134,7 @@ export function binary(
   const variant = elementwiseKernel.variant({ OP: f, BINARY: true, DENSE: dense })
   const bytes = 4 * (count + sizeOf(aShape) + sizeOf(bShape))
   const params = { count, d1, d2, d3, a0, a1, a2, a3, b0, b1, b2, b3, p, q }
-  device.dispatch(variant, [a, b, out], params, linearGrid(count, 64), { flops: count, bytes })
+  device.dispatch(variant, [a, b, out], params, loopGrid(device, count, 64), { flops: count, bytes })
   return out
 }
 
@@ -158,7 +158,7 @@ export function select(
   const [b0, b1, b2, b3] = strides[2] as [number, number, number, number]
   const params = { count, d1, d2, d3, c0, c1, c2, c3, a0, a1, a2, a3, b0, b1, b2, b3 }
   const work = { flops: 0, bytes: count * 16 }
-  device.dispatch(selectKernel.variant(), [condition, a, b, out], params, linearGrid(count, 64), work)
+  device.dispatch(selectKernel.variant(), [condition, a, b, out], params, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -166,7 +166,7 @@ export function select(
 export function fill(device: Device, count: number, value: number): GpuBuffer {
   const out = device.alloc(Math.max(4, count * 4))
   const work = { flops: 0, bytes: count * 4 }
-  device.dispatch(fillKernel.variant(), [out], { count, value }, linearGrid(count, 64), work)
+  device.dispatch(fillKernel.variant(), [out], { count, value }, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -184,7 +184,7 @@ export function broadcast(
   const [a0, a1, a2, a3] = strides[0] as [number, number, number, number]
   const params = { count, d1, d2, d3, a0, a1, a2, a3, b0: 0, b1: 0, b2: 0, b3: 0, p: 1, q: 0 }
   const variant = elementwiseKernel.variant({ OP: 'AFFINE', BINARY: false, DENSE: false })
-  device.dispatch(variant, [a, a, out], params, linearGrid(count, 64), {
+  device.dispatch(variant, [a, a, out], params, loopGrid(device, count, 64), {
     flops: 0,
     bytes: 4 * (count + sizeOf(aShape)),
   })
