@@ -21,7 +21,7 @@ const SIZES: { readonly full: readonly Size[]; readonly quick: readonly Size[] }
     { n: 128, c: 64, size: 8, o: 64, kernel: 1 },
     { n: 64, c: 16, size: 32, o: 16 },
     { n: 8, c: 128, size: 16, o: 128 },
-    { n: 4, c: 512, size: 8, o: 512 },
+    { n: 2, c: 512, size: 8, o: 512 },
   ],
   quick: [
     { n: 2, c: 3, size: 6, o: 4 },

@@ -1,0 +1,132 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { runCli } from '../../src/cli/cli.ts'
+import { writeIdx } from '../../src/io/index.ts'
+import { distilledFromSafetensors } from '../../src/ld3m/index.ts'
+import { testDevice } from '../support/device.ts'
+import { tinyDataset, tinyPrior } from '../support/tiny.ts'
+
+let folder: string
+let data: string
+let prior: string
+
+beforeAll(async () => {
+  folder = data = await mkdtemp(join(tmpdir(), 'ld3m-cli-'))
+  const { images, labels, count } = tinyDataset()
+  const plain = (bytes: Uint8Array) => new Uint8Array(bytes)
+  for (const split of ['train', 't10k']) {
+    await writeFile(join(data, `${split}-images-idx3-ubyte`), writeIdx({ shape: [count, 8, 8], data: plain(images) }))
+    await writeFile(join(data, `${split}-labels-idx1-ubyte`), writeIdx({ shape: [count], data: plain(labels) }))
+  }
+  prior = join(folder, 'prior.safetensors')
+  const tiny = tinyPrior(await testDevice())
+  await writeFile(prior, await tiny.toSafetensors())
+  tiny.dispose()
+})
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** Runs a command in this process, with what it printed. */
+async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const capture = (stream: NodeJS.WriteStream) => {
+    let text = ''
+    const spy = vi.spyOn(stream, 'write').mockImplementation((chunk) => {
+      text += chunk
+      return true
+    })
+    return () => {
+      spy.mockRestore()
+      return text
+    }
+  }
+  const endOut = capture(process.stdout)
+  const endErr = capture(process.stderr)
+  let code: number
+  try {
+    code = await runCli('1.2.3', args)
+  } finally {
+    endOut()
+    endErr()
+  }
+  return { code, out: endOut(), err: endErr() }
+}
+
+describe('ld3m-gpu', () => {
+  test('tells its commands and its version', async () => {
+    expect((await run()).out).toMatch(/doctor.*\n.*distill.*\n.*evaluate/)
+    expect((await run('distill', '--help')).out).toContain('--objective=<dm|dc>')
+    expect(await run('--version')).toEqual({ code: 0, out: '1.2.3\n', err: '' })
+  })
+
+  test.each([
+    [['distil'], "There is no command 'distil'. Commands: doctor, distill, evaluate."],
+    [['doctor', '--fast'], 'doctor: unknown option --fast. It takes none.'],
+    [['distill', '--data', 'x', '--prior', 'y'], 'Missing required argument: --out'],
+    [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', 'w'], "distill: 'w' belongs to no option. See --help."],
+    [['distill', '--data', 'x', '--prior', 'y', '--out'], 'distill: --out has no value. Give one.'],
+    [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--ipc', '1.5'], "--ipc is '1.5'. Use a whole number."],
+    [['evaluate', '--run', 'x', '--data', 'y', '--students', 'GPT'], /^Cannot read x.distilled\.safetensors: ENOENT/],
+  ])('%j is an error of one line, without a stack', async (args, message) => {
+    const { code, err } = await run(...args)
+    expect(code).toBe(1)
+    expect(err).toMatch(/^[^\n]*\n$/)
+    if (typeof message === 'string') expect(err).toBe(`${message}\n`)
+    else expect(err).toMatch(message)
+  })
+
+  test('doctor names the adapter, its features and limits, and takes a gradient', async () => {
+    const { code, out } = await run('doctor')
+    expect(code).toBe(0)
+    expect(out).toMatch(/← used/)
+    expect(out).toContain('timestamp-query')
+    expect(out).toContain('maxStorageBufferBindingSize')
+    expect(out).toContain('d²(x³)/dx² at 3 = 18')
+  })
+
+  test('distill saves a run that evaluate reads', async () => {
+    const out = join(folder, 'run')
+    const distilled = await run('distill', '--data', data, '--prior', prior, '--ipc', '2', '--steps', '2', '--out', out)
+    expect(distilled.err).not.toContain('Error')
+    expect(distilled.code).toBe(0)
+    const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
+    expect(set.images.shape).toEqual([4, 1, 8, 8])
+    expect(set.loss).toHaveLength(2)
+    expect(JSON.parse(await readFile(join(out, 'metrics.json'), 'utf8')).status).toBe('finished')
+
+    const args = ['--students', 'convnet', '--runs', '1', '--steps', '2']
+    const evaluated = await run('evaluate', '--run', out, '--data', data, ...args)
+    expect(evaluated.code).toBe(0)
+    expect(evaluated.out).toMatch(/ConvNet-3 +\d+\.\d ± 0\.0 +\d+\.\d ± 0\.0/)
+    const accuracy = JSON.parse(await readFile(join(out, 'accuracy.json'), 'utf8'))
+    expect(accuracy.distilled['ConvNet-3'].runs).toHaveLength(1)
+  })
+
+  test('distill saves what it has when it is interrupted', async () => {
+    const out = join(folder, 'interrupted')
+    const main = ['--import', './scripts/register.mjs', 'src/cli/main.ts', 'distill']
+    const args = [...main, '--data', data, '--prior', prior, '--steps', '100000', '--out', out]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    onTestFinished(() => {
+      child.kill('SIGKILL')
+    })
+    let printed = ''
+    child.stderr.on('data', (chunk) => (printed += chunk))
+    const code = new Promise((resolve) => child.on('exit', resolve))
+    // The first line of progress: from here on Ctrl-C stops after the iteration that runs.
+    const progress = new Promise<void>((resolve) => {
+      child.stdout.on('data', (chunk) => `${chunk}`.includes('distilling') && resolve())
+    })
+    await Promise.race([progress, code])
+    expect(child.exitCode, printed).toBeNull()
+    child.kill('SIGINT')
+    expect(await code).toBe(130)
+    expect(printed).toContain('The distillation was aborted after')
+    const { status, iterations } = JSON.parse(await readFile(join(out, 'metrics.json'), 'utf8'))
+    expect(status).toContain('aborted')
+    expect(iterations).toBeGreaterThan(0)
+    expect(await readdir(out)).toContain('distilled.safetensors')
+  })
+})
