@@ -5,7 +5,7 @@ export const fashionRecipe: PriorRecipe = {
   name: 'fashion-mnist',
   autoencoder: {
     channels: 1,
-    baseChannels: 32,
+    baseChannels: 16,
     channelMult: [1, 2],
     numResBlocks: 1,
     latentChannels: 3,
@@ -16,7 +16,7 @@ export const fashionRecipe: PriorRecipe = {
   },
   denoiser: {
     inChannels: 3,
-    modelChannels: 32,
+    modelChannels: 16,
     channelMult: [1, 2],
     numResBlocks: 1,
     attentionLevels: [0, 1],
@@ -24,6 +24,6 @@ export const fashionRecipe: PriorRecipe = {
     numHeads: 1,
     groups: 8,
   },
-  autoencoderTraining: { steps: 1600, batch: 64, learningRate: 2e-3 },
-  denoiserTraining: { steps: 4000, batch: 128, learningRate: 1e-3, emaDecay: 0.995, conditionDropout: 0.1 },
+  autoencoderTraining: { steps: 1200, batch: 32, learningRate: 2e-3 },
+  denoiserTraining: { steps: 2000, batch: 64, learningRate: 1e-3, emaDecay: 0.995, conditionDropout: 0.1 },
 }

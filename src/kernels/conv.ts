@@ -1,10 +1,17 @@
 import convSource from '../../wgsl/conv2d.wgsl'
+import dilateSource from '../../wgsl/conv2d_dilate.wgsl'
 import inputGradSource from '../../wgsl/conv2d_input_grad.wgsl'
+import packSource from '../../wgsl/conv2d_pack.wgsl'
+import tiledSource from '../../wgsl/conv2d_tiled.wgsl'
 import weightGradSource from '../../wgsl/conv2d_weight_grad.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, linearGrid, loopGrid } from '../gpu/index.ts'
+import { reduce } from './reduce.ts'
 
 const convKernel = defineKernel('conv2d', convSource)
 const inputGradKernel = defineKernel('conv2d_input_grad', inputGradSource)
+const tiledKernel = defineKernel('conv2d_tiled', tiledSource)
+const packKernel = defineKernel('conv2d_pack', packSource)
+const dilateKernel = defineKernel('conv2d_dilate', dilateSource)
 const weightGradKernel = defineKernel('conv2d_weight_grad', weightGradSource)
 
 /** Sizes of a convolution x [n, c, h, w], weight [o, c, kh, kw] to [n, o, ho, wo]; `top` and `left` are paddings. */
@@ -28,6 +35,51 @@ function workOf({ n, c, h, w, o, ho, wo, kh, kw }: Conv2dSizes) {
   return { flops: 2 * n * o * ho * wo * c * kh * kw, bytes: 4 * (n * c * h * w + o * c * kh * kw + n * o * ho * wo) }
 }
 
+/** Whether this adapter runs the tiled kernel, which hands weights round in subgroups. */
+function lanesOf(device: Device): 4 | 8 | undefined {
+  const { subgroupSize } = device.info
+  return subgroupSize >= 8 ? 8 : subgroupSize >= 4 ? 4 : undefined
+}
+
+/** Kernel sizes that have variants; others run on the plain kernels. */
+const isTiled = ({ kh, kw }: Conv2dSizes): boolean => kh === kw && (kh === 1 || kh === 3 || kh === 5)
+
+/** Convolution of x by packed weights, with the sizes that it has as a convolution of its own. */
+function tiled(
+  device: Device,
+  x: GpuBuffer,
+  weight: GpuBuffer,
+  transpose: boolean,
+  bias: GpuBuffer | undefined,
+  sizes: Conv2dSizes,
+  lanes: 4 | 8,
+): GpuBuffer {
+  const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
+  const blocks = Math.ceil(o / 16)
+  const count = blocks * 16 * c * kh * kw
+  const packed = device.alloc(count * 4)
+  const pack = { count, outputs: o, inputs: c, kh, kw }
+  const work = { flops: 0, bytes: 4 * (count + o * c * kh * kw) }
+  device.dispatch(
+    packKernel.variant({ TRANSPOSE: transpose }),
+    [weight, packed],
+    pack,
+    loopGrid(device, count, 64),
+    work,
+  )
+  const out = device.alloc(Math.max(4, n * o * ho * wo * 4))
+  const segments = Math.ceil(wo / 4)
+  const units = n * ho * segments
+  const variant = tiledKernel.variant({
+    ...{ KH: kh, KW: kw, LANES: lanes, Chunk: lanes === 8 ? 'vec2f' : 'vec4f' },
+    ...{ BIAS: bias !== undefined, STEP: stride === 1 },
+  })
+  const params = { units, c, h, w, o, ho, wo, segments, stride, top, left }
+  device.dispatch(variant, [x, packed, bias ?? packed, out], params, [Math.ceil(units / 64), blocks, 1], workOf(sizes))
+  device.release(packed)
+  return out
+}
+
 /** out [n, o, ho, wo] = x ⋆ weight (+ bias [o]). */
 export function conv2d(
   device: Device,
@@ -36,6 +88,8 @@ export function conv2d(
   bias: GpuBuffer | undefined,
   sizes: Conv2dSizes,
 ): GpuBuffer {
+  const lanes = lanesOf(device)
+  if (lanes && isTiled(sizes)) return tiled(device, x, weight, false, bias, sizes, lanes)
   const count = sizes.n * sizes.o * sizes.ho * sizes.wo
   const out = device.alloc(Math.max(4, count * 4))
   const variant = convKernel.variant({ BIAS: bias !== undefined })
@@ -46,18 +100,59 @@ export function conv2d(
 
 /** The gradient of conv2d with respect to x: out [n, c, h, w] of grad [n, o, ho, wo] and weight. */
 export function conv2dInputGrad(device: Device, grad: GpuBuffer, weight: GpuBuffer, sizes: Conv2dSizes): GpuBuffer {
-  const count = sizes.n * sizes.c * sizes.h * sizes.w
+  const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
+  const lanes = lanesOf(device)
+  if (lanes && isTiled(sizes)) {
+    // A convolution of the gradient, with zeros between its elements, by the turned weights.
+    const spread = stride === 1 ? grad : dilate(device, grad, n * o, ho, wo, stride)
+    const [sh, sw] = [(ho - 1) * stride + 1, (wo - 1) * stride + 1]
+    const turned = {
+      n,
+      c: o,
+      h: sh,
+      w: sw,
+      o: c,
+      ho: h,
+      wo: w,
+      kh,
+      kw,
+      stride: 1,
+      top: kh - 1 - top,
+      left: kw - 1 - left,
+    }
+    const out = tiled(device, spread, weight, true, undefined, turned, lanes)
+    if (spread !== grad) device.release(spread)
+    return out
+  }
+  const count = n * c * h * w
   const out = device.alloc(Math.max(4, count * 4))
   const params = { count, ...sizes }
   device.dispatch(inputGradKernel.variant(), [grad, weight, out], params, linearGrid(count, 64), workOf(sizes))
   return out
 }
 
+/** Zeros between the elements of `planes` maps [h, w]. */
+function dilate(device: Device, x: GpuBuffer, planes: number, h: number, w: number, stride: number): GpuBuffer {
+  const [ho, wo] = [(h - 1) * stride + 1, (w - 1) * stride + 1]
+  const count = planes * ho * wo
+  const out = device.alloc(count * 4)
+  const work = { flops: 0, bytes: 4 * (planes * h * w + count) }
+  device.dispatch(dilateKernel.variant(), [x, out], { count, h, w, ho, wo, stride }, loopGrid(device, count, 64), work)
+  return out
+}
+
+/** Partial sums of conv2d_weight_grad. */
+const SPLITS = 64
+
 /** The gradient of conv2d with respect to the weight: out [o, c, kh, kw] of x and grad [n, o, ho, wo]. */
 export function conv2dWeightGrad(device: Device, x: GpuBuffer, grad: GpuBuffer, sizes: Conv2dSizes): GpuBuffer {
-  const count = sizes.o * sizes.c * sizes.kh * sizes.kw
-  const out = device.alloc(Math.max(4, count * 4))
-  const params = { count, ...sizes }
-  device.dispatch(weightGradKernel.variant(), [x, grad, out], params, linearGrid(count, 64), workOf(sizes))
+  const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
+  const count = o * c * kh * kw
+  const partial = device.alloc(Math.max(4, SPLITS * count * 4))
+  const params = { n, c, h, w, o, ho, wo, stride, top, left }
+  const variant = weightGradKernel.variant({ KH: kh, KW: kw, STEP: stride === 1 })
+  device.dispatch(variant, [x, grad, partial], params, [c, Math.ceil(o / 8), 1], workOf(sizes))
+  const out = reduce(device, 'SUM', partial, 1, SPLITS, count)
+  device.release(partial)
   return out
 }

@@ -83,7 +83,8 @@ export class Trainer {
       losses.push(
         scope(() => {
           const loss = this.#options.loss(this.step)
-          const gradients = grad(loss, leaves)
+          // Parameters that a fast path leaves out (cross-attention over one token) have an exact gradient of zero.
+          const gradients = grad(loss, leaves, { allowUnused: true })
           this.#adam.step(Object.fromEntries(names.map((n, i) => [n, gradients[i] as Tensor])))
           this.#ema?.update()
           return loss.detach()
