@@ -1,6 +1,7 @@
 export * from './conv.ts'
 export * from './ddim.ts'
 export * from './elementwise.ts'
+export * from './grid_sample.ts'
 export * from './indexing.ts'
 export * from './layout.ts'
 export * from './matmul.ts'

@@ -1,6 +1,7 @@
 import { conv } from './conv.ts'
 import { ddim } from './ddim.ts'
 import { elementwise } from './elementwise.ts'
+import { gridSample } from './grid-sample.ts'
 import { indexing } from './indexing.ts'
 import { layout } from './layout.ts'
 import { loss } from './loss.ts'
@@ -28,4 +29,5 @@ export const samples: SamplesByOp = {
   ...sum,
   ...ddim,
   ...quantize,
+  ...gridSample,
 }

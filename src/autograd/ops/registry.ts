@@ -2,6 +2,7 @@ import * as arithmetic from './arithmetic.ts'
 import * as compare from './compare.ts'
 import * as conv from './conv.ts'
 import * as ddim from './ddim.ts'
+import * as gridSample from './grid-sample.ts'
 import * as indexing from './indexing.ts'
 import * as layout from './layout.ts'
 import * as loss from './loss.ts'
@@ -34,6 +35,7 @@ export const registry = {
   ...opsOf(compare),
   ...opsOf(conv),
   ...opsOf(ddim),
+  ...opsOf(gridSample),
   ...opsOf(indexing),
   ...opsOf(layout),
   ...opsOf(loss),
