@@ -1,7 +1,9 @@
 import source from '../../wgsl/matmul.wgsl'
+import tiledSource from '../../wgsl/matmul_tiled.wgsl'
 import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
 
 const kernel = defineKernel('matmul', source)
+const tiledKernel = defineKernel('matmul_tiled', tiledSource)
 
 /** Sizes of a batched product [batches, m, k] · [batches, k, n]. */
 export interface MatmulSizes {
@@ -23,19 +25,19 @@ export function matmul(device: Device, a: GpuBuffer, b: GpuBuffer, sizes: Matmul
   const { batches, m, n, k, transposeA, transposeB } = sizes
   const count = batches * m * n
   const out = device.alloc(Math.max(4, count * 4))
-  const params = {
-    count,
-    m,
-    n,
-    k,
-    aBatch: m * k,
-    aRow: transposeA ? 1 : k,
-    aCol: transposeA ? m : 1,
-    bBatch: n * k,
-    bRow: transposeB ? 1 : n,
-    bCol: transposeB ? k : 1,
+  const strides = {
+    ...{ aBatch: m * k, aRow: transposeA ? 1 : k, aCol: transposeA ? m : 1 },
+    ...{ bBatch: n * k, bRow: transposeB ? 1 : n, bCol: transposeB ? k : 1 },
   }
   const work = { flops: 2 * count * k, bytes: 4 * batches * (m * k + k * n + m * n) }
-  device.dispatch(kernel.variant(), [a, b, out], params, linearGrid(count, 64), work)
+  const { subgroupSize } = device.info
+  // Below four rows the tiled kernel's registers are mostly idle.
+  if (subgroupSize >= 4 && m >= 4 && batches <= 65_535) {
+    const grid = [Math.ceil(m / 256), Math.ceil(n / 16), batches] as const
+    const variant = tiledKernel.variant({ LANES: subgroupSize >= 8 ? 8 : 4 })
+    device.dispatch(variant, [a, b, out], { m, n, k, ...strides }, grid, work)
+  } else {
+    device.dispatch(kernel.variant(), [a, b, out], { count, m, n, k, ...strides }, linearGrid(count, 64), work)
+  }
   return out
 }
