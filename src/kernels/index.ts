@@ -1,3 +1,4 @@
+export * from './attention.ts'
 export * from './conv.ts'
 export * from './ddim.ts'
 export * from './elementwise.ts'

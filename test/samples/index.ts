@@ -1,3 +1,4 @@
+import { attention } from './attention.ts'
 import { conv } from './conv.ts'
 import { ddim } from './ddim.ts'
 import { elementwise } from './elementwise.ts'
@@ -16,6 +17,7 @@ import type { SamplesByOp } from './types.ts'
 
 /** Samples for every op: a missing one does not compile. */
 export const samples: SamplesByOp = {
+  ...attention,
   ...conv,
   ...elementwise,
   ...indexing,

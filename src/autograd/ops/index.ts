@@ -1,4 +1,5 @@
 export * from './arithmetic.ts'
+export * from './attention.ts'
 export * from './compare.ts'
 export * from './conv.ts'
 export * from './ddim.ts'

@@ -1,4 +1,5 @@
 import * as arithmetic from './arithmetic.ts'
+import * as attention from './attention.ts'
 import * as compare from './compare.ts'
 import * as conv from './conv.ts'
 import * as ddim from './ddim.ts'
@@ -32,6 +33,7 @@ function opsOf<M extends object>(module: M): OpsOf<M> {
  */
 export const registry = {
   ...opsOf(arithmetic),
+  ...opsOf(attention),
   ...opsOf(compare),
   ...opsOf(conv),
   ...opsOf(ddim),

@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest'
+import { grad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import { attention } from '../samples/attention.ts'
+import { checkForward, checkGradients, draw, uniform } from '../support/checks.ts'
+import { testDevice } from '../support/device.ts'
+
+const spec = (shape: number[], size = 1) => ({ shape, low: -size, high: size })
+
+test.each([
+  ['64 columns', 40, 64],
+  ['128 columns, two an invocation', 100, 128],
+  ['1,024 columns in four parts', 1024, 1024],
+  ['300 columns in two parts, unevenly', 30, 300],
+])('gives outputs of %s, and their gradients', async (_, depth, width) => {
+  const device = await testDevice()
+  const c = {
+    inputs: [spec([1, 18, depth]), spec([1, 34, depth]), spec([1, 34, width])],
+    attrs: { scale: depth ** -0.5 },
+  }
+  await checkForward(device, ops.attentionOp, attention.attention, c, 1)
+  await checkGradients(device, ops.attentionOp, attention.attention, c, 2)
+  // Depth and width change places: the gradients with respect to q and k are as wide as the depth.
+  const turned = { ...c, inputs: [spec([1, 18, width]), spec([1, 34, width]), spec([1, 34, depth])] }
+  await checkGradients(device, ops.attentionOp, attention.attention, turned, 3)
+})
+
+test('stays exact where scores are large', async () => {
+  const device = await testDevice()
+  const c = { inputs: [spec([1, 5, 8], 30), spec([1, 70, 8], 30), spec([1, 70, 3])], attrs: { scale: 1 } }
+  // Scores reach thousands, of which f32 keeps 1e-4, and the softmax turns that into a relative error.
+  await checkForward(device, ops.attentionOp, { ...attention.attention, tolerance: 1e-3 }, c, 4)
+})
+
+test('with one key gives every query its value, exactly, and no gradient to the scores', async () => {
+  const device = await testDevice()
+  const random = uniform(5)
+  const values = draw({ shape: [2, 1, 6] }, random)
+  const [y, dq, dk, dv] = scope(() => {
+    const q = tensor(device, Float32Array.from(draw({ shape: [2, 3, 4] }, random).data), { shape: [2, 3, 4] }).leaf()
+    const k = tensor(device, Float32Array.from(draw({ shape: [2, 1, 4] }, random).data), { shape: [2, 1, 4] }).leaf()
+    const v = tensor(device, Float32Array.from(values.data), { shape: [2, 1, 6] }).leaf()
+    const out = ops.attention(q, k, v)
+    return [out, ...grad(ops.sum(out), [q, k, v])]
+  }) as [Tensor, Tensor, Tensor, Tensor]
+  const read = await y.read()
+  for (const [i, x] of read.entries()) expect(x).toBe(values.data[Math.floor(i / 18) * 6 + (i % 6)])
+  expect((await dq.read()).every((x) => x === 0) && (await dk.read()).every((x) => x === 0)).toBe(true)
+  expect((await dv.read()).every((x) => x === 3)).toBe(true)
+})
+
+test('gives the same bits each time', async () => {
+  const device = await testDevice()
+  const random = uniform(6)
+  const arrays = [
+    [2, 40, 8],
+    [2, 40, 8],
+    [2, 40, 8],
+  ].map((shape) => draw({ shape }, random))
+  const run = async () => {
+    const gs = scope(() => {
+      const xs = arrays.map((x) => tensor(device, Float32Array.from(x.data), { shape: x.shape, requiresGrad: true }))
+      return grad(ops.sum(ops.square(ops.attention(...(xs as [Tensor, Tensor, Tensor])))), xs)
+    })
+    return Promise.all(gs.map(async (g) => [...(await g.read())]))
+  }
+  expect(await run()).toEqual(await run())
+})
+
+test('says which shapes and options it takes', async () => {
+  const device = await testDevice()
+  scope(() => {
+    const t = (shape: number[]) => tensor(device, new Float32Array(shape.reduce((a, b) => a * b, 1)), { shape })
+    expect(() => ops.attention(t([1, 2, 3]), t([1, 2, 4]), t([1, 2, 3]))).toThrow(
+      /q has shape \[1, 2, 3\], k \[1, 2, 4\]/,
+    )
+    expect(() => ops.attention(t([1, 2, 3]), t([1, 2, 3]), t([1, 2, 3]), { heads: 2 } as object)).toThrow(/'heads'/)
+  })
+})
