@@ -11,7 +11,7 @@ import { matmul } from './matmul.ts'
 import { softmax } from './softmax.ts'
 import { sum } from './sum.ts'
 
-interface AttentionAttrs {
+export interface AttentionAttrs {
   readonly scale: number
 }
 

@@ -8,14 +8,14 @@ import { sum } from './sum.ts'
 /** Zeros added around a map: the same everywhere, or [top, bottom, left, right]. */
 export type Padding2d = number | readonly [top: number, bottom: number, left: number, right: number]
 
-interface ConvAttrs {
+export interface ConvAttrs {
   readonly stride: number
   readonly padding: readonly [top: number, bottom: number, left: number, right: number]
 }
-interface InputGradAttrs extends ConvAttrs {
+export interface InputGradAttrs extends ConvAttrs {
   readonly inputSize: readonly [h: number, w: number]
 }
-interface WeightGradAttrs extends ConvAttrs {
+export interface WeightGradAttrs extends ConvAttrs {
   readonly kernel: readonly [kh: number, kw: number]
 }
 

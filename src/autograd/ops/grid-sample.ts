@@ -12,8 +12,8 @@ import { sum, sumTo } from './sum.ts'
 // Sampling is linear in the image and, between pixels, of first degree in each coordinate of the grid. So sampling, its
 // adjoint, and both with weights replaced by their derivatives along x or y, are each other's gradients of every order.
 
-type SampleAttrs = kernels.GridDerivative
-type AdjointAttrs = kernels.GridDerivative & { readonly size: readonly [number, number] }
+export type SampleAttrs = kernels.GridDerivative
+export type AdjointAttrs = kernels.GridDerivative & { readonly size: readonly [number, number] }
 
 function sizesOf(name: string, x: Shape, grid: Shape, size: readonly [number, number] | undefined): kernels.GridSizes {
   const [samples, channels, h, w] = x as [number, number, number, number]

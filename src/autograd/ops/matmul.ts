@@ -6,7 +6,7 @@ import type { Tensor } from '../tensor.ts'
 import { reshape } from './reshape.ts'
 import { broadcastTo } from './sum.ts'
 
-interface MatmulAttrs {
+export interface MatmulAttrs {
   readonly transposeA: boolean
   readonly transposeB: boolean
 }

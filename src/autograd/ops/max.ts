@@ -6,7 +6,7 @@ import type { Tensor } from '../tensor.ts'
 import { reshape } from './reshape.ts'
 import type { ReduceOptions } from './sum.ts'
 
-interface AxisAttrs {
+export interface AxisAttrs {
   /** 0 to rank − 1. */
   readonly axis: number
 }

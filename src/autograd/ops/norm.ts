@@ -15,7 +15,7 @@ import { rsqrt, siluGradOp } from './unary.ts'
 // is an input of the gradients only so that they need not be computed again: a function of x, not a variable of its
 // own, so what would flow through it is counted in the gradient with respect to x.
 
-interface NormAttrs {
+export interface NormAttrs {
   /** Groups of channels; the number of channels for instance norm. */
   readonly groups: number
   readonly eps: number

@@ -9,13 +9,13 @@ import { reshape } from './reshape.ts'
 type Size = readonly [h: number, w: number]
 
 /** Windows of kernel × kernel, `stride` apart, over a map with `padding` zeros (for maxima: nothing) around it. */
-interface StridedWindows {
+export interface StridedWindows {
   readonly kernel: number
   readonly stride: number
   readonly padding: number
 }
 /** PyTorch's adaptive bins, which may overlap. */
-interface AdaptiveBins {
+export interface AdaptiveBins {
   readonly outputSize: Size
 }
 type Windows = StridedWindows | AdaptiveBins
@@ -128,7 +128,7 @@ const blocks = (factor: number): StridedWindows => ({ kernel: factor, stride: fa
 
 // --- maxima ---------------------------------------------------------------------------------------------------------
 
-type MaxGradAttrs = Windows & { readonly inputSize: Size }
+export type MaxGradAttrs = Windows & { readonly inputSize: Size }
 
 /** Where maxima are equal, the gradient goes to the first. */
 export const maxPool2dOp: Op<Windows> = defineOp<Windows>({
