@@ -25,5 +25,5 @@ export const fashionRecipe: PriorRecipe = {
     groups: 8,
   },
   autoencoderTraining: { steps: 1200, batch: 32, learningRate: 2e-3 },
-  denoiserTraining: { steps: 320, batch: 64, learningRate: 1e-3, emaDecay: 0.995, conditionDropout: 0.1 },
+  denoiserTraining: { steps: 120, batch: 64, learningRate: 1e-3, emaDecay: 0.995, conditionDropout: 0.1 },
 }

@@ -8,11 +8,11 @@ export interface Normalization {
   readonly std: readonly number[]
 }
 
-/** The statistics of a dataset. */
+/** The statistics of a dataset, rounded to f32 as files store them. */
 export function normalizationOf(dataset: Dataset): Normalization {
   const { mean, std } = channelStatistics(dataset)
   // A constant channel carries nothing; dividing by 1 keeps it finite.
-  return { mean: [...mean], std: [...std].map((s) => (s > 0 ? s : 1)) }
+  return { mean: mean.map(Math.fround), std: std.map((s) => (s > 0 ? Math.fround(s) : 1)) }
 }
 
 const perChannel = (device: Device, values: readonly number[]): Tensor =>

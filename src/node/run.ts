@@ -101,7 +101,7 @@ export class Run {
   async record(options: DistillOptions, distillation: Promise<DistilledSet>): Promise<DistilledSet> {
     this.#config = describeOptions(options)
     this.#title = `${options.dataset.name}, distilled with LD3M and ${options.objective.name}`
-    this.#seen = options.student?.name ?? 'ConvNet'
+    this.#seen = options.student?.name ?? 'ConvNet-3'
     try {
       const set = await distillation
       await this.#save(set, 'evaluating', NO_ACCURACY)

@@ -42,7 +42,7 @@ describe('a run', () => {
     expect(metrics).toMatchObject({ status: 'finished', adapter: device.info.description, iterations: 4 })
     expect(metrics.loss.length).toBe(4)
     expect(metrics.seconds).toBeGreaterThan(0)
-    expect(metrics.accuracy.distilled.ConvNet?.runs.length).toBe(2)
+    expect(metrics.accuracy.distilled['ConvNet-2']?.runs.length).toBe(2)
     expect(metrics.accuracy.randomReal).toEqual(metrics.accuracy.distilled)
     expect(distilledFromSafetensors(await readFile(join(directory, 'distilled.safetensors')))).toEqual(set)
     const config = await json<Record<string, unknown>>(join(directory, 'config.json'))

@@ -1,7 +1,7 @@
 import { createDataset, type Dataset } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { Prior, type PriorConfig } from '../../src/ld3m/index.ts'
-import { freeze, initialize, unet, vqAutoencoder } from '../../src/models/index.ts'
+import { freeze, initialize, type Module, unet, vqAutoencoder } from '../../src/models/index.ts'
 import { uniform } from './checks.ts'
 
 export const TINY_CLASSES = ['dark', 'bright']
@@ -33,6 +33,15 @@ const config: PriorConfig = {
   },
 }
 
+/** The module with random values where it starts at zero, so that every part of it has an effect. */
+function withoutZeros<M extends Pick<Module, 'parameters'>>({ parameters }: M): Pick<Module, 'parameters'> {
+  const entries = Object.entries(parameters).map(([name, { shape, init }]) => {
+    const zero = init.kind === 'constant' && init.value === 0
+    return [name, { shape, init: zero ? ({ kind: 'normal', std: 0.3 } as const) : init }]
+  })
+  return { parameters: Object.fromEntries(entries) }
+}
+
 /** A prior with random weights: small enough to check everything around it. */
 export function tinyPrior(device: Device): Prior {
   const embedding = { parameters: { weight: { shape: [3, 6], init: { kind: 'normal', std: 1 } } } } as const
@@ -41,8 +50,8 @@ export function tinyPrior(device: Device): Prior {
   return new Prior(
     device,
     config,
-    freeze(initialize(device, vqAutoencoder(config.autoencoder), { seed: 1 })),
-    freeze(initialize(device, unet(config.denoiser), { seed: 2 })),
+    freeze(initialize(device, withoutZeros(vqAutoencoder(config.autoencoder)), { seed: 1 })),
+    freeze(initialize(device, withoutZeros(unet(config.denoiser)), { seed: 2 })),
     table,
   )
 }
