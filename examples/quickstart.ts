@@ -9,7 +9,15 @@ const test = padTo(await loadIdx(`${assets}fashion-mnist`, { split: 'test' }), 3
 const prior = await loadPrior(device, `${assets}priors/fashion-mnist.safetensors`)
 
 const run = await openRun('runs/demo', device)
-const options = { dataset: train, prior, objective: dm(), imagesPerClass: 1, steps: 100, seed: 0 }
+const options = {
+  dataset: train,
+  prior,
+  objective: dm(),
+  imagesPerClass: 1,
+  steps: 60,
+  seed: 0,
+  diffusion: { steps: 5 },
+}
 const distilled = await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
 
 const task = { channels: 1, size: 32, classes: 10 }
