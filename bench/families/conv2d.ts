@@ -22,12 +22,14 @@ const SIZES: { readonly full: readonly Size[]; readonly quick: readonly Size[] }
     { n: 64, c: 16, size: 32, o: 16 },
     { n: 8, c: 128, size: 16, o: 128 },
     { n: 2, c: 512, size: 8, o: 512 },
+    { n: 4, c: 16, size: 16, o: 16, kernel: 7 },
   ],
   quick: [
     { n: 2, c: 3, size: 6, o: 4 },
     { n: 2, c: 32, size: 8, o: 32 },
     { n: 2, c: 32, size: 8, o: 32, stride: 2 },
     { n: 2, c: 32, size: 8, o: 32, kernel: 1 },
+    { n: 2, c: 3, size: 6, o: 4, kernel: 7 },
   ],
 }
 

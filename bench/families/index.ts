@@ -3,6 +3,7 @@ import { attention } from './attention.ts'
 import { conv2d } from './conv2d.ts'
 import { ddim } from './ddim.ts'
 import { elementwise } from './elementwise.ts'
+import { gridSample } from './grid-sample.ts'
 import { indexing } from './indexing.ts'
 import { layout } from './layout.ts'
 import { matmul } from './matmul.ts'
@@ -28,6 +29,7 @@ export const families: readonly Family[] = [
   softmax,
   norm,
   attention,
+  gridSample,
   quantize,
   ddim,
   optimizer,
