@@ -8,6 +8,14 @@ const train = padTo(await loadIdx(`${assets}fashion-mnist`, { split: 'train' }),
 const test = padTo(await loadIdx(`${assets}fashion-mnist`, { split: 'test' }), 32)
 const prior = await loadPrior(device, `${assets}priors/fashion-mnist.safetensors`)
 
+const task = { channels: 1, size: 32, classes: 10 }
+const students = [
+  convNet({ ...task, depth: 3, width: 32 }),
+  alexNet({ ...task, widths: [32, 64] }),
+  vgg({ ...task, widths: [32, 64, 128, 128, 128], poolSize: 1 }),
+  resNet({ ...task, widths: [24, 48, 96] }),
+]
+
 const run = await openRun('runs/demo', device)
 const options = {
   dataset: train,
@@ -20,13 +28,6 @@ const options = {
 }
 const distilled = await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
 
-const task = { channels: 1, size: 32, classes: 10 }
-const students = [
-  convNet({ ...task, depth: 3, width: 32 }),
-  alexNet({ ...task, widths: [32, 64, 64, 64, 64] }),
-  vgg({ ...task, widths: [32, 64, 128, 128] }),
-  resNet({ ...task, widths: [24, 48, 96] }),
-]
 const protocol = { device, test, normalization: distilled.normalization, students, runs: 3, signal: run.signal }
 const accuracy = {
   distilled: await evaluate({ ...protocol, train: distilled, onProgress: run.onEvaluate('distilled') }),
