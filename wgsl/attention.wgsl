@@ -67,24 +67,26 @@ var<workgroup> weights: array<vec4f, 128>; // [COLUMNS][ROWS/4]
 var<workgroup> joint: array<vec4f, SIZE>;
 var<workgroup> row_factor: array<vec4f, 4>;
 
-fn fetch(from_rows: bool, b: bool, base: u32, index: u32, count: u32, depth: u32, d: u32) -> f32 {
-  if (index >= count || d >= depth) { return 0.0; }
-  let i = (base + index) * depth + d;
-  if (from_rows) {
-    if (b) { return row_b[i]; }
-    return row_a[i];
-  }
-  if (b) { return col_b[i]; }
-  return col_a[i];
-}
-
+// Four elements from d of row `index`, zero beyond the ends. Without branches, of which robust access adds more:
+// software adapters spend most of their compile time on branches between barriers.
 fn fetch4(from_rows: bool, b: bool, base: u32, index: u32, count: u32, depth: u32, d: u32) -> vec4f {
-  return vec4f(
-    fetch(from_rows, b, base, index, count, depth, d),
-    fetch(from_rows, b, base, index, count, depth, d + 1u),
-    fetch(from_rows, b, base, index, count, depth, d + 2u),
-    fetch(from_rows, b, base, index, count, depth, d + 3u),
-  );
+  let d4 = vec4u(d, d + 1u, d + 2u, d + 3u);
+  let at = (base + min(index, count - 1u)) * depth + min(d4, vec4u(depth - 1u));
+  var v: vec4f;
+  if (from_rows) {
+    if (b) {
+      v = vec4f(row_b[at.x], row_b[at.y], row_b[at.z], row_b[at.w]);
+    } else {
+      v = vec4f(row_a[at.x], row_a[at.y], row_a[at.z], row_a[at.w]);
+    }
+  } else {
+    if (b) {
+      v = vec4f(col_b[at.x], col_b[at.y], col_b[at.z], col_b[at.w]);
+    } else {
+      v = vec4f(col_a[at.x], col_a[at.y], col_a[at.z], col_a[at.w]);
+    }
+  }
+  return select(vec4f(0.0), v, (d4 < vec4u(depth)) & vec4<bool>(index < count));
 }
 
 // Products of four rows with two columns: [0] with column c, [1] with column c + 16.
@@ -104,7 +106,8 @@ fn products(b: bool, local: u32, row_base: u32, row0: u32, col_base: u32, col0: 
         fetch4(false, b, col_base, col0 + i / CHUNK, params.columns, depth, d);
     }
     workgroupBarrier();
-    for (var j = 0u; j < CHUNK; j++) {
+    let steps = min(CHUNK, (depth - d0 + 3u) / 4u);
+    for (var j = 0u; j < steps; j++) {
       let r0 = row_tile[(4u * group) * STRIDE + j];
       let r1 = row_tile[(4u * group + 1u) * STRIDE + j];
       let r2 = row_tile[(4u * group + 2u) * STRIDE + j];
@@ -172,7 +175,9 @@ fn main(
       joint[local] = max(w[0], w[1]);
       workgroupBarrier();
       var highest = row_max;
-      for (var i = 0u; i < 16u; i++) { highest = max(highest, joint[group * 16u + i]); }
+      for (var i = 0u; i < min(16u, params.columns - col0); i++) {
+        highest = max(highest, joint[group * 16u + i]);
+      }
       let factor = exp(row_max - highest);
       row_max = highest;
       if (column == 0u) { row_factor[group] = factor; }
@@ -226,7 +231,7 @@ fn main(
     joint[local] = row_sum;
     workgroupBarrier();
     var total = vec4f(0.0);
-    for (var i = 0u; i < 16u; i++) { total += joint[group * 16u + i]; }
+    for (var i = 0u; i < min(16u, params.columns); i++) { total += joint[group * 16u + i]; }
     if (column == 0u) {
       row_factor[group] = 1.0 / total;
       if (part == 0u) {
@@ -242,13 +247,11 @@ fn main(
     }
   }
   for (var v = 0u; v < VECTORS; v++) {
-    for (var i = 0u; i < 4u; i++) {
-      let row = row0 + 4u * (first_vector + v) + i;
+    let row = row0 + 4u * (first_vector + v);
+    for (var i = 0u; i < min(4u, params.rows - min(row, params.rows)); i++) {
       for (var k = 0u; k < SPAN; k++) {
         let at = out_column + k * LANES;
-        if (row < params.rows && at < params.out_width) {
-          out[(row_base + row) * params.out_width + at] = sums[v * SPAN + k][i];
-        }
+        if (at < params.out_width) { out[(row_base + row + i) * params.out_width + at] = sums[v * SPAN + k][i]; }
       }
     }
   }
