@@ -17,7 +17,8 @@ struct Params {
 #const KW: u32 = 3
 // Stride 1.
 #const STEP: bool = true
-const LANES = 64u;
+// Lanes of a workgroup, and parts of the sum.
+#const LANES: u32 = 64
 const TAPS = KH * KW;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;

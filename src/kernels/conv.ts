@@ -4,6 +4,7 @@ import inputGradSource from '../../wgsl/conv2d_input_grad.wgsl'
 import packSource from '../../wgsl/conv2d_pack.wgsl'
 import tiledSource from '../../wgsl/conv2d_tiled.wgsl'
 import weightGradSource from '../../wgsl/conv2d_weight_grad.wgsl'
+import weightGradTiledSource from '../../wgsl/conv2d_weight_grad_tiled.wgsl'
 import { type Device, defineKernel, type GpuBuffer, linearGrid, loopGrid } from '../gpu/index.ts'
 import { reduce } from './reduce.ts'
 
@@ -13,6 +14,7 @@ const tiledKernel = defineKernel('conv2d_tiled', tiledSource)
 const packKernel = defineKernel('conv2d_pack', packSource)
 const dilateKernel = defineKernel('conv2d_dilate', dilateSource)
 const weightGradKernel = defineKernel('conv2d_weight_grad', weightGradSource)
+const weightGradTiledKernel = defineKernel('conv2d_weight_grad_tiled', weightGradTiledSource)
 
 /** Sizes of a convolution x [n, c, h, w], weight [o, c, kh, kw] to [n, o, ho, wo]; `top` and `left` are paddings. */
 export interface Conv2dSizes {
@@ -141,18 +143,57 @@ function dilate(device: Device, x: GpuBuffer, planes: number, h: number, w: numb
   return out
 }
 
-/** Partial sums of conv2d_weight_grad. */
-const SPLITS = 64
+/** Bytes of partial sums that a weight gradient may use, well below what every adapter binds (128 MiB). */
+const MAX_PARTIAL_BYTES = 32 << 20
 
 /** The gradient of conv2d with respect to the weight: out [o, c, kh, kw] of x and grad [n, o, ho, wo]. */
 export function conv2dWeightGrad(device: Device, x: GpuBuffer, grad: GpuBuffer, sizes: Conv2dSizes): GpuBuffer {
+  const lanes = lanesOf(device)
+  if (lanes) return weightGradTiled(device, x, grad, sizes, lanes)
   const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
   const count = o * c * kh * kw
-  const partial = device.alloc(Math.max(4, SPLITS * count * 4))
+  // Where there are so many weights, their workgroups fill the adapter with fewer lanes.
+  const splits = 64 * count * 4 <= MAX_PARTIAL_BYTES ? 64 : 8
+  const partial = device.alloc(Math.max(4, splits * count * 4))
   const params = { n, c, h, w, o, ho, wo, stride, top, left }
-  const variant = weightGradKernel.variant({ KH: kh, KW: kw, STEP: stride === 1 })
+  const variant = weightGradKernel.variant({ KH: kh, KW: kw, STEP: stride === 1, LANES: splits })
   device.dispatch(variant, [x, grad, partial], params, [c, Math.ceil(o / 8), 1], workOf(sizes))
-  const out = reduce(device, 'SUM', partial, 1, SPLITS, count)
+  const out = reduce(device, 'SUM', partial, 1, splits, count)
+  device.release(partial)
+  return out
+}
+
+/**
+ * What an invocation of conv2d_weight_grad_tiled owns. All taps of a channel, up to 3×3, need the fewest loads; a row
+ * of taps fills more lanes where there are few channels, and needs a third of the registers.
+ */
+function weightTile(device: Device, { c, kh, kw }: Conv2dSizes): { CHANNELS: number; TALL: number; WIDE: number } {
+  if (kh === 1 && kw === 1) return { CHANNELS: c >= 32 ? 4 : 1, TALL: 1, WIDE: 1 }
+  const whole = device.info.software && c >= 8 && kh <= 3 && kw <= 3
+  return { CHANNELS: 1, TALL: whole ? kh : 1, WIDE: kw <= 5 ? kw : 1 }
+}
+
+function weightGradTiled(device: Device, x: GpuBuffer, grad: GpuBuffer, sizes: Conv2dSizes, lanes: 4 | 8): GpuBuffer {
+  const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
+  const tile = weightTile(device, sizes)
+  // On software adapters a workgroup is one subgroup, so that few lanes idle.
+  const size = device.info.software ? lanes : 64
+  const units = Math.ceil(c / tile.CHANNELS) * (kh / tile.TALL) * (kw / tile.WIDE)
+  const groups = Math.ceil(units / size)
+  const blocks = Math.ceil(o / 16)
+  const count = o * c * kh * kw
+  const rows = n * ho
+  // As many parts of the sum as fill the adapter.
+  const wanted = Math.ceil((device.info.software ? 64 : 1024) / (groups * blocks))
+  const affordable = Math.max(1, Math.floor(MAX_PARTIAL_BYTES / (4 * count)))
+  const rowsEach = Math.ceil(rows / Math.min(rows, wanted, affordable))
+  const splits = Math.ceil(rows / rowsEach)
+  const partial = device.alloc(Math.max(4, splits * count * 4))
+  const variant = weightGradTiledKernel.variant({ ...tile, STEP: stride === 1, LANES: lanes, SIZE: size })
+  const params = { units, rows, rowsEach, c, h, w, o, ho, wo, kh, kw, stride, top, left }
+  device.dispatch(variant, [x, grad, partial], params, [groups, blocks, splits], workOf(sizes))
+  if (splits === 1) return partial
+  const out = reduce(device, 'SUM', partial, 1, splits, count)
   device.release(partial)
   return out
 }

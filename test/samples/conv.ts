@@ -17,11 +17,16 @@ interface Geometry {
 }
 
 const side = fc.integer({ min: 0, max: 2 })
+const narrow = fc.record({
+  n: fc.integer({ min: 1, max: 3 }),
+  c: fc.integer({ min: 1, max: 5 }),
+  o: fc.integer({ min: 1, max: 5 }),
+})
+/** Enough channels for several blocks of outputs, and for the tiles that own more input channels or taps. */
+const wide = fc.record({ n: fc.constant(1), c: fc.constantFrom(9, 34), o: fc.constantFrom(17, 33) })
 const geometries: fc.Arbitrary<Geometry> = fc
   .record({
-    n: fc.integer({ min: 1, max: 3 }),
-    c: fc.integer({ min: 1, max: 5 }),
-    o: fc.integer({ min: 1, max: 5 }),
+    channels: fc.oneof({ weight: 3, arbitrary: narrow }, { weight: 1, arbitrary: wide }),
     h: fc.integer({ min: 1, max: 7 }),
     w: fc.integer({ min: 1, max: 7 }),
     kernel: fc.constantFrom([1, 1], [3, 3], [3, 3], [5, 5], [2, 2], [4, 4], [1, 3], [3, 2]),
@@ -31,11 +36,11 @@ const geometries: fc.Arbitrary<Geometry> = fc
       fc.tuple(side, side, side, side),
     ),
   })
-  .map(({ kernel: [kh, kw], padding, stride, h, w, ...rest }) => {
+  .map(({ channels, kernel: [kh, kw], padding, stride, h, w }) => {
     const [top, bottom, left, right] = padding
     const ho = Math.floor((h + top + bottom - kh!) / stride) + 1
     const wo = Math.floor((w + left + right - kw!) / stride) + 1
-    return { ...rest, h, w, kh: kh!, kw: kw!, stride, padding, ho, wo }
+    return { ...channels, h, w, kh: kh!, kw: kw!, stride, padding, ho, wo }
   })
   .filter(({ ho, wo }) => ho > 0 && wo > 0)
 
