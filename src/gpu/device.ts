@@ -25,6 +25,8 @@ export interface DeviceOptions {
   description?: string
   /** Use a uniform buffer for params even where immediates exist (the portable path; tests use it). */
   forceUniforms?: boolean
+  /** Use kernels without subgroups even where the adapter has them (the portable path; tests use it). */
+  withoutSubgroups?: boolean
   /** Bytes of unused buffers to keep for reuse. Default 1 GiB. */
   keepBytes?: number
 }
@@ -90,7 +92,7 @@ export class Device {
     const requiredFeatures = WANTED.filter((f) => adapter.features.has(f))
     const handle = await adapter.requestDevice({ requiredFeatures, requiredLimits })
     const info = adapter.info
-    const subgroups = handle.features.has('subgroups' as GPUFeatureName)
+    const subgroups = !options.withoutSubgroups && handle.features.has('subgroups' as GPUFeatureName)
     const immediates =
       !options.forceUniforms &&
       language.has('immediate_address_space') &&

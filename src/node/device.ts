@@ -14,7 +14,7 @@ const printed = new Set<string>()
  * @throws Ld3mError `adapter` if there is none, `option` if an option is unknown
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
-  const known = ['adapter', 'log', 'description', 'forceUniforms', 'keepBytes']
+  const known = ['adapter', 'log', 'description', 'forceUniforms', 'withoutSubgroups', 'keepBytes']
   rejectUnknownOptions('openDevice', options, known)
   const { adapter: choice, log = printOnce, ...deviceOptions } = options
   const { gpu, adapter, description } = await requestAdapter(choice === undefined ? {} : { adapter: choice })
