@@ -41,7 +41,7 @@ export const distillCommand = command(
       const run = await openRun(out, device)
       const options = { dataset, prior, objective: OBJECTIVES[objective as keyof typeof OBJECTIVES](), ...counts }
       await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
-      await run.finish({ distilled: {}, randomReal: {} })
+      await run.finish()
     } finally {
       device.destroy()
     }

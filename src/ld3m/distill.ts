@@ -5,6 +5,7 @@ import { convNet, type Student } from '../models/index.ts'
 import { Sgd } from '../optim/index.ts'
 import { imageBatch, normalizationOf, normalize } from './normalization.ts'
 import type { Objective } from './objectives/index.ts'
+import { atLeastOne, oneOf, positive, seedOf } from './options.ts'
 import type { Prior } from './prior.ts'
 import { type DiffusionOptions, drawNoise, type ResolvedDiffusion, resolveDiffusion } from './process.ts'
 import {
@@ -118,21 +119,6 @@ export async function distill(options: DistillOptions): Promise<DistilledSet> {
   }
 }
 
-function atLeastOne(name: string, value: number): number {
-  if (!Number.isInteger(value) || value < 1) throw optionError(`distill: ${name} is ${value}.`, 'Use an integer ≥ 1.')
-  return value
-}
-
-function positive(name: string, value: number): number {
-  if (!(value > 0 && Number.isFinite(value))) throw optionError(`distill: ${name} is ${value}.`, 'Use a number > 0.')
-  return value
-}
-
-function oneOf<T extends string>(name: string, value: T, known: readonly T[]): T {
-  if (!known.includes(value)) throw optionError(`distill: ${name} is '${value}'.`, `Use one of ${known.join(', ')}.`)
-  return value
-}
-
 class Distillation {
   iteration = 0
   readonly iterations: number
@@ -159,8 +145,13 @@ class Distillation {
 
   static async start(options: DistillOptions): Promise<Distillation> {
     const run = new Distillation(options)
-    run.#initialImages = await run.#images()
-    return run
+    try {
+      run.#initialImages = await run.#images()
+      return run
+    } catch (error) {
+      run.dispose()
+      throw error
+    }
   }
 
   private constructor(options: DistillOptions) {
@@ -171,26 +162,23 @@ class Distillation {
     this.#dataset = dataset
     this.#prior = prior
     this.#objective = objective
-    this.iterations = atLeastOne('steps', options.steps ?? 100)
-    this.#imagesPerClass = atLeastOne('imagesPerClass', options.imagesPerClass ?? 1)
-    this.#realBatch = atLeastOne('realBatch', options.realBatch ?? 64)
-    this.#chunk = atLeastOne('chunk', options.chunk ?? 10)
-    this.#seed = options.seed ?? 0
-    if (!Number.isInteger(this.#seed) || this.#seed < 0 || this.#seed >= 2 ** 32) {
-      throw optionError(`distill: seed is ${this.#seed}.`, 'Use an integer from 0 to 4294967295.')
-    }
+    this.iterations = atLeastOne('distill', 'steps', options.steps ?? 100)
+    this.#imagesPerClass = atLeastOne('distill', 'imagesPerClass', options.imagesPerClass ?? 1)
+    this.#realBatch = atLeastOne('distill', 'realBatch', options.realBatch ?? 64)
+    this.#chunk = atLeastOne('distill', 'chunk', options.chunk ?? 10)
+    this.#seed = seedOf('distill', options.seed ?? 0)
     this.#diffusion = resolveDiffusion(options.diffusion)
     this.#augmentation = options.augmentation ?? ALL_AUGMENTATIONS
     const { channels, height, width } = dataset
     this.#student = options.student ?? convNet({ channels, size: [height, width], classes, depth: 3, width: 32 })
-    const learn = oneOf('learn', options.learn ?? 'both', ['latents', 'conditioning', 'both'])
+    const learn = oneOf('distill', 'learn', options.learn ?? 'both', ['latents', 'conditioning', 'both'])
     this.#learned = learn === 'both' ? ['latents', 'conditioning'] : [learn]
     this.#signal = options.signal
     this.#onProgress = options.onProgress
     this.#byClass = indicesByClass(dataset)
     this.#normalization = normalizationOf(dataset)
-    const init = oneOf('init', options.init ?? 'real', ['real', 'gaussian'])
-    const lr = positive('learningRate', options.learningRate ?? objective.learningRate)
+    const init = oneOf('distill', 'init', options.init ?? 'real', ['real', 'gaussian'])
+    const lr = positive('distill', 'learningRate', options.learningRate ?? objective.learningRate)
     const momentum = options.momentum ?? 0.5
     if (!(momentum >= 0 && momentum < 1))
       throw optionError(`distill: momentum is ${momentum}.`, 'Use 0 ≤ momentum < 1.')
@@ -310,7 +298,7 @@ class Distillation {
     const images = await this.#images()
     return {
       images,
-      initialImages: this.#initialImages ?? images,
+      initialImages: this.#initialImages as DistilledSet['initialImages'],
       labels: groupedLabels(classes, this.#imagesPerClass),
       classNames: this.#dataset.classNames,
       latents: { shape: latents.shape, data: await latents.read() },

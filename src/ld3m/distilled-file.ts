@@ -1,6 +1,7 @@
 import { dataError } from '../errors.ts'
 import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
-import type { DistilledSet, HostArray } from './synthetic.ts'
+import type { HostTensor } from '../models/index.ts'
+import type { DistilledSet } from './synthetic.ts'
 
 /**
  * A distilled set as one safetensors file that any framework can read: `images` [M, C, H, W] in [0, 1], `labels` [M],
@@ -8,7 +9,7 @@ import type { DistilledSet, HostArray } from './synthetic.ts'
  * Class names and losses are JSON in the metadata.
  */
 export function distilledToSafetensors(set: DistilledSet): Uint8Array {
-  const f32 = ({ shape, data }: HostArray): StoredTensor => ({ dtype: 'F32', shape, data })
+  const f32 = ({ shape, data }: HostTensor): StoredTensor => ({ dtype: 'F32', shape, data })
   const list = (values: readonly number[]) => f32({ shape: [values.length], data: Float32Array.from(values) })
   const tensors = new Map<string, StoredTensor>([
     ['images', f32(set.images)],
@@ -37,7 +38,7 @@ export function distilledFromSafetensors(bytes: Uint8Array): DistilledSet {
     if (!tensor) throw dataError(`The distilled set has no tensor '${name}'.`, 'Use a file that distill saved.')
     return tensor
   }
-  const f32 = (name: string): HostArray => ({ shape: get(name).shape, data: toFloat32(get(name)) })
+  const f32 = (name: string): HostTensor => ({ shape: get(name).shape, data: toFloat32(get(name)) })
   const json = (name: string): unknown => {
     try {
       return JSON.parse(metadata[name] as string)

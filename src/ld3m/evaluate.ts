@@ -10,15 +10,16 @@ import {
 } from '../data/index.ts'
 import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { disposeState, initialize, Params, type StateDict, type Student } from '../models/index.ts'
+import { disposeState, type HostTensor, initialize, Params, type StateDict, type Student } from '../models/index.ts'
 import { cosineSchedule, Sgd } from '../optim/index.ts'
 import { imageBatch, type Normalization, normalize } from './normalization.ts'
-import { groupedLabels, type HostArray, pick } from './synthetic.ts'
+import { atLeastOne, positive, seedOf } from './options.ts'
+import { groupedLabels, pick } from './synthetic.ts'
 
 /** Images to train on. */
 export interface TrainingSet {
   /** [M, C, H, W] in [0, 1]. */
-  readonly images: HostArray
+  readonly images: HostTensor
   readonly labels: Int32Array
 }
 
@@ -77,14 +78,20 @@ const TEST_BATCH = 250
 const STEPS_A_WAIT = 25
 
 /**
- * Trains each architecture on the given images alone and tests it on real ones: what a distilled set is judged by
- * (spec §3.2). SGD with momentum 0.9 and weight decay 5e-4, cosine schedule, augmentation on every batch.
+ * Trains each architecture on the given images alone and tests it on real ones: what a distilled set is
+ * judged by. SGD with momentum 0.9 and weight decay 5e-4, cosine schedule, augmentation on every batch.
+ * @returns accuracies by the students' names
+ * @throws Ld3mError `option` or `shape` for input that does not fit, `numeric` if a training diverges, `aborted`
  */
 export async function evaluate(options: EvaluateOptions): Promise<Record<string, Accuracy>> {
   rejectUnknownOptions('evaluate', options, KNOWN)
-  const { device, test, normalization, students, runs = 3, seed = 0, signal } = options
+  const { device, test, normalization, students, signal } = options
+  const runs = atLeastOne('evaluate', 'runs', options.runs ?? 3)
+  const seed = seedOf('evaluate', options.seed ?? 0)
   if (students.length === 0) throw optionError('evaluate: students is empty.', 'Name at least one architecture.')
-  if (!Number.isInteger(runs) || runs < 1) throw optionError(`evaluate: runs is ${runs}.`, 'Use an integer ≥ 1.')
+  const names = students.map((s) => s.name)
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice) throw optionError(`evaluate: two students are named '${twice}'.`, 'Evaluate them in separate calls.')
   const [, c, h, w] = trainingSet(options, 0).images.shape
   if (c !== test.channels || h !== test.height || w !== test.width) {
     throw shapeError(
@@ -101,8 +108,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
       for (let run = 0; run < runs; run++) {
         const random = new HostRandom({ seed, stream: run }).fork(`evaluate ${s}`)
         const state = await train(options, student, trainingSet(options, run), random)
-        const accuracy = await testAccuracy(student, state, testBatches, test)
-        disposeState(state)
+        const accuracy = await testAccuracy(student, state, testBatches, test).finally(() => disposeState(state))
         accuracies.push(accuracy)
         options.onProgress?.({ student: student.name, run, accuracy, done: ++done, total: students.length * runs })
         throwIfAborted(signal)
@@ -148,7 +154,10 @@ async function train(
   { images, labels }: TrainingSet,
   random: HostRandom,
 ): Promise<StateDict> {
-  const { device, normalization, steps = 300, batch = 256, learningRate = 0.01, signal } = options
+  const { device, normalization, signal } = options
+  const steps = atLeastOne('evaluate', 'steps', options.steps ?? 300)
+  const batch = atLeastOne('evaluate', 'batch', options.batch ?? 256)
+  const learningRate = positive('evaluate', 'learningRate', options.learningRate ?? 0.01)
   const strategy = options.augmentation ?? ALL_AUGMENTATIONS
   const [count, , height, width] = images.shape as [number, number, number, number]
   const state = initialize(device, student, { seed: random.integer(2 ** 31) })

@@ -28,7 +28,7 @@ export {
 } from './process.ts'
 export { type ReportData, renderReport } from './report/index.ts'
 export { alphasCumprod, type DdimStep, ddimSteps, TRAIN_TIMESTEPS } from './schedule.ts'
-export type { DistilledSet, HostArray } from './synthetic.ts'
+export type { DistilledSet } from './synthetic.ts'
 export type { AutoencoderTraining } from './train-autoencoder.ts'
 export type { DenoiserTraining } from './train-denoiser.ts'
 export { type PriorRecipe, type TrainedPrior, type TrainPriorOptions, trainPrior } from './train-prior.ts'

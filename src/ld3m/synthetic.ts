@@ -1,29 +1,24 @@
-import { HostRandom, noGrad, ops, random, type Shape, scope, type Tensor, tensor } from '../autograd/index.ts'
+import { HostRandom, noGrad, ops, random, scope, type Tensor, tensor } from '../autograd/index.ts'
 import { type Dataset, indicesByClass } from '../data/index.ts'
 import { dataError } from '../errors.ts'
+import type { HostTensor } from '../models/index.ts'
 import { denormalize, fromSigned, imageBatch, type Normalization, normalize, toSigned } from './normalization.ts'
 import type { Prior } from './prior.ts'
 import { drawNoise, generate, type ProcessNoise, type ResolvedDiffusion, sliceNoise } from './process.ts'
 
-/** An array on the host. */
-export interface HostArray {
-  readonly shape: Shape
-  readonly data: Float32Array
-}
-
 /** What distillation gives: a few images a class, and what they were made from. */
 export interface DistilledSet {
   /** [M, C, H, W] in [0, 1], M = classes · imagesPerClass, grouped by class. */
-  readonly images: HostArray
+  readonly images: HostTensor
   /** The images that the initial latents and conditionings give. */
-  readonly initialImages: HostArray
+  readonly initialImages: HostTensor
   /** Class of each image, [0, …, 0, 1, …, 1, …]. */
   readonly labels: Int32Array
   readonly classNames: readonly string[]
   /** Learned latents Z, [M, c, h, w], before quantisation. */
-  readonly latents: HostArray
+  readonly latents: HostTensor
   /** Learned conditionings c, [M, contextDim]. */
-  readonly conditioning: HostArray
+  readonly conditioning: HostTensor
   /** Networks are trained on (image − mean)/std. */
   readonly normalization: Normalization
   /** Loss of every iteration so far. */
@@ -140,7 +135,7 @@ export async function readImages(
   normalization: Normalization,
   chunk: number,
   seed: number,
-): Promise<HostArray> {
+): Promise<HostTensor> {
   const images = scope(() => {
     const count = parameters.latents.shape[0] as number
     const noise = drawNoise(prior, count, diffusion, seed)

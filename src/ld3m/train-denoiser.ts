@@ -1,8 +1,7 @@
 import { HostRandom, ops, random, type Tensor, tensor } from '../autograd/index.ts'
 import type { Device } from '../gpu/index.ts'
-import { initialize, Params, type StateDict, type UnetOptions, unet } from '../models/index.ts'
+import { type HostTensor, initialize, Params, type StateDict, type UnetOptions, unet } from '../models/index.ts'
 import { alphasCumprod, TRAIN_TIMESTEPS } from './schedule.ts'
-import type { HostArray } from './synthetic.ts'
 import { perSample, Trainer } from './trainer.ts'
 
 export interface DenoiserTraining {
@@ -29,7 +28,7 @@ export const EMBEDDING = 'class_embedding.weight'
  */
 export function denoiserTrainer(
   device: Device,
-  latents: HostArray,
+  latents: HostTensor,
   labels: ArrayLike<number>,
   classes: number,
   config: UnetOptions,

@@ -4,6 +4,7 @@ import type { Device } from '../gpu/index.ts'
 import {
   disposeState,
   freeze,
+  type HostTensor,
   loadStateDict,
   Params,
   readStateDict,
@@ -15,7 +16,6 @@ import {
 } from '../models/index.ts'
 import { imageBatch, toSigned } from './normalization.ts'
 import { Prior } from './prior.ts'
-import type { HostArray } from './synthetic.ts'
 import { type AutoencoderTraining, autoencoderTrainer } from './train-autoencoder.ts'
 import { type DenoiserTraining, denoiserTrainer, EMBEDDING } from './train-denoiser.ts'
 import type { Trainer, TrainProgress } from './trainer.ts'
@@ -85,7 +85,7 @@ export async function trainPrior(options: TrainPriorOptions): Promise<TrainedPri
     },
     autoencoderState,
     freeze(loadStateDict(device, unet(recipe.denoiser), weights)),
-    tensor(device, (embedding as HostArray).data, { shape: (embedding as HostArray).shape }),
+    tensor(device, (embedding as HostTensor).data, { shape: (embedding as HostTensor).shape }),
   )
   return { prior, curves: { autoencoder: first.trainer.curve, denoiser: second.trainer.curve } }
 }
@@ -109,7 +109,7 @@ async function encodeAll(
   dataset: Dataset,
   config: VqAutoencoderOptions,
   state: StateDict,
-): Promise<{ latents: HostArray; scale: number }> {
+): Promise<{ latents: HostTensor; scale: number }> {
   const module = vqAutoencoder(config)
   const params = new Params(state)
   const parts: Float32Array[] = []

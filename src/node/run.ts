@@ -114,12 +114,13 @@ export class Run {
     }
   }
 
-  /** Saves the accuracies, prints them side by side, and closes the run. */
-  async finish(accuracy: AccuracyTable): Promise<void> {
+  /** Saves the accuracies, where there are any, prints them side by side, and closes the run. */
+  async finish(accuracy: AccuracyTable = NO_ACCURACY): Promise<void> {
     if (!this.#set) throw new Error('finish: nothing was recorded')
     await this.#save(this.#set, 'finished', accuracy)
     this.close()
-    process.stdout.write(`\n${accuracyText(accuracy)}\n\nSaved to ${this.directory.path} (open report.html).\n`)
+    if (accuracy !== NO_ACCURACY) process.stdout.write(`\n${accuracyText(accuracy)}\n\n`)
+    process.stdout.write(`Saved to ${this.directory.path} (open report.html).\n`)
   }
 
   /** Stops listening for Ctrl-C. */

@@ -1,5 +1,6 @@
 import { FASHION_MNIST_CLASSES } from '../../src/data/index.ts'
-import type { ReportAccuracy, ReportData } from '../../src/ld3m/report/index.ts'
+import type { Accuracy } from '../../src/ld3m/index.ts'
+import type { ReportData } from '../../src/ld3m/report/index.ts'
 
 /** Numbers in [0, 1) from an integer: a sine's far decimals, good enough to draw with. */
 const noise = (i: number) => {
@@ -7,7 +8,7 @@ const noise = (i: number) => {
   return x - Math.floor(x)
 }
 
-export function accuracyOf(runs: readonly number[]): ReportAccuracy {
+export function accuracyOf(runs: readonly number[]): Accuracy {
   const mean = runs.reduce((a, b) => a + b, 0) / runs.length
   const squares = runs.reduce((a, b) => a + (b - mean) ** 2, 0)
   return { mean, std: Math.sqrt(squares / Math.max(1, runs.length - 1)), runs }

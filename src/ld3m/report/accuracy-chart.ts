@@ -1,5 +1,5 @@
+import type { Accuracy } from '../evaluate.ts'
 import type { AccuracyRow } from './accuracy.ts'
-import type { ReportAccuracy } from './data.ts'
 import { percent } from './format.ts'
 import { type Html, html, NOTHING } from './html.ts'
 import { linearScale, type Scale } from './scale.ts'
@@ -60,7 +60,7 @@ function chart(rows: readonly AccuracyRow[], chance: number, width: number, labe
 </svg>`
 }
 
-function bar(set: 'distilled' | 'real', accuracy: ReportAccuracy | undefined, x: Scale, y: number): Html {
+function bar(set: 'distilled' | 'real', accuracy: Accuracy | undefined, x: Scale, y: number): Html {
   if (!accuracy) return NOTHING
   const { mean, std, runs } = accuracy
   // Whisker and dots each have a line of their own, so that neither hides the other.
@@ -79,7 +79,7 @@ const dot = (run: number, i: number, x: Scale, y: number): Html =>
   html`<circle class="run" cx="${round(x.at(run * 100))}" cy="${y}" r="2.6"><title>training ${i + 1}: ${percent(run)} %</title></circle>`
 
 /** The right end of what a bar draws, as a fraction. */
-function reach(accuracy: ReportAccuracy | undefined): number {
+function reach(accuracy: Accuracy | undefined): number {
   return accuracy ? Math.max(Math.min(1, accuracy.mean + accuracy.std), ...accuracy.runs) : 0
 }
 

@@ -1,5 +1,5 @@
+import type { Accuracy } from '../evaluate.ts'
 import { type AccuracyRow, meanOverUnseen } from './accuracy.ts'
-import type { ReportAccuracy } from './data.ts'
 import { percent, points } from './format.ts'
 import { type Html, html, NOTHING } from './html.ts'
 
@@ -44,7 +44,7 @@ export function accuracyTable(rows: readonly AccuracyRow[], hasSeen: boolean): H
 </div>`
 }
 
-const spread = (accuracy: ReportAccuracy | undefined): Html =>
+const spread = (accuracy: Accuracy | undefined): Html =>
   accuracy ? html`${percent(accuracy.mean)} <span class="muted">± ${percent(accuracy.std)}</span>` : html`–`
 
 function differenceCell(difference: number): Html {

@@ -1,12 +1,13 @@
-import type { ReportAccuracy, ReportData } from './data.ts'
+import type { Accuracy } from '../evaluate.ts'
+import type { ReportData } from './data.ts'
 
 /** One architecture's accuracies; a set it was not trained on is missing. */
 export interface AccuracyRow {
   readonly name: string
   /** True for the architecture that the distillation matched on. */
   readonly seen: boolean
-  readonly distilled?: ReportAccuracy
-  readonly randomReal?: ReportAccuracy
+  readonly distilled?: Accuracy
+  readonly randomReal?: Accuracy
 }
 
 /** The architectures in the order given, the seen one first. */

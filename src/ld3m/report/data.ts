@@ -1,17 +1,6 @@
 import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../../errors.ts'
-
-/** Images of the report: [M, C, H, W] with C = 1 or 3, values in [0, 1]. */
-export interface ReportImageArray {
-  readonly shape: readonly number[]
-  readonly data: Float32Array
-}
-
-/** Accuracy of one architecture over several trainings, as fractions from 0 to 1. */
-export interface ReportAccuracy {
-  readonly mean: number
-  readonly std: number
-  readonly runs: readonly number[]
-}
+import type { HostTensor } from '../../models/index.ts'
+import type { Accuracy } from '../evaluate.ts'
 
 /** What a report tells about a distillation. */
 export interface ReportData {
@@ -24,11 +13,12 @@ export interface ReportData {
   /** The options of the run: plain data, nested as it likes. */
   readonly config: Readonly<Record<string, unknown>>
   readonly classNames: readonly string[]
+  /** Each [M, C, H, W] with C = 1 or 3, values in [0, 1]. */
   readonly images: {
     /** What the initial latents and conditionings give. */
-    readonly initial: ReportImageArray
+    readonly initial: HostTensor
     /** The distilled images, in the same order. */
-    readonly final: ReportImageArray
+    readonly final: HostTensor
     /** Class of each image. */
     readonly labels: ArrayLike<number>
   }
@@ -36,8 +26,8 @@ export interface ReportData {
   readonly loss: readonly number[]
   /** Test accuracy by architecture, after training on the distilled images and on as many random real ones. */
   readonly accuracy: {
-    readonly distilled: Readonly<Record<string, ReportAccuracy>>
-    readonly randomReal: Readonly<Record<string, ReportAccuracy>>
+    readonly distilled: Readonly<Record<string, Accuracy>>
+    readonly randomReal: Readonly<Record<string, Accuracy>>
   }
   /** The architecture that the distillation matched on, marked apart from those it never saw. */
   readonly seenArchitecture?: string
@@ -91,7 +81,7 @@ export function checkReportData(data: ReportData): void {
   }
 }
 
-function checkImages(which: string, { shape, data }: ReportImageArray): void {
+function checkImages(which: string, { shape, data }: HostTensor): void {
   const [count, channels, height, width] = shape as [number, number, number, number]
   const whole = shape.length === 4 && shape.every((size) => Number.isSafeInteger(size) && size > 0)
   if (!whole || (channels !== 1 && channels !== 3) || data.length !== count * channels * height * width) {
@@ -105,7 +95,7 @@ function checkImages(which: string, { shape, data }: ReportImageArray): void {
   }
 }
 
-function checkAccuracy(which: string, { mean, std, runs }: ReportAccuracy): void {
+function checkAccuracy(which: string, { mean, std, runs }: Accuracy): void {
   const fraction = (value: number) => value >= 0 && value <= 1
   if (!fraction(mean) || !(Number.isFinite(std) && std >= 0) || !runs.every(fraction)) {
     throw new Ld3mError(

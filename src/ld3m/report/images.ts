@@ -1,5 +1,6 @@
 import { imageGrid } from '../../io/index.ts'
-import type { ReportData, ReportImageArray } from './data.ts'
+import type { HostTensor } from '../../models/index.ts'
+import type { ReportData } from './data.ts'
 import { counted } from './format.ts'
 import { type Html, html, NOTHING } from './html.ts'
 
@@ -37,7 +38,7 @@ function indicesOf(labels: ArrayLike<number>, label: number): number[] {
   return Array.from(labels).flatMap((other, i) => (other === label ? [i] : []))
 }
 
-function panel(title: string, array: ReportImageArray, indices: readonly number[], className: string): Html {
+function panel(title: string, array: HostTensor, indices: readonly number[], className: string): Html {
   const [, channels, height, width] = array.shape as [number, number, number, number]
   const size = channels * height * width
   const columns = indices.length > 4 ? 5 : Math.ceil(Math.sqrt(indices.length))

@@ -1,2 +1,2 @@
-export type { ReportAccuracy, ReportData, ReportImageArray } from './data.ts'
+export type { ReportData } from './data.ts'
 export { renderReport } from './render.ts'
