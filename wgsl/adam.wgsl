@@ -28,13 +28,14 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let p = parameter[i];
-  let d = gradient[i] + params.weight_decay * p;
-  let m = params.beta1 * mean[i] + params.one_minus_beta1 * d;
-  let v = params.beta2 * square[i] + params.one_minus_beta2 * d * d;
-  mean[i] = m;
-  square[i] = v;
-  parameter[i] = p - params.step * m / (sqrt(v) * params.scale + params.eps);
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let p = parameter[i];
+    let d = gradient[i] + params.weight_decay * p;
+    let m = params.beta1 * mean[i] + params.one_minus_beta1 * d;
+    let v = params.beta2 * square[i] + params.one_minus_beta2 * d * d;
+    mean[i] = m;
+    square[i] = v;
+    parameter[i] = p - params.step * m / (sqrt(v) * params.scale + params.eps);
+  }
 }

@@ -26,27 +26,28 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let ox = i % params.wo;
-  let oy = (i / params.wo) % params.ho;
-  let plane = i / (params.wo * params.ho);
-  let o = plane % params.o;
-  let n = plane / params.o;
-  var sum = 0.0;
-  if (BIAS) { sum = bias[o]; }
-  for (var c = 0u; c < params.c; c++) {
-    for (var ky = 0u; ky < params.kh; ky++) {
-      // Unsigned wrap-around makes a row above the map larger than h.
-      let iy = oy * params.stride + ky - params.top;
-      if (iy >= params.h) { continue; }
-      for (var kx = 0u; kx < params.kw; kx++) {
-        let ix = ox * params.stride + kx - params.left;
-        if (ix >= params.w) { continue; }
-        sum += x[((n * params.c + c) * params.h + iy) * params.w + ix]
-          * weight[((o * params.c + c) * params.kh + ky) * params.kw + kx];
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let ox = i % params.wo;
+    let oy = (i / params.wo) % params.ho;
+    let plane = i / (params.wo * params.ho);
+    let o = plane % params.o;
+    let n = plane / params.o;
+    var sum = 0.0;
+    if (BIAS) { sum = bias[o]; }
+    for (var c = 0u; c < params.c; c++) {
+      for (var ky = 0u; ky < params.kh; ky++) {
+        // Unsigned wrap-around makes a row above the map larger than h.
+        let iy = oy * params.stride + ky - params.top;
+        if (iy >= params.h) { continue; }
+        for (var kx = 0u; kx < params.kw; kx++) {
+          let ix = ox * params.stride + kx - params.left;
+          if (ix >= params.w) { continue; }
+          sum += x[((n * params.c + c) * params.h + iy) * params.w + ix]
+            * weight[((o * params.c + c) * params.kh + ky) * params.kw + kx];
+        }
       }
     }
+    out[i] = sum;
   }
-  out[i] = sum;
 }

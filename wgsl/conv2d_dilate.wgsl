@@ -20,8 +20,8 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
     let column = i % params.wo;
     let row = (i / params.wo) % params.ho;
     let plane = i / (params.wo * params.ho);

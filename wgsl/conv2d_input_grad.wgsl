@@ -23,27 +23,28 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let ix = i % params.w;
-  let iy = (i / params.w) % params.h;
-  let plane = i / (params.w * params.h);
-  let c = plane % params.c;
-  let n = plane / params.c;
-  var sum = 0.0;
-  for (var ky = 0u; ky < params.kh; ky++) {
-    let sy = iy + params.top - ky;
-    if (sy % params.stride != 0u || sy / params.stride >= params.ho) { continue; }
-    let oy = sy / params.stride;
-    for (var kx = 0u; kx < params.kw; kx++) {
-      let sx = ix + params.left - kx;
-      if (sx % params.stride != 0u || sx / params.stride >= params.wo) { continue; }
-      let ox = sx / params.stride;
-      for (var o = 0u; o < params.o; o++) {
-        sum += grad[((n * params.o + o) * params.ho + oy) * params.wo + ox]
-          * weight[((o * params.c + c) * params.kh + ky) * params.kw + kx];
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let ix = i % params.w;
+    let iy = (i / params.w) % params.h;
+    let plane = i / (params.w * params.h);
+    let c = plane % params.c;
+    let n = plane / params.c;
+    var sum = 0.0;
+    for (var ky = 0u; ky < params.kh; ky++) {
+      let sy = iy + params.top - ky;
+      if (sy % params.stride != 0u || sy / params.stride >= params.ho) { continue; }
+      let oy = sy / params.stride;
+      for (var kx = 0u; kx < params.kw; kx++) {
+        let sx = ix + params.left - kx;
+        if (sx % params.stride != 0u || sx / params.stride >= params.wo) { continue; }
+        let ox = sx / params.stride;
+        for (var o = 0u; o < params.o; o++) {
+          sum += grad[((n * params.o + o) * params.ho + oy) * params.wo + ox]
+            * weight[((o * params.c + c) * params.kh + ky) * params.kw + kx];
+        }
       }
     }
+    out[i] = sum;
   }
-  out[i] = sum;
 }

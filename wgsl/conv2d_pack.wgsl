@@ -1,11 +1,13 @@
 // Packs convolution weights for conv2d_tiled: blocks of 16 output channels, innermost, zeros where there are fewer.
 //
 // out[block][in][ky][kx][16] from weight [O, C, kh, kw]. TRANSPOSE makes the weights of the gradient with respect to
-// the input: the roles of O and C change, and the taps are turned by 180°. One invocation owns one value.
+// the input: the roles of O and C change, and the taps are turned by 180°. One invocation owns the 16 values of
+// a tap, or of several.
 
 #include linear
 
 struct Params {
+  // Blocks · inputs · taps.
   count: u32,
   // Channels out of and into the convolution that the packed weights are for.
   outputs: u32,
@@ -26,20 +28,17 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let taps = params.kh * params.kw;
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
-    let row = i / 16u;
-    let tap = row % taps;
-    let input = (row / taps) % params.inputs;
-    let output = row / (taps * params.inputs) * 16u + i % 16u;
-    var value = 0.0;
-    if (output < params.outputs) {
-      if (TRANSPOSE) {
-        value = weight[(input * params.outputs + output) * taps + (taps - 1u - tap)];
-      } else {
-        value = weight[(output * params.inputs + input) * taps + tap];
-      }
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let row = i / taps;
+    let tap = i - row * taps;
+    let block = row / params.inputs;
+    let input = row - block * params.inputs;
+    for (var j = 0u; j < 16u; j++) {
+      let output = block * 16u + j;
+      var source = (output * params.inputs + input) * taps + tap;
+      if (TRANSPOSE) { source = (input * params.outputs + output) * taps + (taps - 1u - tap); }
+      out[i * 16u + j] = select(0.0, weight[source], output < params.outputs);
     }
-    out[i] = value;
   }
 }

@@ -22,9 +22,13 @@ struct Params {
 #const KH: u32 = 3
 #const KW: u32 = 3
 #const LANES: u32 = 8
+#const SIZE: u32 = 64
 #const BIAS: bool = false
 // Stride 1.
 #const STEP: bool = true
+// f32, or vec4f where the output's rows are a multiple of four long (then with store_four).
+#alias Out = f32
+#choose Store = store_each
 // 16 / LANES weights.
 #alias Chunk = vec2f
 
@@ -33,28 +37,24 @@ const EACH = 16u / LANES;
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weight: array<Chunk>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<Out>;
 
 fn load(base: u32, column: u32, inside: bool) -> f32 {
   return select(0.0, x[base + column], inside && column < params.w);
 }
 
-fn store(at: u32, column: u32, o: u32, value: vec4f) {
-  let b = select(0.0, bias[o], BIAS);
-  out[at] = value.x + b;
-  if (column + 1u < params.wo) { out[at + 1u] = value.y + b; }
-  if (column + 2u < params.wo) { out[at + 2u] = value.z + b; }
-  if (column + 3u < params.wo) { out[at + 3u] = value.w + b; }
+fn finish(at: u32, column: u32, o: u32, value: vec4f) {
+  store(at, params.wo - column, value + select(0.0, bias[o], BIAS));
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_index) local: u32,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let block = workgroup.y;
-  let id = workgroup.x * 64u + local;
+  let id = workgroup.x * SIZE + local;
   // A unit out of range still takes part in the broadcasts below.
   let unit = min(id, params.units - 1u);
   let row = unit / params.segments;
@@ -118,20 +118,20 @@ fn main(
   let first = block * 16u;
   let at = (n * params.o + first) * size + oy * params.wo + ox;
   let count = params.o - first;
-  store(at, ox, first, s00);
-  if (count > 1u) { store(at + size, ox, first + 1u, s01); }
-  if (count > 2u) { store(at + 2u * size, ox, first + 2u, s02); }
-  if (count > 3u) { store(at + 3u * size, ox, first + 3u, s03); }
-  if (count > 4u) { store(at + 4u * size, ox, first + 4u, s04); }
-  if (count > 5u) { store(at + 5u * size, ox, first + 5u, s05); }
-  if (count > 6u) { store(at + 6u * size, ox, first + 6u, s06); }
-  if (count > 7u) { store(at + 7u * size, ox, first + 7u, s07); }
-  if (count > 8u) { store(at + 8u * size, ox, first + 8u, s08); }
-  if (count > 9u) { store(at + 9u * size, ox, first + 9u, s09); }
-  if (count > 10u) { store(at + 10u * size, ox, first + 10u, s10); }
-  if (count > 11u) { store(at + 11u * size, ox, first + 11u, s11); }
-  if (count > 12u) { store(at + 12u * size, ox, first + 12u, s12); }
-  if (count > 13u) { store(at + 13u * size, ox, first + 13u, s13); }
-  if (count > 14u) { store(at + 14u * size, ox, first + 14u, s14); }
-  if (count > 15u) { store(at + 15u * size, ox, first + 15u, s15); }
+  finish(at, ox, first, s00);
+  if (count > 1u) { finish(at + size, ox, first + 1u, s01); }
+  if (count > 2u) { finish(at + 2u * size, ox, first + 2u, s02); }
+  if (count > 3u) { finish(at + 3u * size, ox, first + 3u, s03); }
+  if (count > 4u) { finish(at + 4u * size, ox, first + 4u, s04); }
+  if (count > 5u) { finish(at + 5u * size, ox, first + 5u, s05); }
+  if (count > 6u) { finish(at + 6u * size, ox, first + 6u, s06); }
+  if (count > 7u) { finish(at + 7u * size, ox, first + 7u, s07); }
+  if (count > 8u) { finish(at + 8u * size, ox, first + 8u, s08); }
+  if (count > 9u) { finish(at + 9u * size, ox, first + 9u, s09); }
+  if (count > 10u) { finish(at + 10u * size, ox, first + 10u, s10); }
+  if (count > 11u) { finish(at + 11u * size, ox, first + 11u, s11); }
+  if (count > 12u) { finish(at + 12u * size, ox, first + 12u, s12); }
+  if (count > 13u) { finish(at + 13u * size, ox, first + 13u, s13); }
+  if (count > 14u) { finish(at + 14u * size, ox, first + 14u, s14); }
+  if (count > 15u) { finish(at + 15u * size, ox, first + 15u, s15); }
 }

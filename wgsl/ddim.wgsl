@@ -25,12 +25,13 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  var sum = params.ca * a[i];
-  if (TERMS > 1u) { sum += params.cb * b[i]; }
-  if (TERMS > 2u) { sum += params.cc * c[i]; }
-  if (TERMS > 3u) { sum += params.cd * d[i]; }
-  if (TERMS > 4u) { sum += params.ce * e[i]; }
-  out[i] = sum;
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    var sum = params.ca * a[i];
+    if (TERMS > 1u) { sum += params.cb * b[i]; }
+    if (TERMS > 2u) { sum += params.cc * c[i]; }
+    if (TERMS > 3u) { sum += params.cd * d[i]; }
+    if (TERMS > 4u) { sum += params.ce * e[i]; }
+    out[i] = sum;
+  }
 }

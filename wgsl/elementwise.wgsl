@@ -2,7 +2,7 @@
 //
 // One template for all of them: OP picks the function. It is constant, so the compiler keeps one branch. DENSE
 // variants (all inputs of the output's shape) skip the index arithmetic. A function of one input has `a` bound twice.
-// One invocation owns one output, or several a grid apart. Limited by memory bandwidth.
+// One invocation owns one output, or several. Limited by memory bandwidth.
 
 #include linear
 #include broadcast
@@ -152,8 +152,8 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
     var ia = i;
     var ib = i;
     if (!DENSE) {

@@ -18,7 +18,8 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  average[i] = mix(average[i], value[i], params.weight);
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    average[i] = mix(average[i], value[i], params.weight);
+  }
 }

@@ -1,4 +1,4 @@
-// out[i] = value. One invocation owns one output, or several a grid apart.
+// out[i] = value. One invocation owns one output, or several.
 
 #include linear
 
@@ -16,6 +16,6 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) { out[i] = params.value; }
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) { out[i] = params.value; }
 }

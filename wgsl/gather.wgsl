@@ -1,7 +1,7 @@
 // Rows of a table by index: out[n, d] = table[indices[n], d], d over `inner` elements.
 //
 // An index outside of 0…rows-1 gives a row of `invalid` (NaN, passed as data since WGSL has no NaN literal): a mistake
-// shows in the first number that is read back. One invocation owns one output, or several a grid apart. Limited by memory bandwidth.
+// shows in the first number that is read back. One invocation owns one output, or several. Limited by memory bandwidth.
 
 #include linear
 
@@ -23,8 +23,8 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
     let n = i / params.inner;
     // A negative index becomes a large one.
     let row = u32(indices[n]);

@@ -1,6 +1,6 @@
 // One element a row: out[o, i] = x[o, indices[o, i], i] of a row-major x: [outer, reduced, inner].
 //
-// An index outside of 0…reduced-1 gives `invalid` (NaN, passed as data). One invocation owns one output, or several a grid apart. Limited by
+// An index outside of 0…reduced-1 gives `invalid` (NaN, passed as data). One invocation owns one output, or several. Limited by
 // memory latency: neighbours read `reduced · inner` apart where inner is 1.
 
 #include linear
@@ -23,8 +23,8 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
     let outer = i / params.inner;
     let at = u32(indices[i]);
     var value = params.invalid;

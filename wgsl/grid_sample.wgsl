@@ -36,18 +36,19 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let plane = i / params.points;
-  let at = points[plane / params.planes * params.points + i - plane * params.points];
-  let size = vec2f(f32(params.width), f32(params.height));
-  let source = (at + 1.0) * 0.5 * (size - 1.0);
-  let low = floor(source);
-  let f = source - low;
-  let wx = select(vec2f(1.0 - f.x, f.x), vec2f(-1.0, 1.0), DX);
-  let wy = select(vec2f(1.0 - f.y, f.y), vec2f(-1.0, 1.0), DY);
-  let base = plane * params.height * params.width;
-  let upper = wx.x * pixel(base, low.x, low.y) + wx.y * pixel(base, low.x + 1.0, low.y);
-  let lower = wx.x * pixel(base, low.x, low.y + 1.0) + wx.y * pixel(base, low.x + 1.0, low.y + 1.0);
-  out[i] = wy.x * upper + wy.y * lower;
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let plane = i / params.points;
+    let at = points[plane / params.planes * params.points + i - plane * params.points];
+    let size = vec2f(f32(params.width), f32(params.height));
+    let source = (at + 1.0) * 0.5 * (size - 1.0);
+    let low = floor(source);
+    let f = source - low;
+    let wx = select(vec2f(1.0 - f.x, f.x), vec2f(-1.0, 1.0), DX);
+    let wy = select(vec2f(1.0 - f.y, f.y), vec2f(-1.0, 1.0), DY);
+    let base = plane * params.height * params.width;
+    let upper = wx.x * pixel(base, low.x, low.y) + wx.y * pixel(base, low.x + 1.0, low.y);
+    let lower = wx.x * pixel(base, low.x, low.y + 1.0) + wx.y * pixel(base, low.x + 1.0, low.y + 1.0);
+    out[i] = wy.x * upper + wy.y * lower;
+  }
 }

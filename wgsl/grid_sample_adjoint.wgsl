@@ -37,39 +37,40 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let pixels = params.height * params.width;
-  let pixel = i % pixels;
-  let here = vec2f(f32(pixel % params.width), f32(pixel / params.width));
-  let first_plane = i / pixels % params.blocks * 4u;
-  let batch = i / pixels / params.blocks;
-  let plane_count = min(4u, params.planes - first_plane);
-  let points_count = params.out_height * params.out_width;
-  let g_base = (batch * params.planes + first_plane) * points_count;
-  let size = vec2f(f32(params.width), f32(params.height));
-  var sum = vec4f(0.0);
-  for (var down = 0u; down < params.tiles_down; down++) {
-    for (var across = 0u; across < params.tiles_across; across++) {
-      let box = boxes[(batch * params.tiles_down + down) * params.tiles_across + across];
-      if (any(box.xy > here + 1.0) || any(box.zw < here - 1.0)) { continue; }
-      for (var row = down * TILE; row < min(down * TILE + TILE, params.out_height); row++) {
-        for (var column = across * TILE; column < min(across * TILE + TILE, params.out_width); column++) {
-          let p = row * params.out_width + column;
-          let source = (points[batch * points_count + p] + 1.0) * 0.5 * (size - 1.0);
-          let low = floor(source);
-          // 0: the pixel before the point, 1: the one after it.
-          let side = here - low;
-          if (any(side < vec2f(0.0)) || any(side > vec2f(1.0))) { continue; }
-          let f = source - low;
-          var w = mix(1.0 - f, f, side);
-          if (DX) { w.x = 2.0 * side.x - 1.0; }
-          if (DY) { w.y = 2.0 * side.y - 1.0; }
-          for (var c = 0u; c < plane_count; c++) { sum[c] += w.x * w.y * g[g_base + c * points_count + p]; }
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let pixels = params.height * params.width;
+    let pixel = i % pixels;
+    let here = vec2f(f32(pixel % params.width), f32(pixel / params.width));
+    let first_plane = i / pixels % params.blocks * 4u;
+    let batch = i / pixels / params.blocks;
+    let plane_count = min(4u, params.planes - first_plane);
+    let points_count = params.out_height * params.out_width;
+    let g_base = (batch * params.planes + first_plane) * points_count;
+    let size = vec2f(f32(params.width), f32(params.height));
+    var sum = vec4f(0.0);
+    for (var down = 0u; down < params.tiles_down; down++) {
+      for (var across = 0u; across < params.tiles_across; across++) {
+        let box = boxes[(batch * params.tiles_down + down) * params.tiles_across + across];
+        if (any(box.xy > here + 1.0) || any(box.zw < here - 1.0)) { continue; }
+        for (var row = down * TILE; row < min(down * TILE + TILE, params.out_height); row++) {
+          for (var column = across * TILE; column < min(across * TILE + TILE, params.out_width); column++) {
+            let p = row * params.out_width + column;
+            let source = (points[batch * points_count + p] + 1.0) * 0.5 * (size - 1.0);
+            let low = floor(source);
+            // 0: the pixel before the point, 1: the one after it.
+            let side = here - low;
+            if (any(side < vec2f(0.0)) || any(side > vec2f(1.0))) { continue; }
+            let f = source - low;
+            var w = mix(1.0 - f, f, side);
+            if (DX) { w.x = 2.0 * side.x - 1.0; }
+            if (DY) { w.y = 2.0 * side.y - 1.0; }
+            for (var c = 0u; c < plane_count; c++) { sum[c] += w.x * w.y * g[g_base + c * points_count + p]; }
+          }
         }
       }
     }
+    let out_base = (batch * params.planes + first_plane) * pixels + pixel;
+    for (var c = 0u; c < plane_count; c++) { out[out_base + c * pixels] = sum[c]; }
   }
-  let out_base = (batch * params.planes + first_plane) * pixels + pixel;
-  for (var c = 0u; c < plane_count; c++) { out[out_base + c * pixels] = sum[c]; }
 }

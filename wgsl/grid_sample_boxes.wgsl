@@ -28,21 +28,22 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let across = i % params.tiles_across;
-  let down = i / params.tiles_across % params.tiles_down;
-  let batch = i / params.tiles_across / params.tiles_down;
-  let size = vec2f(f32(params.width), f32(params.height));
-  var low = vec2f(1e30);
-  var high = vec2f(-1e30);
-  for (var row = down * TILE; row < min(down * TILE + TILE, params.out_height); row++) {
-    for (var column = across * TILE; column < min(across * TILE + TILE, params.out_width); column++) {
-      let at = points[(batch * params.out_height + row) * params.out_width + column];
-      let source = (at + 1.0) * 0.5 * (size - 1.0);
-      low = min(low, source);
-      high = max(high, source);
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let across = i % params.tiles_across;
+    let down = i / params.tiles_across % params.tiles_down;
+    let batch = i / params.tiles_across / params.tiles_down;
+    let size = vec2f(f32(params.width), f32(params.height));
+    var low = vec2f(1e30);
+    var high = vec2f(-1e30);
+    for (var row = down * TILE; row < min(down * TILE + TILE, params.out_height); row++) {
+      for (var column = across * TILE; column < min(across * TILE + TILE, params.out_width); column++) {
+        let at = points[(batch * params.out_height + row) * params.out_width + column];
+        let source = (at + 1.0) * 0.5 * (size - 1.0);
+        low = min(low, source);
+        high = max(high, source);
+      }
     }
+    boxes[i] = vec4f(low, high);
   }
-  boxes[i] = vec4f(low, high);
 }

@@ -2,11 +2,12 @@
 //
 // The output is row-major and dense, with up to RANK dimensions d0…d5, right-aligned (missing ones have size 1). A
 // stride says how far the input moves along an output dimension; it may be negative. The host coalesces dimensions,
-// so that the layouts of networks need two or three. Elements are copied as bits: any 4-byte type.
-// One invocation owns one output, or several a grid apart. Limited by memory bandwidth, where the innermost stride is 1; by uncoalesced reads
-// where it is not.
+// so that the layouts of networks need two or three. Elements are copied as bits: any 4-byte type. One invocation owns
+// one output, or several. Limited by memory bandwidth, where the innermost stride is 1; by uncoalesced reads where it
+// is not.
 
 #include linear
+#include quotient
 
 struct Params {
   count: u32,
@@ -28,19 +29,20 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
-    var outer = i / params.d5;
-    var index = params.base + i32(i - outer * params.d5) * params.s5;
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    var outer = over(i, params.d5);
+    var index = params.base + i32(i - times(outer, params.d5)) * params.s5;
     if (RANK > 2u) {
-      let q4 = outer / params.d4;
-      let q3 = q4 / params.d3;
-      index += i32(outer - q4 * params.d4) * params.s4 + i32(q4 - q3 * params.d3) * params.s3;
+      let q4 = over(outer, params.d4);
+      let q3 = over(q4, params.d3);
+      index += i32(outer - times(q4, params.d4)) * params.s4 + i32(q4 - times(q3, params.d3)) * params.s3;
       outer = q3;
       if (RANK > 4u) {
-        let q2 = outer / params.d2;
-        let q1 = q2 / params.d1;
-        index += i32(outer - q2 * params.d2) * params.s2 + i32(q2 - q1 * params.d1) * params.s1 + i32(q1) * params.s0;
+        let q2 = over(outer, params.d2);
+        let q1 = over(q2, params.d1);
+        index += i32(outer - times(q2, params.d2)) * params.s2 + i32(q2 - times(q1, params.d1)) * params.s1;
+        index += i32(q1) * params.s0;
         outer = 0u;
       }
     }

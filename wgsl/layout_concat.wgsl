@@ -3,9 +3,10 @@
 // Seen as [outer, segment], an input's rows are the elements of the joined and all inner dimensions. The inputs' rows
 // a, b, c, d follow each other from `offset` in the output's rows of `segment` elements; e1…e3 are where b, c and d
 // begin in the joined row of `joined` elements (unused inputs begin at its end). Elements are copied as bits.
-// One invocation owns one output of these inputs, or several a grid apart. Limited by memory bandwidth.
+// One invocation owns one output of these inputs, or several. Limited by memory bandwidth.
 
 #include linear
+#include quotient
 
 struct Params {
   count: u32,
@@ -28,10 +29,10 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
-    let row = i / params.joined;
-    let r = i - row * params.joined;
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let row = over(i, params.joined);
+    let r = i - times(row, params.joined);
     var value: u32;
     if (r < params.e1) {
       value = a[row * params.e1 + r];
@@ -40,7 +41,7 @@ fn main(
     } else if (r < params.e3) {
       value = c[row * (params.e3 - params.e2) + r - params.e2];
     } else {
-      value = d[row * (params.joined - params.e3) + r - params.e3];
+      value = d[times(row, params.joined) - row * params.e3 + r - params.e3];
     }
     out[row * params.segment + params.offset + r] = value;
   }

@@ -13,7 +13,10 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+#const BIAS: bool = false
 
 @compute @workgroup_size(64)
 fn main(
@@ -21,18 +24,19 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let col = i % params.n;
-  let row = (i / params.n) % params.m;
-  let batch = i / (params.n * params.m);
-  var pa = batch * params.aBatch + row * params.aRow;
-  var pb = batch * params.bBatch + col * params.bCol;
-  var sum = 0.0;
-  for (var k = 0u; k < params.k; k++) {
-    sum += a[pa] * b[pb];
-    pa += params.aCol;
-    pb += params.bRow;
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let col = i % params.n;
+    let row = (i / params.n) % params.m;
+    let batch = i / (params.n * params.m);
+    var pa = batch * params.aBatch + row * params.aRow;
+    var pb = batch * params.bBatch + col * params.bCol;
+    var sum = select(0.0, bias[col], BIAS);
+    for (var k = 0u; k < params.k; k++) {
+      sum += a[pa] * b[pb];
+      pa += params.aCol;
+      pb += params.bRow;
+    }
+    out[i] = sum;
   }
-  out[i] = sum;
 }

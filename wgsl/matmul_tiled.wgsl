@@ -1,4 +1,4 @@
-// out[b] = op(a[b]) · op(b[b]) for row-major [M, K] and [K, N], with any strides: transposes are strides.
+// out[b] = op(a[b]) · op(b[b]) (+ bias [N]) for row-major [M, K] and [K, N], with any strides: transposes are strides.
 //
 // In registers: an invocation owns four rows and 16 columns, 64 sums, and walks K. The lanes of a workgroup take
 // neighbouring rows and the same columns. The 16 elements of b that a step needs are the same for all of them: eight
@@ -16,23 +16,26 @@ struct Params {
 #params Params
 
 #const LANES: u32 = 8
+#const SIZE: u32 = 64
+#const BIAS: bool = false
 const EACH = 16u / LANES;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 fn store(at: u32, n: u32, column: u32, value: f32) {
-  if (column < n) { out[at] = value; }
+  if (column < n) { out[at] = value + select(0.0, bias[column], BIAS); }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_index) local: u32,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let row = (workgroup.x * 64u + local) * 4u;
+  let row = (workgroup.x * SIZE + local) * 4u;
   let column = workgroup.y * 16u;
   // Rows and columns out of range read the last one, take part in the broadcasts, and are not stored.
   let base = workgroup.z * params.aBatch;

@@ -1,12 +1,13 @@
 // Gradients of group normalisation with respect to its weight, Σ g′·x̂ over samples and positions, or its bias, Σ g′;
-// g′ = g, or with SILU g·silu′(x̂·weight + bias), for g the gradient of the activation's output.
+// g′ = g, or with an activation f: g·f′(x̂·weight + bias), g the gradient of its output.
 //
-// g, x: [N, C, inner]. LANES invocations share one channel of one chunk of samples, and out: [chunks, C] holds partial
-// sums, which the host reduces: a channel alone would leave most of a GPU idle, and float atomics do not repeat.
-// Limited by memory bandwidth.
+// g, x: [N, C, inner]. A team shares one channel of one chunk of samples, and out: [chunks, C] holds partial sums,
+// which the host reduces: a channel alone would leave most of a GPU idle, and float atomics do not repeat. Teams as in
+// norm.wgsl; where V = vec4f, inner counts fours. Limited by memory bandwidth.
 
 #include linear
-#include group_sum
+#include elements
+#include activation
 
 struct Params {
   samples: u32,
@@ -18,21 +19,25 @@ struct Params {
 }
 #params Params
 
-@group(0) @binding(0) var<storage, read> g: array<f32>;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> g: array<V>;
+@group(0) @binding(1) var<storage, read> x: array<V>;
 @group(0) @binding(2) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
-alias Sum = f32;
-// 1 where inner = 1: neighbouring invocations then own neighbouring channels.
 #const LANES: u32 = 8
-const SIZE = 64u;
+#const SIZE: u32 = 64
+const TEAMS = SIZE / LANES;
 #const OF_BIAS: bool = false
 #const WEIGHT: bool = true
 #const BIAS: bool = true
-#const SILU: bool = false
+
+alias Sum = f32;
+fn join(a: Sum, b: Sum) -> Sum {
+  return a + b;
+}
+#choose Team = team_workgroup
 
 @compute @workgroup_size(SIZE)
 fn main(
@@ -40,33 +45,33 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let id = linear_index(workgroup, grid, local, SIZE);
-  let lane = id % LANES;
+  let lane = local % LANES;
   let outputs = params.chunks * params.channels;
-  let output = min(id / LANES, outputs - 1u);
-  let channel = output % params.channels;
-  let first = output / params.channels * params.samples_per_chunk;
-  let end = min(first + params.samples_per_chunk, params.samples);
-  let group = channel / (params.channels / params.groups_per_sample);
-  var scale = 1.0;
-  var shift = 0.0;
-  if (SILU && WEIGHT) { scale = weight[channel]; }
-  if (SILU && BIAS) { shift = bias[channel]; }
-  var sum = 0.0;
-  for (var n = first; n < end; n++) {
-    let stat = stats[n * params.groups_per_sample + group];
-    let base = (n * params.channels + channel) * params.inner;
-    for (var i = lane; i < params.inner; i += LANES) {
-      let normalised = (x[base + i] - stat.x) * stat.y;
-      var h = g[base + i];
-      if (SILU) {
-        let z = normalised * scale + shift;
-        let s = 1.0 / (1.0 + exp(-z));
-        h *= s * (1.0 + z * (1.0 - s));
+  let span = linear_span(workgroup, grid, 0u, TEAMS, outputs);
+  for (var first = span.start; first < span.end; first += TEAMS) {
+    let in_range = first + local / LANES < outputs;
+    let output = min(first + local / LANES, outputs - 1u);
+    let channel = output % params.channels;
+    let start = output / params.channels * params.samples_per_chunk;
+    let end = min(start + params.samples_per_chunk, params.samples);
+    let group = channel / (params.channels / params.groups_per_sample);
+    var scale = 1.0;
+    var shift = 0.0;
+    if (ACTIVATION != NONE && WEIGHT) { scale = weight[channel]; }
+    if (ACTIVATION != NONE && BIAS) { shift = bias[channel]; }
+    var sum = 0.0;
+    for (var n = start; n < end; n++) {
+      let stat = stats[n * params.groups_per_sample + group];
+      let base = (n * params.channels + channel) * params.inner;
+      for (var i = lane; i < params.inner; i += LANES) {
+        let normalised = (x[base + i] - stat.x) * stat.y;
+        var h = g[base + i];
+        if (ACTIVATION != NONE) { h *= activation_slope(normalised * scale + shift); }
+        if (!OF_BIAS) { h *= normalised; }
+        sum += across(h);
       }
-      sum += select(h * normalised, h, OF_BIAS);
     }
+    sum = team_join(sum, local);
+    if (lane == 0u && in_range) { out[output] = sum; }
   }
-  if (LANES > 1u) { sum = group_sum(sum, local); }
-  if (lane == 0u && id / LANES < outputs) { out[output] = sum; }
 }

@@ -1,5 +1,5 @@
 // out[n, c] = 1 where indices[n] = c, else 0; an index outside of 0…classes-1 gives a row of zeros.
-// One invocation owns one output, or several a grid apart. Limited by memory bandwidth.
+// One invocation owns one output, or several. Limited by memory bandwidth.
 
 #include linear
 
@@ -18,8 +18,8 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
     let n = i / params.classes;
     out[i] = select(0.0, 1.0, indices[n] == i32(i - n * params.classes));
   }

@@ -27,25 +27,26 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let row = i / params.wo;
-  let plane = row / params.ho;
-  let ys = window_of(ADAPTIVE, row - plane * params.ho, params.h, params.ho, params.kernel, params.stride, params.pad);
-  let xs = window_of(ADAPTIVE, i - row * params.wo, params.w, params.wo, params.kernel, params.stride, params.pad);
-  let base = plane * params.h * params.w;
-  var best_index = ys.x * params.w + xs.x;
-  var best = x[base + best_index];
-  for (var y = ys.x; y < ys.y; y++) {
-    for (var column = xs.x; column < xs.y; column++) {
-      let index = y * params.w + column;
-      let value = x[base + index];
-      if (value > best) {
-        best = value;
-        best_index = index;
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let row = i / params.wo;
+    let plane = row / params.ho;
+    let ys = window_of(ADAPTIVE, row - plane * params.ho, params.h, params.ho, params.kernel, params.stride, params.pad);
+    let xs = window_of(ADAPTIVE, i - row * params.wo, params.w, params.wo, params.kernel, params.stride, params.pad);
+    let base = plane * params.h * params.w;
+    var best_index = ys.x * params.w + xs.x;
+    var best = x[base + best_index];
+    for (var y = ys.x; y < ys.y; y++) {
+      for (var column = xs.x; column < xs.y; column++) {
+        let index = y * params.w + column;
+        let value = x[base + index];
+        if (value > best) {
+          best = value;
+          best_index = index;
+        }
       }
     }
+    out[i] = best;
+    indices[i] = i32(best_index);
   }
-  out[i] = best;
-  indices[i] = i32(best_index);
 }

@@ -27,21 +27,22 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let row = i / params.w;
-  let plane = row / params.h;
-  let y = row - plane * params.h;
-  let x = i - row * params.w;
-  let me = i32(y * params.w + x);
-  let oys = windows_over(ADAPTIVE, y, params.h, params.ho, params.kernel, params.stride, params.pad);
-  let oxs = windows_over(ADAPTIVE, x, params.w, params.wo, params.kernel, params.stride, params.pad);
-  var sum = 0.0;
-  for (var oy = oys.x; oy < oys.y; oy++) {
-    let base = (plane * params.ho + oy) * params.wo;
-    for (var ox = oxs.x; ox < oxs.y; ox++) {
-      if (indices[base + ox] == me) { sum += grad[base + ox]; }
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let row = i / params.w;
+    let plane = row / params.h;
+    let y = row - plane * params.h;
+    let x = i - row * params.w;
+    let me = i32(y * params.w + x);
+    let oys = windows_over(ADAPTIVE, y, params.h, params.ho, params.kernel, params.stride, params.pad);
+    let oxs = windows_over(ADAPTIVE, x, params.w, params.wo, params.kernel, params.stride, params.pad);
+    var sum = 0.0;
+    for (var oy = oys.x; oy < oys.y; oy++) {
+      let base = (plane * params.ho + oy) * params.wo;
+      for (var ox = oxs.x; ox < oxs.y; ox++) {
+        if (indices[base + ox] == me) { sum += grad[base + ox]; }
+      }
     }
+    out[i] = sum;
   }
-  out[i] = sum;
 }

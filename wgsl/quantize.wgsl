@@ -26,29 +26,30 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.positions) { return; }
   let channels = select(params.channels, CHANNELS, CHANNELS > 0u);
-  let sample = i / params.inner;
-  let base = sample * channels * params.inner + i - sample * params.inner;
-  var own = vec4f(0.0);
-  if (CHANNELS > 0u) {
-    for (var c = 0u; c < CHANNELS; c++) { own[c] = z[base + c * params.inner]; }
-  }
-  var best = 0u;
-  var least = 0.0;
-  for (var k = 0u; k < params.rows; k++) {
-    var distance = 0.0;
-    for (var c = 0u; c < channels; c++) {
-      var v: f32;
-      if (CHANNELS > 0u) { v = own[c]; } else { v = z[base + c * params.inner]; }
-      let d = v - codebook[k * channels + c];
-      distance += d * d;
+  let span = linear_span(workgroup, grid, local, 64u, params.positions);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let sample = i / params.inner;
+    let base = sample * channels * params.inner + i - sample * params.inner;
+    var own = vec4f(0.0);
+    if (CHANNELS > 0u) {
+      for (var c = 0u; c < CHANNELS; c++) { own[c] = z[base + c * params.inner]; }
     }
-    if (k == 0u || distance < least) {
-      least = distance;
-      best = k;
+    var best = 0u;
+    var least = 0.0;
+    for (var k = 0u; k < params.rows; k++) {
+      var distance = 0.0;
+      for (var c = 0u; c < channels; c++) {
+        var v: f32;
+        if (CHANNELS > 0u) { v = own[c]; } else { v = z[base + c * params.inner]; }
+        let d = v - codebook[k * channels + c];
+        distance += d * d;
+      }
+      if (k == 0u || distance < least) {
+        least = distance;
+        best = k;
+      }
     }
+    indices[i] = i32(best);
   }
-  indices[i] = i32(best);
 }

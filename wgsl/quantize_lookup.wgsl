@@ -20,10 +20,11 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let plane = i / params.inner;
-  let sample = plane / params.channels;
-  let row = u32(indices[sample * params.inner + i - plane * params.inner]);
-  out[i] = codebook[row * params.channels + plane - sample * params.channels];
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let plane = i / params.inner;
+    let sample = plane / params.channels;
+    let row = u32(indices[sample * params.inner + i - plane * params.inner]);
+    out[i] = codebook[row * params.channels + plane - sample * params.channels];
+  }
 }

@@ -5,7 +5,7 @@
 // u = (w0/2⁸ + 1)/2²⁴ in (0, 1] and v = w1/2⁸/2²⁴, √(−2 ln u)·(cos 2πv, sin 2πv). WGSL leaves log, sin and cos
 // imprecise (log near 1 to 2⁻²¹ absolute, cos to 2⁻¹¹), and drivers differ; both are computed here from polynomials to
 // about 1e-7, with range reductions that are exact since u and v are integers over 2²⁴.
-// One invocation owns one block, or several a grid apart. Limited by integer arithmetic.
+// One invocation owns one block, or several. Limited by integer arithmetic.
 
 #include linear
 #include philox
@@ -66,9 +66,8 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let step = linear_size(grid, 64u);
-  let blocks = (params.count + 3u) / 4u;
-  for (var block = linear_index(workgroup, grid, local, 64u); block < blocks; block += step) {
+  let span = linear_span(workgroup, grid, local, 64u, (params.count + 3u) / 4u);
+  for (var block = span.start; block < span.end; block += 64u) {
     let first = block * 4u;
     let words = philox4x32(vec4u(block, 0u, 0u, 0u), vec2u(params.seed, params.stream));
     var values: vec4f;

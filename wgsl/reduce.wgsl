@@ -1,12 +1,14 @@
 // Reduction of the middle dimension of a row-major [outer, reduced, inner] array: out[o, i] = f over r of x[o, r, i].
 //
-// LANES invocations share one output. With LANES > 1 (inner = 1: the reduced elements lie together) each takes a
-// strided part and a tree in workgroup memory joins them. With LANES = 1 each invocation owns one output and walks
-// the reduced dimension, so that neighbours read neighbouring addresses. Limited by memory bandwidth. The order of
-// additions depends on the shape alone, so results repeat bit for bit.
+// A team of invocations shares one output, each with a strided part of its elements, where they lie together
+// (inner = 1). Else each invocation owns one output and walks the reduced dimension, so that neighbours read
+// neighbouring addresses. Limited by memory bandwidth. The order of additions depends on the shape and the adapter
+// alone, so results repeat bit for bit.
 
 #include linear
+#include elements
 
+// Where V = vec4f, reduced counts fours.
 struct Params {
   outputs: u32,
   reduced: u32,
@@ -15,7 +17,7 @@ struct Params {
 }
 #params Params
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<V>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 
 const SUM = 0u;
@@ -24,17 +26,22 @@ const SUM_SQUARES = 2u;
 
 #const OP: u32 = SUM
 #const LANES: u32 = 1
-const SIZE = 64u;
+#const SIZE: u32 = 64
+const TEAMS = SIZE / LANES;
 
-var<workgroup> partial: array<f32, SIZE>;
-
-fn term(index: u32) -> f32 {
-  let v = x[index];
-  return select(v, v * v, OP == SUM_SQUARES);
-}
-
+alias Sum = f32;
 fn join(a: f32, b: f32) -> f32 {
   return select(a + b, max(a, b), OP == MAX);
+}
+#choose Team = team_alone
+
+fn term(v: V) -> f32 {
+  if (OP == MAX) {
+    let four = vec4f(v);
+    return max(max(four.x, four.y), max(four.z, four.w));
+  }
+  if (OP == SUM_SQUARES) { return across(v * v); }
+  return across(v);
 }
 
 @compute @workgroup_size(SIZE)
@@ -43,24 +50,19 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let id = linear_index(workgroup, grid, local, SIZE);
-  let output = id / LANES;
-  let lane = id % LANES;
-  // An output out of range still takes part in the barriers below.
-  let safe = min(output, params.outputs - 1u);
-  let base = (safe / params.inner) * params.reduced * params.inner + safe % params.inner;
-  var value = select(0.0, x[base], OP == MAX);
-  for (var r = lane; r < params.reduced; r += LANES) {
-    value = join(value, term(base + r * params.inner));
-  }
-  if (LANES > 1u) {
-    partial[local] = value;
-    for (var width = LANES / 2u; width > 0u; width /= 2u) {
-      workgroupBarrier();
-      if (lane < width) { partial[local] = join(partial[local], partial[local + width]); }
+  let lane = local % LANES;
+  let span = linear_span(workgroup, grid, 0u, TEAMS, params.outputs);
+  for (var first = span.start; first < span.end; first += TEAMS) {
+    // An output out of range still takes part in the joins.
+    let in_range = first + local / LANES < params.outputs;
+    let output = min(first + local / LANES, params.outputs - 1u);
+    let o = output / params.inner;
+    let base = o * params.reduced * params.inner + output - o * params.inner;
+    var value = select(0.0, term(x[base]), OP == MAX);
+    for (var r = lane; r < params.reduced; r += LANES) {
+      value = join(value, term(x[base + r * params.inner]));
     }
-    workgroupBarrier();
-    value = partial[local];
+    value = team_join(value, local);
+    if (lane == 0u && in_range) { out[output] = value * params.scale; }
   }
-  if (lane == 0u && output < params.outputs) { out[output] = value * params.scale; }
 }

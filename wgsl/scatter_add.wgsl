@@ -28,16 +28,17 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let block = i / params.inner;
-  let d = i - block * params.inner;
-  let first = block * params.block;
-  let rows = min(params.block, params.rows - first);
-  for (var r = 0u; r < rows; r++) { out[(first + r) * params.inner + d] = 0.0; }
-  for (var n = 0u; n < params.indices; n++) {
-    // An index before the block wraps to a large number.
-    let row = u32(indices[n]) - first;
-    if (row < rows) { out[(first + row) * params.inner + d] += x[n * params.inner + d]; }
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let block = i / params.inner;
+    let d = i - block * params.inner;
+    let first = block * params.block;
+    let rows = min(params.block, params.rows - first);
+    for (var r = 0u; r < rows; r++) { out[(first + r) * params.inner + d] = 0.0; }
+    for (var n = 0u; n < params.indices; n++) {
+      // An index before the block wraps to a large number.
+      let row = u32(indices[n]) - first;
+      if (row < rows) { out[(first + row) * params.inner + d] += x[n * params.inner + d]; }
+    }
   }
 }

@@ -1,5 +1,5 @@
 // The gradient of gather_axis: out[o, r, i] = x[o, i] where indices[o, i] = r, else 0, for out: [outer, reduced, inner].
-// One invocation owns one output, or several a grid apart. Limited by memory bandwidth.
+// One invocation owns one output, or several. Limited by memory bandwidth.
 
 #include linear
 
@@ -20,8 +20,8 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
     let row = i / params.inner;
     let outer = row / params.reduced;
     let source = outer * params.inner + i - row * params.inner;

@@ -1,4 +1,4 @@
-// out[i] = condition[…] != 0 ? a[…] : b[…], with broadcasting. One invocation owns one output, or several a grid apart.
+// out[i] = condition[…] != 0 ? a[…] : b[…], with broadcasting. One invocation owns one output, or several.
 
 #include linear
 #include broadcast
@@ -26,8 +26,8 @@ fn main(
   let d1 = params.d1;
   let d2 = params.d2;
   let d3 = params.d3;
-  let step = linear_size(grid, 64u);
-  for (var i = linear_index(workgroup, grid, local, 64u); i < params.count; i += step) {
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
     let c = condition[broadcast_index(i, d1, d2, d3, params.c0, params.c1, params.c2, params.c3)];
     if (c != 0.0) {
       out[i] = a[broadcast_index(i, d1, d2, d3, params.a0, params.a1, params.a2, params.a3)];

@@ -24,15 +24,16 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = linear_index(workgroup, grid, local, 64u);
-  if (i >= params.count) { return; }
-  let p = parameter[i];
-  let d = gradient[i] + params.weight_decay * p;
-  var step = d;
-  if (MOMENTUM) {
-    let v = params.momentum * velocity[i] + d;
-    velocity[i] = v;
-    step = select(v, d + params.momentum * v, NESTEROV);
+  let span = linear_span(workgroup, grid, local, 64u, params.count);
+  for (var i = span.start; i < span.end; i += 64u) {
+    let p = parameter[i];
+    let d = gradient[i] + params.weight_decay * p;
+    var step = d;
+    if (MOMENTUM) {
+      let v = params.momentum * velocity[i] + d;
+      velocity[i] = v;
+      step = select(v, d + params.momentum * v, NESTEROV);
+    }
+    parameter[i] = p - params.learning_rate * step;
   }
-  parameter[i] = p - params.learning_rate * step;
 }

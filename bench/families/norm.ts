@@ -31,13 +31,17 @@ const norms = rowsFor<Size>(SIZES, ({ label, silu, ...sizes }) => {
   const stats = floats(samples * groups * 2, 0.5, 1)
   return [
     row('norm', shape, { x, weight, bias }, (device, { x, weight, bias }) => ({
-      ...kernels.norm(device, x, sizes, { weight, bias, silu }, 1e-5),
+      ...kernels.norm(device, x, sizes, { weight, bias, activation: silu ? 'silu' : 'none' }, 1e-5),
     })),
     row('normInputGrad', shape, { g, x, stats, weight, bias }, (device, { g, x, stats, weight, bias }) =>
-      kernels.normInputGrad(device, g, x, stats, sizes, { weight, bias, silu }),
+      kernels.normInputGrad(device, g, x, stats, sizes, { weight, bias, activation: silu ? 'silu' : 'none' }),
     ),
     row('normWeightGrad', shape, { g, x, stats, weight, bias }, (device, { g, x, stats, weight, bias }) =>
-      kernels.normWeightGrad(device, 'weight', g, x, stats, sizes, { weight, bias, silu }),
+      kernels.normWeightGrad(device, 'weight', g, x, stats, sizes, {
+        weight,
+        bias,
+        activation: silu ? 'silu' : 'none',
+      }),
     ),
     row('normSecondGrad', shape, { u: g, g, x, stats, weight }, (device, { u, g, x, stats, weight }) =>
       kernels.normSecondGrad(device, u, g, x, stats, weight, sizes),

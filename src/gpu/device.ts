@@ -272,10 +272,10 @@ export function linearGrid(count: number, workgroupSize: number): [number, numbe
 }
 
 /**
- * Workgroups for one-dimensional work of any size by kernels that loop (`linear_size` in WGSL): as many as fill the
- * adapter. On software adapters a workgroup is dear: on lavapipe, loops over four million elements take a third of the
- * time that one invocation an element takes.
+ * Workgroups for one-dimensional work of any size by kernels that loop over spans (`linear_span` in WGSL): as many as
+ * fill the adapter. On software adapters a workgroup is dear (about a microsecond each on lavapipe): 16 of them add 20
+ * thousand numbers in 90 µs, 256 in 320 µs.
  */
 export function loopGrid(device: Device, count: number, workgroupSize: number): [number, number, number] {
-  return [Math.min(Math.ceil(count / workgroupSize), device.info.software ? 256 : 8192), 1, 1]
+  return [Math.min(Math.ceil(count / workgroupSize), device.info.software ? 16 : 8192), 1, 1]
 }

@@ -1,22 +1,33 @@
+import activation from '../../wgsl/include/activation.wgsl'
 import broadcast from '../../wgsl/include/broadcast.wgsl'
 import channel_walk from '../../wgsl/include/channel_walk.wgsl'
-import group_sum from '../../wgsl/include/group_sum.wgsl'
+import elements from '../../wgsl/include/elements.wgsl'
 import linear from '../../wgsl/include/linear.wgsl'
 import philox from '../../wgsl/include/philox.wgsl'
+import quotient from '../../wgsl/include/quotient.wgsl'
+import store_each from '../../wgsl/include/store_each.wgsl'
+import store_four from '../../wgsl/include/store_four.wgsl'
+import team_alone from '../../wgsl/include/team_alone.wgsl'
+import team_subgroup from '../../wgsl/include/team_subgroup.wgsl'
+import team_workgroup from '../../wgsl/include/team_workgroup.wgsl'
 import windows from '../../wgsl/include/windows.wgsl'
 import { Ld3mError } from '../errors.ts'
 
 /**
- * Kernels are `.wgsl` files in plain WGSL plus four directives, each on a line of its own:
+ * Kernels are `.wgsl` files in plain WGSL plus five directives, each on a line of its own:
  *
  *     #const TILE: u32 = 16      a constant that a variant may set, with its default
  *     #alias Element = f32       a type that a variant may set, with its default
  *     #params Params             declares `params` of that struct: immediates, or a uniform where they are missing
  *     #include linear            the text of wgsl/include/linear.wgsl, once
+ *     #choose Team = team_alone  an include that a variant may set, with its default
  */
-const includes: Record<string, string> = { broadcast, channel_walk, group_sum, linear, philox, windows }
+const includes: Record<string, string> = {
+  ...{ activation, broadcast, channel_walk, elements, linear, philox, quotient, windows },
+  ...{ store_each, store_four, team_alone, team_subgroup, team_workgroup },
+}
 
-/** Values for a kernel's `#const` and `#alias` lines. A string names a type, or a constant that the file declares. */
+/** Values for a kernel's `#const`, `#alias` and `#choose` lines. A string names a type, a constant that the file declares, or an include. */
 export type Constants = Readonly<Record<string, number | boolean | string>>
 
 /** How the storage buffers of a kernel are bound, in binding order. */
@@ -68,6 +79,14 @@ export function assemble(name: string, source: string, constants: Constants, imm
   const included = new Set<string>()
   const enables: string[] = immediates ? ['requires immediate_address_space;'] : []
 
+  const include = (file: string): string => {
+    if (included.has(file)) return ''
+    included.add(file)
+    const text = includes[file]
+    if (text === undefined) throw new Error(`${name}.wgsl: no wgsl/include/${file}.wgsl`)
+    return expand(text)
+  }
+
   const expand = (text: string): string =>
     text
       .split('\n')
@@ -101,13 +120,14 @@ export function assemble(name: string, source: string, constants: Constants, imm
             return immediates
               ? `var<immediate> params: ${rest};`
               : `@group(1) @binding(0) var<uniform> params: ${rest};`
-          case 'include': {
-            if (included.has(rest)) return ''
-            included.add(rest)
-            const text = includes[rest]
-            if (text === undefined) throw new Error(`${name}.wgsl: no wgsl/include/${rest}.wgsl`)
-            return expand(text)
+          case 'choose': {
+            const m = rest.match(/^(\w+)\s*=\s*(\w+)$/)
+            if (!m) throw new Error(`${name}.wgsl: cannot read '${line}'`)
+            unused.delete(m[1] as string)
+            return include(String(constants[m[1] as string] ?? m[2]))
           }
+          case 'include':
+            return include(rest)
           default:
             throw new Error(`${name}.wgsl: unknown directive '${line}'`)
         }

@@ -5,7 +5,7 @@ import packSource from '../../wgsl/conv2d_pack.wgsl'
 import tiledSource from '../../wgsl/conv2d_tiled.wgsl'
 import weightGradSource from '../../wgsl/conv2d_weight_grad.wgsl'
 import weightGradTiledSource from '../../wgsl/conv2d_weight_grad_tiled.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid, loopGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { reduce } from './reduce.ts'
 
 const convKernel = defineKernel('conv2d', convSource)
@@ -43,6 +43,13 @@ function lanesOf(device: Device): 4 | 8 | undefined {
   return subgroupSize >= 8 ? 8 : subgroupSize >= 4 ? 4 : undefined
 }
 
+/**
+ * Invocations of a workgroup that covers part of `units`. On software adapters one subgroup, where larger ones would
+ * leave many idle.
+ */
+const sizeFor = (device: Device, units: number, lanes: 4 | 8): number =>
+  device.info.software && units < 4096 ? lanes : 64
+
 /** Kernel sizes that have variants; others run on the plain kernels. */
 const isTiled = ({ kh, kw }: Conv2dSizes): boolean => kh === kw && (kh === 1 || kh === 3 || kh === 5)
 
@@ -60,24 +67,33 @@ function tiled(
   const blocks = Math.ceil(o / 16)
   const count = blocks * 16 * c * kh * kw
   const packed = device.alloc(count * 4)
-  const pack = { count, outputs: o, inputs: c, kh, kw }
+  const rows = count / 16
+  const pack = { count: rows, outputs: o, inputs: c, kh, kw }
   const work = { flops: 0, bytes: 4 * (count + o * c * kh * kw) }
   device.dispatch(
     packKernel.variant({ TRANSPOSE: transpose }),
     [weight, packed],
     pack,
-    loopGrid(device, count, 64),
+    loopGrid(device, rows, 64),
     work,
   )
   const out = device.alloc(Math.max(4, n * o * ho * wo * 4))
   const segments = Math.ceil(wo / 4)
   const units = n * ho * segments
+  const size = sizeFor(device, units, lanes)
   const variant = tiledKernel.variant({
     ...{ KH: kh, KW: kw, LANES: lanes, Chunk: lanes === 8 ? 'vec2f' : 'vec4f' },
-    ...{ BIAS: bias !== undefined, STEP: stride === 1 },
+    ...{ BIAS: bias !== undefined, STEP: stride === 1, SIZE: size },
+    ...(wo % 4 === 0 ? { Out: 'vec4f', Store: 'store_four' } : {}),
   })
   const params = { units, c, h, w, o, ho, wo, segments, stride, top, left }
-  device.dispatch(variant, [x, packed, bias ?? packed, out], params, [Math.ceil(units / 64), blocks, 1], workOf(sizes))
+  device.dispatch(
+    variant,
+    [x, packed, bias ?? packed, out],
+    params,
+    [Math.ceil(units / size), blocks, 1],
+    workOf(sizes),
+  )
   device.release(packed)
   return out
 }
@@ -96,7 +112,7 @@ export function conv2d(
   const out = device.alloc(Math.max(4, count * 4))
   const variant = convKernel.variant({ BIAS: bias !== undefined })
   const params = { count, ...sizes }
-  device.dispatch(variant, [x, weight, bias ?? weight, out], params, linearGrid(count, 64), workOf(sizes))
+  device.dispatch(variant, [x, weight, bias ?? weight, out], params, loopGrid(device, count, 64), workOf(sizes))
   return out
 }
 
@@ -129,7 +145,7 @@ export function conv2dInputGrad(device: Device, grad: GpuBuffer, weight: GpuBuff
   const count = n * c * h * w
   const out = device.alloc(Math.max(4, count * 4))
   const params = { count, ...sizes }
-  device.dispatch(inputGradKernel.variant(), [grad, weight, out], params, linearGrid(count, 64), workOf(sizes))
+  device.dispatch(inputGradKernel.variant(), [grad, weight, out], params, loopGrid(device, count, 64), workOf(sizes))
   return out
 }
 

@@ -1,5 +1,5 @@
 import source from '../../wgsl/ddim.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 
 const kernel = defineKernel('ddim', source)
 
@@ -19,6 +19,6 @@ export function linearCombination(
   const inputs = Array.from({ length: MAX_TERMS }, (_, k) => terms[k] ?? first)
   const work = { flops: 2 * count * terms.length, bytes: 4 * count * (terms.length + 1) }
   const params = { count, ca, cb, cc, cd, ce }
-  device.dispatch(kernel.variant({ TERMS: terms.length }), [...inputs, out], params, linearGrid(count, 64), work)
+  device.dispatch(kernel.variant({ TERMS: terms.length }), [...inputs, out], params, loopGrid(device, count, 64), work)
   return out
 }

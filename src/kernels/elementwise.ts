@@ -3,6 +3,7 @@ import fillSource from '../../wgsl/fill.wgsl'
 import selectSource from '../../wgsl/select.wgsl'
 import { shapeError } from '../errors.ts'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { divisors } from './divisors.ts'
 
 const elementwiseKernel = defineKernel('elementwise', elementwiseSource)
 const selectKernel = defineKernel('select', selectSource)
@@ -58,6 +59,13 @@ interface Coalesced {
   strides: number[][]
   /** True if every input has the output's elements in order. */
   dense: boolean
+}
+
+/** What a kernel that indexes with `broadcast_index` needs besides the strides. */
+function indexing({ dims }: Coalesced) {
+  const [, d1, d2, d3] = dims as [number, number, number, number]
+  const { SHIFT, sizes } = divisors({ d1, d2, d3 })
+  return { constants: { RANK: dims[0] === 1 && d1 === 1 ? 2 : 4, SHIFT }, sizes }
 }
 
 /** Merges dimensions that lie together in every input, so that at most four are left. */
@@ -127,13 +135,14 @@ export function binary(
 ): GpuBuffer {
   const count = sizeOf(outShape)
   const out = device.alloc(Math.max(4, count * 4))
-  const { dims, strides, dense } = coalesce(outShape, [aShape, bShape])
-  const [, d1, d2, d3] = dims as [number, number, number, number]
+  const layout = coalesce(outShape, [aShape, bShape])
+  const { dense, strides } = layout
+  const { constants, sizes } = indexing(layout)
   const [a0, a1, a2, a3] = strides[0] as [number, number, number, number]
   const [b0, b1, b2, b3] = strides[1] as [number, number, number, number]
-  const variant = elementwiseKernel.variant({ OP: f, BINARY: true, DENSE: dense })
+  const variant = elementwiseKernel.variant({ OP: f, BINARY: true, DENSE: dense, ...(dense ? {} : constants) })
   const bytes = 4 * (count + sizeOf(aShape) + sizeOf(bShape))
-  const params = { count, d1, d2, d3, a0, a1, a2, a3, b0, b1, b2, b3, p, q }
+  const params = { count, ...sizes, a0, a1, a2, a3, b0, b1, b2, b3, p, q }
   device.dispatch(variant, [a, b, out], params, loopGrid(device, count, 64), { flops: count, bytes })
   return out
 }
@@ -151,14 +160,16 @@ export function select(
 ): GpuBuffer {
   const count = sizeOf(outShape)
   const out = device.alloc(Math.max(4, count * 4))
-  const { dims, strides } = coalesce(outShape, [conditionShape, aShape, bShape])
-  const [, d1, d2, d3] = dims as [number, number, number, number]
+  const layout = coalesce(outShape, [conditionShape, aShape, bShape])
+  const { strides } = layout
+  const { constants, sizes } = indexing(layout)
   const [c0, c1, c2, c3] = strides[0] as [number, number, number, number]
   const [a0, a1, a2, a3] = strides[1] as [number, number, number, number]
   const [b0, b1, b2, b3] = strides[2] as [number, number, number, number]
-  const params = { count, d1, d2, d3, c0, c1, c2, c3, a0, a1, a2, a3, b0, b1, b2, b3 }
+  const params = { count, ...sizes, c0, c1, c2, c3, a0, a1, a2, a3, b0, b1, b2, b3 }
   const work = { flops: 0, bytes: count * 16 }
-  device.dispatch(selectKernel.variant(), [condition, a, b, out], params, loopGrid(device, count, 64), work)
+  const variant = selectKernel.variant(constants)
+  device.dispatch(variant, [condition, a, b, out], params, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -179,11 +190,12 @@ export function broadcast(
 ): GpuBuffer {
   const count = sizeOf(outShape)
   const out = device.alloc(Math.max(4, count * 4))
-  const { dims, strides } = coalesce(outShape, [aShape])
-  const [, d1, d2, d3] = dims as [number, number, number, number]
+  const layout = coalesce(outShape, [aShape])
+  const { strides } = layout
+  const { constants, sizes } = indexing(layout)
   const [a0, a1, a2, a3] = strides[0] as [number, number, number, number]
-  const params = { count, d1, d2, d3, a0, a1, a2, a3, b0: 0, b1: 0, b2: 0, b3: 0, p: 1, q: 0 }
-  const variant = elementwiseKernel.variant({ OP: 'AFFINE', BINARY: false, DENSE: false })
+  const params = { count, ...sizes, a0, a1, a2, a3, b0: 0, b1: 0, b2: 0, b3: 0, p: 1, q: 0 }
+  const variant = elementwiseKernel.variant({ OP: 'AFFINE', BINARY: false, DENSE: false, ...constants })
   device.dispatch(variant, [a, a, out], params, loopGrid(device, count, 64), {
     flops: 0,
     bytes: 4 * (count + sizeOf(aShape)),

@@ -1,7 +1,7 @@
 import source from '../../wgsl/grid_sample.wgsl'
 import adjointSource from '../../wgsl/grid_sample_adjoint.wgsl'
 import boxesSource from '../../wgsl/grid_sample_boxes.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 
 const sampleKernel = defineKernel('grid_sample', source)
 const boxesKernel = defineKernel('grid_sample_boxes', boxesSource)
@@ -36,7 +36,7 @@ export function gridSample(
   const out = device.alloc(count * 4)
   const variant = sampleKernel.variant({ DX: dx, DY: dy })
   const work = { flops: count * 16, bytes: count * 28 }
-  device.dispatch(variant, [x, grid, out], { count, planes, points, height, width }, linearGrid(count, 64), work)
+  device.dispatch(variant, [x, grid, out], { count, planes, points, height, width }, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -60,7 +60,7 @@ export function gridSampleAdjoint(
   }
   const boxes = device.alloc(tiles * 16)
   const points = batch * outHeight * outWidth
-  device.dispatch(boxesKernel.variant(), [grid, boxes], { count: tiles, ...shared }, linearGrid(tiles, 64), {
+  device.dispatch(boxesKernel.variant(), [grid, boxes], { count: tiles, ...shared }, loopGrid(device, tiles, 64), {
     flops: points * 8,
     bytes: points * 8,
   })
@@ -69,7 +69,13 @@ export function gridSampleAdjoint(
   const out = device.alloc(batch * planes * height * width * 4)
   const work = { flops: points * planes * 16, bytes: 4 * batch * planes * (outHeight * outWidth + height * width) }
   const params = { count, planes, blocks, ...shared }
-  device.dispatch(adjointKernel.variant({ DX: dx, DY: dy }), [g, grid, boxes, out], params, linearGrid(count, 64), work)
+  device.dispatch(
+    adjointKernel.variant({ DX: dx, DY: dy }),
+    [g, grid, boxes, out],
+    params,
+    loopGrid(device, count, 64),
+    work,
+  )
   device.release(boxes)
   return out
 }

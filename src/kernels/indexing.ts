@@ -45,7 +45,7 @@ export function scatterAdd(
   const count = inner * Math.ceil(rows / block)
   const params = { count, inner, indices: indexCount, rows, block }
   const work = { flops: indexCount * inner, bytes: 4 * (rows * inner + indexCount * inner + indexCount) }
-  device.dispatch(scatterAddKernel.variant(), [x, indices, out], params, linearGrid(count, 64), work)
+  device.dispatch(scatterAddKernel.variant(), [x, indices, out], params, loopGrid(device, count, 64), work)
   return out
 }
 

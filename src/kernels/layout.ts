@@ -3,6 +3,7 @@ import concatSource from '../../wgsl/layout_concat.wgsl'
 import padSource from '../../wgsl/layout_pad.wgsl'
 import { shapeError } from '../errors.ts'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { divisors } from './divisors.ts'
 
 const layoutKernel = defineKernel('layout', layoutSource)
 const padKernel = defineKernel('layout_pad', padSource)
@@ -46,8 +47,9 @@ export function stridedCopy(
   const missing = 6 - dims.length
   const [, d1, d2, d3, d4, d5] = [...new Array<number>(missing).fill(1), ...dims] as Six
   const [s0, s1, s2, s3, s4, s5] = [...new Array<number>(missing).fill(0), ...steps] as Six
-  const variant = layoutKernel.variant({ RANK: dims.length <= 2 ? 2 : dims.length <= 4 ? 4 : 6 })
-  const params = { count, base, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5 }
+  const { SHIFT, sizes } = divisors({ d1, d2, d3, d4, d5 })
+  const variant = layoutKernel.variant({ RANK: dims.length <= 2 ? 2 : dims.length <= 4 ? 4 : 6, SHIFT })
+  const params = { count, base, ...sizes, s0, s1, s2, s3, s4, s5 }
   device.dispatch(variant, [x, out], params, loopGrid(device, count, 64), { flops: 0, bytes: count * 8 })
   return out
 }
@@ -109,9 +111,10 @@ export function pad(
   const [, d1, d2, d3] = outer as Four
   const [n0, n1, n2, n3] = inner as Four
   const [b0, b1, b2, b3] = before as Four
-  const params = { count, value: valueBits, d1, d2, d3, n0, n1, n2, n3, b0, b1, b2, b3 }
+  const { SHIFT, sizes } = divisors({ d1, d2, d3 })
+  const params = { count, value: valueBits, ...sizes, n0, n1, n2, n3, b0, b1, b2, b3 }
   const work = { flops: 0, bytes: 4 * (count + Math.min(count, sizeOf(inner))) }
-  device.dispatch(padKernel.variant(), [x, out], params, loopGrid(device, count, 64), work)
+  device.dispatch(padKernel.variant({ SHIFT }), [x, out], params, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -133,9 +136,10 @@ export function concat(device: Device, parts: readonly Part[], outer: number): G
     const ends = [0, 1, 2, 3].map((k) => group.slice(0, k + 1).reduce((n, p) => n + p.segment, 0))
     const [e1, e2, e3, joined] = ends as Four
     const count = outer * joined
-    const params = { count, joined, segment, offset, e1, e2, e3 }
+    const { SHIFT, sizes } = divisors({ joined })
+    const params = { count, ...sizes, segment, offset, e1, e2, e3 }
     const work = { flops: 0, bytes: count * 8 }
-    device.dispatch(concatKernel.variant(), [...buffers, out], params, loopGrid(device, count, 64), work)
+    device.dispatch(concatKernel.variant({ SHIFT }), [...buffers, out], params, loopGrid(device, count, 64), work)
     offset += joined
   }
   return out

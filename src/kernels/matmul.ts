@@ -1,6 +1,6 @@
 import source from '../../wgsl/matmul.wgsl'
 import tiledSource from '../../wgsl/matmul_tiled.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 
 const kernel = defineKernel('matmul', source)
 const tiledKernel = defineKernel('matmul_tiled', tiledSource)
@@ -18,10 +18,10 @@ export interface MatmulSizes {
 }
 
 /**
- * out = a · b for each batch.
+ * out = a · b for each batch, plus a bias [n] for every row.
  * FLOPs: 2·batches·m·n·k; bytes: both inputs and the output.
  */
-export function matmul(device: Device, a: GpuBuffer, b: GpuBuffer, sizes: MatmulSizes): GpuBuffer {
+export function matmul(device: Device, a: GpuBuffer, b: GpuBuffer, sizes: MatmulSizes, bias?: GpuBuffer): GpuBuffer {
   const { batches, m, n, k, transposeA, transposeB } = sizes
   const count = batches * m * n
   const out = device.alloc(Math.max(4, count * 4))
@@ -33,11 +33,16 @@ export function matmul(device: Device, a: GpuBuffer, b: GpuBuffer, sizes: Matmul
   const { subgroupSize } = device.info
   // Below four rows the tiled kernel's registers are mostly idle.
   if (subgroupSize >= 4 && m >= 4 && batches <= 65_535) {
-    const grid = [Math.ceil(m / 256), Math.ceil(n / 16), batches] as const
-    const variant = tiledKernel.variant({ LANES: subgroupSize >= 8 ? 8 : 4 })
-    device.dispatch(variant, [a, b, out], { m, n, k, ...strides }, grid, work)
+    const lanes = subgroupSize >= 8 ? 8 : 4
+    // On software adapters a workgroup is one subgroup, where larger ones would leave many invocations idle.
+    const size = device.info.software && m < 16_384 ? lanes : 64
+    const grid = [Math.ceil(m / (4 * size)), Math.ceil(n / 16), batches] as const
+    const variant = tiledKernel.variant({ LANES: lanes, SIZE: size, BIAS: bias !== undefined })
+    device.dispatch(variant, [a, b, bias ?? b, out], { m, n, k, ...strides }, grid, work)
   } else {
-    device.dispatch(kernel.variant(), [a, b, out], { count, m, n, k, ...strides }, linearGrid(count, 64), work)
+    const variant = kernel.variant({ BIAS: bias !== undefined })
+    const params = { count, m, n, k, ...strides }
+    device.dispatch(variant, [a, b, bias ?? b, out], params, loopGrid(device, count, 64), work)
   }
   return out
 }

@@ -2,8 +2,9 @@ import normSource from '../../wgsl/norm.wgsl'
 import inputGradSource from '../../wgsl/norm_input_grad.wgsl'
 import secondGradSource from '../../wgsl/norm_second_grad.wgsl'
 import weightGradSource from '../../wgsl/norm_weight_grad.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer } from '../gpu/index.ts'
 import { reduce } from './reduce.ts'
+import { teamFor } from './team.ts'
 
 const normKernel = defineKernel('norm', normSource)
 const inputGradKernel = defineKernel('norm_input_grad', inputGradSource)
@@ -19,32 +20,38 @@ export interface NormSizes {
   readonly groups: number
 }
 
+export type Activation = 'none' | 'silu' | 'relu'
+
 /** The learned scale and shift, and the activation fused behind them. */
 export interface NormEpilogue {
   readonly weight?: GpuBuffer | undefined
   readonly bias?: GpuBuffer | undefined
-  readonly silu: boolean
+  readonly activation: Activation
 }
 
-/** Lanes that share a group of `count` elements: at least 8 elements a lane where there are that many. */
-const lanesFor = (count: number): number => (count <= 512 ? 8 : count <= 8192 ? 64 : 256)
+/** Elements that an invocation takes at once: four neighbours, where they share a channel or are channels themselves. */
+const widthOf = (channels: number, inner: number): 1 | 4 =>
+  inner % 4 === 0 || (inner === 1 && channels % 4 === 0) ? 4 : 1
 
-function launch({ samples, channels, inner, groups }: NormSizes) {
-  const count = (channels / groups) * inner
-  const lanes = lanesFor(count)
+function launch(device: Device, { samples, channels, inner, groups }: NormSizes) {
+  const own = channels / groups
+  const width = widthOf(own, inner)
   const all = samples * groups
+  const { constants, grid } = teamFor(device, all, own * inner)
+  const units = inner === 1 ? { channels: own / width, inner } : { channels: own, inner: inner / width }
+  const wide = { V: width === 4 ? 'vec4f' : 'f32', W: width === 4 && inner === 1 ? 'vec4f' : 'f32', WIDTH: width }
   return {
-    lanes,
-    elements: all * count,
-    params: { groups: all, groups_per_sample: groups, channels: channels / groups, inner },
-    grid: linearGrid(all * lanes, Math.max(64, lanes)),
+    constants: { ...constants, ...wide },
+    elements: all * own * inner,
+    params: { groups: all, groups_per_sample: groups, ...units },
+    grid,
   }
 }
 
-const constants = ({ weight, bias, silu }: NormEpilogue) => ({
+const constantsOf = ({ weight, bias, activation }: NormEpilogue) => ({
   WEIGHT: weight !== undefined,
   BIAS: bias !== undefined,
-  SILU: silu,
+  ACTIVATION: activation.toUpperCase(),
 })
 
 /** y = normalised x, and the statistics (mean, 1/√(variance + eps)) of each group, interleaved. 8 FLOPs an element. */
@@ -55,16 +62,16 @@ export function norm(
   epilogue: NormEpilogue,
   eps: number,
 ): { y: GpuBuffer; stats: GpuBuffer } {
-  const { lanes, elements, params, grid } = launch(sizes)
+  const { constants, elements, params, grid } = launch(device, sizes)
   const y = device.alloc(elements * 4)
   const stats = device.alloc(params.groups * 8)
-  const variant = normKernel.variant({ LANES: lanes, ...constants(epilogue) })
+  const variant = normKernel.variant({ ...constants, ...constantsOf(epilogue) })
   const buffers = [x, epilogue.weight ?? x, epilogue.bias ?? x, y, stats]
   device.dispatch(variant, buffers, { ...params, eps }, grid, { flops: elements * 8, bytes: elements * 8 })
   return { y, stats }
 }
 
-/** The gradient with respect to x. With SiLU, `epilogue` is what the forward pass had; else its bias is not read. */
+/** The gradient with respect to x. With an activation, `epilogue` is what the forward pass had; else its bias is not read. */
 export function normInputGrad(
   device: Device,
   g: GpuBuffer,
@@ -73,9 +80,9 @@ export function normInputGrad(
   sizes: NormSizes,
   epilogue: NormEpilogue,
 ): GpuBuffer {
-  const { lanes, elements, params, grid } = launch(sizes)
+  const { constants, elements, params, grid } = launch(device, sizes)
   const dx = device.alloc(elements * 4)
-  const variant = inputGradKernel.variant({ LANES: lanes, ...constants(epilogue) })
+  const variant = inputGradKernel.variant({ ...constants, ...constantsOf(epilogue) })
   const buffers = [g, x, stats, epilogue.weight ?? x, epilogue.bias ?? x, dx]
   device.dispatch(variant, buffers, params, grid, { flops: elements * 12, bytes: elements * 12 })
   return dx
@@ -91,16 +98,17 @@ export function normSecondGrad(
   weight: GpuBuffer | undefined,
   sizes: NormSizes,
 ): GpuBuffer {
-  const { lanes, elements, params, grid } = launch(sizes)
+  const { constants, elements, params, grid } = launch(device, sizes)
   const out = device.alloc(elements * 4)
-  const variant = secondGradKernel.variant({ LANES: lanes, WEIGHT: weight !== undefined })
+  const variant = secondGradKernel.variant({ ...constants, WEIGHT: weight !== undefined })
   const work = { flops: elements * 24, bytes: elements * 16 }
   device.dispatch(variant, [u, g, x, stats, weight ?? x, out], params, grid, work)
   return out
 }
 
-/** Invocations that weight gradients are spread over, if there are enough samples. */
-const WEIGHT_GRAD_INVOCATIONS = 32_768
+/** Partial sums that a weight gradient is spread over, if there are enough samples. */
+const HARDWARE_PARTS = 4096
+const SOFTWARE_PARTS = 64
 
 /** The gradient with respect to the weight or the bias: [channels]. */
 export function normWeightGrad(
@@ -112,23 +120,24 @@ export function normWeightGrad(
   { samples, channels, inner, groups }: NormSizes,
   epilogue: NormEpilogue,
 ): GpuBuffer {
-  const lanes = inner < 8 ? 1 : inner < 256 ? 8 : 64
-  const wanted = Math.min(samples, Math.max(1, Math.floor(WEIGHT_GRAD_INVOCATIONS / (channels * lanes))))
+  const width = inner % 4 === 0 ? 4 : 1
+  const spread = device.info.software ? SOFTWARE_PARTS : HARDWARE_PARTS
+  const wanted = Math.min(samples, Math.max(1, Math.floor(spread / channels)))
   const perChunk = Math.max(Math.ceil(samples / wanted), Math.min(samples, Math.ceil(64 / inner)))
   const chunks = Math.ceil(samples / perChunk)
   const out = device.alloc(chunks * channels * 4)
-  const { weight, bias, silu } = epilogue
+  const { weight, bias, activation } = epilogue
+  const active = activation !== 'none'
+  const { constants, grid } = teamFor(device, chunks * channels, inner)
   const variant = weightGradKernel.variant({
-    LANES: lanes,
-    OF_BIAS: of === 'bias',
-    SILU: silu,
-    WEIGHT: silu && weight !== undefined,
-    BIAS: silu && bias !== undefined,
+    ...constants,
+    ...{ V: width === 4 ? 'vec4f' : 'f32', WIDTH: width, OF_BIAS: of === 'bias' },
+    ...constantsOf({ weight: active ? weight : undefined, bias: active ? bias : undefined, activation }),
   })
-  const params = { samples, channels, inner, groups_per_sample: groups, chunks, samples_per_chunk: perChunk }
+  const units = { samples, channels, inner: inner / width }
+  const params = { ...units, groups_per_sample: groups, chunks, samples_per_chunk: perChunk }
   const elements = samples * channels * inner
   const work = { flops: elements * 4, bytes: elements * 8 }
-  const grid = linearGrid(chunks * channels * lanes, 64)
   device.dispatch(variant, [g, x, stats, weight ?? x, bias ?? x, out], params, grid, work)
   if (chunks === 1) return out
   const total = reduce(device, 'SUM', out, 1, chunks, channels)

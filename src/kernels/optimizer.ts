@@ -1,7 +1,7 @@
 import adamSource from '../../wgsl/adam.wgsl'
 import emaSource from '../../wgsl/ema.wgsl'
 import sgdSource from '../../wgsl/sgd.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 
 const sgdKernel = defineKernel('sgd', sgdSource)
 const adamKernel = defineKernel('adam', adamSource)
@@ -28,7 +28,7 @@ export function sgdUpdate(
   const variant = sgdKernel.variant({ MOMENTUM: velocity !== undefined, NESTEROV: nesterov })
   const params = { count, learning_rate: learningRate, momentum, weight_decay: weightDecay }
   const work = { flops: count * 6, bytes: count * (velocity ? 20 : 12) }
-  device.dispatch(variant, [gradient, parameter, bound], params, linearGrid(count, 64), work)
+  device.dispatch(variant, [gradient, parameter, bound], params, loopGrid(device, count, 64), work)
   if (!velocity) device.release(bound)
 }
 
@@ -64,11 +64,11 @@ export function adamUpdate(
     weight_decay: weightDecay,
   }
   const work = { flops: count * 14, bytes: count * 28 }
-  device.dispatch(adamKernel.variant(), [gradient, parameter, mean, square], params, linearGrid(count, 64), work)
+  device.dispatch(adamKernel.variant(), [gradient, parameter, mean, square], params, loopGrid(device, count, 64), work)
 }
 
 /** average += weight · (value − average), in place: `count` elements. */
 export function emaUpdate(device: Device, average: GpuBuffer, value: GpuBuffer, count: number, weight: number): void {
   const work = { flops: count * 3, bytes: count * 12 }
-  device.dispatch(emaKernel.variant(), [value, average], { count, weight }, linearGrid(count, 64), work)
+  device.dispatch(emaKernel.variant(), [value, average], { count, weight }, loopGrid(device, count, 64), work)
 }

@@ -2,7 +2,8 @@ import gatherSource from '../../wgsl/pool_gather.wgsl'
 import maxSource from '../../wgsl/pool_max.wgsl'
 import maxGradSource from '../../wgsl/pool_max_grad.wgsl'
 import sumSource from '../../wgsl/pool_sum.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { divisors } from './divisors.ts'
 
 const sumKernel = defineKernel('pool_sum', sumSource)
 const maxKernel = defineKernel('pool_max', maxSource)
@@ -37,12 +38,16 @@ const alloc = (device: Device, count: number): GpuBuffer => device.alloc(Math.ma
  * FLOPs: one an element of the larger side; bytes: both sides.
  */
 export function poolSum(device: Device, x: GpuBuffer, sizes: PoolSizes, scale: number, spread: boolean): GpuBuffer {
-  const { planes, h, w, ho, wo } = sizes
+  const { planes, h, w, ho, wo, windows } = sizes
   const count = spread ? planes * h * w : planes * ho * wo
   const out = alloc(device, count)
+  const { kernel = 0, stride = 0, pad = 0 } = windows ?? {}
+  const { SHIFT, sizes: divided } = divisors({ height: spread ? h : ho, width: spread ? w : wo, step: stride })
+  const TILES = stride === kernel && pad === 0
+  const variant = sumKernel.variant({ SPREAD: spread, TILES, SHIFT, KERNEL: TILES && kernel === 2 ? 2 : 0 })
   const work = { flops: planes * Math.max(h * w, ho * wo), bytes: 4 * planes * (h * w + ho * wo) }
-  const params = { ...paramsOf(count, sizes), scale }
-  device.dispatch(sumKernel.variant({ SPREAD: spread }), [x, out], params, linearGrid(count, 64), work)
+  const params = { ...paramsOf(count, sizes), scale, ...divided }
+  device.dispatch(variant, [x, out], params, loopGrid(device, count, 64), work)
   return out
 }
 
@@ -54,7 +59,7 @@ export function poolMax(device: Device, x: GpuBuffer, sizes: PoolSizes): { outpu
   const indices = alloc(device, count)
   const variant = maxKernel.variant({ ADAPTIVE: windows === undefined })
   const work = { flops: planes * h * w, bytes: 4 * planes * (h * w + 2 * ho * wo) }
-  device.dispatch(variant, [x, output, indices], paramsOf(count, sizes), linearGrid(count, 64), work)
+  device.dispatch(variant, [x, output, indices], paramsOf(count, sizes), loopGrid(device, count, 64), work)
   return { output, indices }
 }
 
@@ -65,7 +70,7 @@ export function poolMaxGrad(device: Device, grad: GpuBuffer, indices: GpuBuffer,
   const out = alloc(device, count)
   const variant = maxGradKernel.variant({ ADAPTIVE: windows === undefined })
   const work = { flops: planes * ho * wo, bytes: 4 * planes * (h * w + 2 * ho * wo) }
-  device.dispatch(variant, [grad, indices, out], paramsOf(count, sizes), linearGrid(count, 64), work)
+  device.dispatch(variant, [grad, indices, out], paramsOf(count, sizes), loopGrid(device, count, 64), work)
   return out
 }
 
@@ -76,6 +81,6 @@ export function poolGather(device: Device, x: GpuBuffer, indices: GpuBuffer, siz
   const out = alloc(device, count)
   const params = { count, area: h * w, outputs: ho * wo }
   const work = { flops: 0, bytes: 4 * 3 * count }
-  device.dispatch(gatherKernel.variant(), [x, indices, out], params, linearGrid(count, 64), work)
+  device.dispatch(gatherKernel.variant(), [x, indices, out], params, loopGrid(device, count, 64), work)
   return out
 }

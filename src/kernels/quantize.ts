@@ -1,6 +1,6 @@
 import source from '../../wgsl/quantize.wgsl'
 import lookupSource from '../../wgsl/quantize_lookup.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 
 const kernel = defineKernel('quantize', source)
 const lookupKernel = defineKernel('quantize_lookup', lookupSource)
@@ -23,7 +23,7 @@ export function quantize(
     variant,
     [z, codebook, indices],
     { positions, inner, channels, rows },
-    linearGrid(positions, 64),
+    loopGrid(device, positions, 64),
     work,
   )
   return indices
@@ -42,6 +42,6 @@ export function quantizeLookup(
   const out = device.alloc(Math.max(4, count * 4))
   const params = { count, inner, channels }
   const work = { flops: 0, bytes: count * 8 }
-  device.dispatch(lookupKernel.variant(), [codebook, indices, out], params, linearGrid(count, 64), work)
+  device.dispatch(lookupKernel.variant(), [codebook, indices, out], params, loopGrid(device, count, 64), work)
   return out
 }

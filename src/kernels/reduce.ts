@@ -1,12 +1,10 @@
 import source from '../../wgsl/reduce.wgsl'
-import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer } from '../gpu/index.ts'
+import { teamFor, teamOfOne } from './team.ts'
 
 const kernel = defineKernel('reduce', source)
 
 export type ReduceFunction = 'SUM' | 'MAX' | 'SUM_SQUARES'
-
-/** Barriers are dear on software adapters: lanes share an output only where there are too few to go round. */
-const softwareLanes = (outputs: number): number => (outputs >= 16 ? 1 : 64)
 
 /**
  * Reduces the middle dimension of x: [outer, reduced, inner] to [outer, inner], times `scale`.
@@ -23,9 +21,11 @@ export function reduce(
 ): GpuBuffer {
   const outputs = outer * inner
   const out = device.alloc(Math.max(4, outputs * 4))
-  const lanes = inner > 1 || reduced <= 4 ? 1 : device.info.software ? softwareLanes(outputs) : reduced <= 32 ? 8 : 64
+  // Along neighbouring elements a team shares an output; across them each invocation walks its own.
+  const width = inner === 1 && reduced % 4 === 0 ? 4 : 1
+  const { constants, grid } = inner === 1 ? teamFor(device, outputs, reduced) : teamOfOne(device, outputs)
+  const variant = kernel.variant({ OP: f, ...constants, V: width === 4 ? 'vec4f' : 'f32', WIDTH: width })
   const work = { flops: outputs * reduced, bytes: 4 * (outputs * reduced + outputs) }
-  const variant = kernel.variant({ OP: f, LANES: lanes })
-  device.dispatch(variant, [x, out], { outputs, reduced, inner, scale }, linearGrid(outputs * lanes, 64), work)
+  device.dispatch(variant, [x, out], { outputs, reduced: reduced / width, inner, scale }, grid, work)
   return out
 }

@@ -43,10 +43,8 @@ export function linear(inFeatures: number, outFeatures: number, { bias = true }:
   const weight = { shape: [outFeatures, inFeatures], init }
   return {
     parameters: bias ? { weight, bias: { shape: [outFeatures], init } } : { weight },
-    apply(params, x) {
-      const product = ops.matmul(x, params.get('weight'), { transposeB: true })
-      return bias ? ops.add(product, params.get('bias')) : product
-    },
+    apply: (params, x) =>
+      ops.matmul(x, params.get('weight'), { transposeB: true, bias: bias ? params.get('bias') : undefined }),
   }
 }
 
@@ -55,11 +53,14 @@ const affineParameters = (channels: number): Module['parameters'] => ({
   bias: { shape: [channels], init: ZERO },
 })
 
-export interface GroupNormOptions {
+export interface GroupNormOptions extends InstanceNormOptions {
   /** Added to the variance. Default 1e-5. */
   eps?: number
+}
+
+export interface InstanceNormOptions {
   /** Applied to the result in the same kernel. Default none. */
-  activation?: 'silu'
+  activation?: 'silu' | 'relu'
 }
 
 /** x: [N, channels, …], normalised over each group of channels. */
@@ -79,12 +80,8 @@ export function groupNorm(groups: number, channels: number, options: GroupNormOp
 }
 
 /** x: [N, channels, H, W], normalised over each image's channel. */
-export function instanceNorm(channels: number): Module {
-  return {
-    parameters: affineParameters(channels),
-    apply: (params, x) => ops.instanceNorm(x, { weight: params.get('weight'), bias: params.get('bias'), eps: 1e-5 }),
-  }
-}
+export const instanceNorm = (channels: number, options: InstanceNormOptions = {}): Module =>
+  groupNorm(channels, channels, options)
 
 /** x: […, features], normalised over its last dimension. */
 export function layerNorm(features: number): Module {

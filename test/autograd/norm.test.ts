@@ -55,6 +55,30 @@ test.each([0, 2])('has a third gradient that agrees with finite differences, wit
   expect(Math.abs((await result.item()) - expected)).toBeLessThan(1e-3 * Math.max(1, Math.abs(expected)))
 })
 
+test('with relu in its kernel is relu of the norm, and so are its first and second gradients', async () => {
+  const device = await testDevice()
+  const random = uniform(11)
+  const arrays = [[3, 4, 5, 7], [4], [4]].map((shape) => draw({ shape }, random))
+  const direction = draw({ shape: [3, 4, 5, 7] }, random)
+  const toTensor = (x: NdArray) => tensor(device, Float32Array.from(x.data), { shape: x.shape, requiresGrad: true })
+  const results = (f: (x: Tensor, weight: Tensor, bias: Tensor) => Tensor): Tensor[] =>
+    scope(() => {
+      const [x, weight, bias] = arrays.map(toTensor) as [Tensor, Tensor, Tensor]
+      const y = f(x, weight, bias)
+      const first = grad(ops.sum(ops.square(y)), [x, weight, bias], { createGraph: true })
+      const second = grad(ops.sum(ops.mul(first[0]!, toTensor(direction))), [x, weight, bias])
+      return [y, ...first, ...second].map((t) => t.detach())
+    })
+  const options = { groups: 2, eps: attrs.eps }
+  const fused = results((x, weight, bias) => ops.groupNorm(x, { ...options, weight, bias, activation: 'relu' }))
+  const apart = results((x, weight, bias) => ops.relu(ops.groupNorm(x, { ...options, weight, bias })))
+  for (const [k, t] of fused.entries()) {
+    const expected = await apart[k]!.read()
+    const most = expected.reduce((m, v) => Math.max(m, Math.abs(v)), 0)
+    for (const [i, v] of (await t.read()).entries()) expect(Math.abs(v - expected[i]!)).toBeLessThan(1e-5 * most)
+  }
+})
+
 test('layer norm is a norm of each row, and instance norm of each channel', async () => {
   const device = await testDevice()
   const x = draw({ shape: [2, 3, 4] }, uniform(9))

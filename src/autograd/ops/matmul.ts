@@ -1,10 +1,10 @@
 import { rejectUnknownOptions, shapeError } from '../../errors.ts'
 import * as kernels from '../../kernels/index.ts'
 import { defineOp, type Op } from '../op.ts'
-import { formatShape, sameShape, sizeOf } from '../shape.ts'
+import { expectShape, formatShape, sameShape, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { reshape } from './reshape.ts'
-import { broadcastTo } from './sum.ts'
+import { broadcastTo, sum } from './sum.ts'
 
 export interface MatmulAttrs {
   readonly transposeA: boolean
@@ -29,12 +29,15 @@ function sizesOf(a: Tensor, b: Tensor, { transposeA, transposeB }: MatmulAttrs):
 
 export const matmulOp: Op<MatmulAttrs> = defineOp<MatmulAttrs>({
   name: 'matmul',
-  shape([a, b], attrs) {
+  shape([a, b, bias], attrs) {
     const { m, n } = sizesOf(a as Tensor, b as Tensor, attrs)
+    if (bias) expectShape('matmul: bias', bias.shape, [n])
     return [...(a as Tensor).shape.slice(0, -2), m, n]
   },
-  forward: (device, [a, b], attrs) =>
-    kernels.matmul(device, (a as Tensor).buffer, (b as Tensor).buffer, sizesOf(a as Tensor, b as Tensor, attrs)),
+  forward(device, [a, b, bias], attrs) {
+    const sizes = sizesOf(a as Tensor, b as Tensor, attrs)
+    return kernels.matmul(device, (a as Tensor).buffer, (b as Tensor).buffer, sizes, bias?.buffer)
+  },
   saves: [0, 1],
   // With C = op(A)·op(B): dA = dC·op(B)ᵀ and dB = op(A)ᵀ·dC, transposed where the input is stored transposed.
   vjp: ({ grad, input, needs, attrs: { transposeA, transposeB } }) => [
@@ -48,17 +51,25 @@ export const matmulOp: Op<MatmulAttrs> = defineOp<MatmulAttrs>({
         ? product(grad, input(0), true, transposeA)
         : product(input(0), grad, !transposeA, false)
       : undefined,
+    needs[2]
+      ? sum(
+          grad,
+          Array.from({ length: grad.rank - 1 }, (_, axis) => axis),
+        )
+      : undefined,
   ],
 })
 
-const product = (a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean): Tensor =>
-  matmulOp.apply([a, b], { transposeA, transposeB })
+const product = (a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean, bias?: Tensor): Tensor =>
+  matmulOp.apply(bias ? [a, b, bias] : [a, b], { transposeA, transposeB })
 
 export interface MatmulOptions {
   /** `a` is stored [...B, K, M]. Default false. */
   transposeA?: boolean
   /** `b` is stored [...B, N, K]. Default false. */
   transposeB?: boolean
+  /** Added to every row, in the same kernel: [N]. */
+  bias?: Tensor | undefined
 }
 
 /**
@@ -67,15 +78,15 @@ export interface MatmulOptions {
  * @throws Ld3mError `shape` if the shapes do not fit, `option` if an option is unknown
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  rejectUnknownOptions('matmul', options, ['transposeA', 'transposeB'])
-  const { transposeA = false, transposeB = false } = options
+  rejectUnknownOptions('matmul', options, ['transposeA', 'transposeB', 'bias'])
+  const { transposeA = false, transposeB = false, bias } = options
   const batch = a.shape.slice(0, -2)
-  if (b.rank !== 2 || batch.length === 0) return product(a, b, transposeA, transposeB)
+  if (b.rank !== 2 || batch.length === 0) return product(a, b, transposeA, transposeB, bias)
   if (!transposeA) {
     // One product with all batches' rows in one matrix.
     const [m, k] = a.shape.slice(-2) as [number, number]
-    const rows = product(reshape(a, [sizeOf(batch) * m, k]), b, false, transposeB)
+    const rows = product(reshape(a, [sizeOf(batch) * m, k]), b, false, transposeB, bias)
     return reshape(rows, [...batch, m, rows.shape[1] as number])
   }
-  return product(a, broadcastTo(b, [...batch, ...b.shape]), true, transposeB)
+  return product(a, broadcastTo(b, [...batch, ...b.shape]), true, transposeB, bias)
 }

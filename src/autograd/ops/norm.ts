@@ -8,7 +8,7 @@ import { add, mul, neg, square, sub } from './arithmetic.ts'
 import { mean } from './mean.ts'
 import { reshape } from './reshape.ts'
 import { sum } from './sum.ts'
-import { rsqrt, siluGradOp } from './unary.ts'
+import { reluGradOp, rsqrt, siluGradOp } from './unary.ts'
 
 // The family is closed: without activation, the gradients of groupNorm, groupNormInputGrad and groupNormWeightGrad are
 // each other and groupNormSecondGrad, one fused kernel each. `stats`, the statistics of x that the forward pass saved,
@@ -19,7 +19,7 @@ export interface NormAttrs {
   /** Groups of channels; the number of channels for instance norm. */
   readonly groups: number
   readonly eps: number
-  readonly activation: 'none' | 'silu'
+  readonly activation: kernels.Activation
 }
 
 function sizesOf(shape: Shape, { groups }: NormAttrs): kernels.NormSizes {
@@ -30,7 +30,7 @@ function sizesOf(shape: Shape, { groups }: NormAttrs): kernels.NormSizes {
 const epilogueOf = (weight: Tensor | undefined, bias: Tensor | undefined, { activation }: NormAttrs) => ({
   weight: weight?.buffer,
   bias: bias?.buffer,
-  silu: activation === 'silu',
+  activation,
 })
 
 /** Checks x: [N, C, ...spatial] and the inputs that belong to it. */
@@ -92,11 +92,10 @@ export const groupNormOp = defineOp<NormAttrs>({
     const stats = context.extra(0)
     const weight = shapes.length > 1 ? context.input(1) : undefined
     const bias = shapes.length > 2 ? context.input(2) : undefined
-    const fused = attrs.activation === 'silu'
     return [
       needs[0] ? inputGrad(grad, x, stats, weight, bias, attrs) : undefined,
       needs[1] ? weightGrad('weight', grad, x, stats, weight, bias, attrs) : undefined,
-      needs[2] ? (fused ? weightGrad('bias', grad, x, stats, weight, bias, attrs) : sumPerChannel(grad)) : undefined,
+      needs[2] ? weightGrad('bias', grad, x, stats, weight, bias, attrs) : undefined,
     ]
   },
 })
@@ -120,7 +119,7 @@ const inputGrad = (
   bias: Tensor | undefined,
   attrs: NormAttrs,
 ): Tensor =>
-  groupNormInputGradOp.apply(gradInputs(g, x, stats, weight, attrs.activation === 'silu' ? bias : undefined), attrs)
+  groupNormInputGradOp.apply(gradInputs(g, x, stats, weight, attrs.activation === 'none' ? undefined : bias), attrs)
 
 const weightGrad = (
   of: 'weight' | 'bias',
@@ -131,14 +130,17 @@ const weightGrad = (
   bias: Tensor | undefined,
   attrs: NormAttrs,
 ): Tensor =>
-  groupNormWeightGradOp.apply(attrs.activation === 'silu' ? gradInputs(g, x, stats, weight, bias) : [g, x, stats], {
+  groupNormWeightGradOp.apply(attrs.activation === 'none' ? [g, x, stats] : gradInputs(g, x, stats, weight, bias), {
     ...attrs,
     of,
   })
 
-/** The gradient of silu(z) with respect to z = groupNorm(x), recorded. */
-const beforeActivation = (g: Tensor, x: Tensor, params: readonly Tensor[], attrs: NormAttrs): Tensor =>
-  siluGradOp.apply([g, groupNormOp.apply([x, ...params], { ...attrs, activation: 'none' })], {})
+/** The gradient of activation(z) with respect to z = groupNorm(x), recorded. */
+function beforeActivation(g: Tensor, x: Tensor, params: readonly Tensor[], attrs: NormAttrs): Tensor {
+  if (attrs.activation === 'none') return g
+  const z = groupNormOp.apply([x, ...params], { ...attrs, activation: 'none' })
+  return attrs.activation === 'silu' ? siluGradOp.apply([g, z], {}) : reluGradOp.apply([g, z], {})
+}
 
 export const groupNormInputGradOp = defineOp<NormAttrs>({
   name: 'groupNormInputGrad',
@@ -161,7 +163,7 @@ export const groupNormInputGradOp = defineOp<NormAttrs>({
   vjp(context) {
     const { grad, needs, shapes, attrs } = context
     const inputs = inputsOf(context)
-    if (attrs.activation === 'silu') {
+    if (attrs.activation !== 'none') {
       const plain: NormAttrs = { ...attrs, activation: 'none' }
       return gradientByRecording(
         (g, x, stats, ...params) =>
@@ -205,11 +207,11 @@ export const groupNormWeightGradOp = defineOp<NormAttrs & { readonly of: 'weight
   vjp(context) {
     const { grad, needs, shapes, attrs } = context
     const inputs = inputsOf(context)
-    if (attrs.activation === 'silu' || attrs.of === 'bias') {
+    if (attrs.activation !== 'none' || attrs.of === 'bias') {
       const plain: NormAttrs = { ...attrs, activation: 'none' }
       return gradientByRecording(
         (g, x, stats, ...params) => {
-          const h = attrs.activation === 'silu' ? beforeActivation(g, x, params, attrs) : g
+          const h = beforeActivation(g, x, params, attrs)
           return attrs.of === 'bias' ? sumPerChannel(h) : weightGrad('weight', h, x, stats, undefined, undefined, plain)
         },
         inputs,
@@ -284,7 +286,7 @@ export interface GroupNormOptions {
   /** Added to the variance. Default 1e-5. */
   eps?: number
   /** An activation computed in the same kernel. Default none. */
-  activation?: 'silu'
+  activation?: 'silu' | 'relu'
 }
 
 function applyNorm(name: string, x: Tensor, options: GroupNormOptions): Tensor {
@@ -307,15 +309,15 @@ export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
   return applyNorm('groupNorm', x, options)
 }
 
-export type InstanceNormOptions = Omit<GroupNormOptions, 'groups' | 'activation'>
+export type InstanceNormOptions = Omit<GroupNormOptions, 'groups'>
 
 /** Instance normalisation: group normalisation of x: [N, C, ...spatial] with every channel a group. */
 export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tensor {
-  rejectUnknownOptions('instanceNorm', options, ['weight', 'bias', 'eps'])
+  rejectUnknownOptions('instanceNorm', options, ['weight', 'bias', 'eps', 'activation'])
   return applyNorm('instanceNorm', x, { ...options, groups: x.shape[1] ?? 1 })
 }
 
-export type LayerNormOptions = InstanceNormOptions
+export type LayerNormOptions = Omit<InstanceNormOptions, 'activation'>
 
 /** Layer normalisation (Ba et al. 2016) over the last axis of x: [..., D]; weight and bias are [D]. */
 export function layerNorm(x: Tensor, options: LayerNormOptions = {}): Tensor {

@@ -1,6 +1,6 @@
 import type { Tensor } from '../../autograd/index.ts'
 import { optionError } from '../../errors.ts'
-import { avgPoolHalf, compose, conv2d, instanceNorm, relu, sequential } from '../layers.ts'
+import { avgPoolHalf, compose, conv2d, identity, instanceNorm, relu, sequential } from '../layers.ts'
 import { positiveIntegers } from '../options.ts'
 import { flatten, inputShapeOf, type Student, type StudentOptions, student } from './student.ts'
 
@@ -35,8 +35,8 @@ export function convNet(options: ConvNetOptions): Student {
   }
   const blocks = Array.from({ length: depth }, (_, d) => [
     conv2d(d === 0 ? channels : width, width, { kernel: 3, padding: 1 }),
-    ...(norm === 'instance' ? [instanceNorm(width)] : []),
-    relu,
+    // The identity keeps the place, and so the names of what follows, of the activation that the norm computes.
+    ...(norm === 'instance' ? [instanceNorm(width, { activation: 'relu' }), identity] : [relu]),
     avgPoolHalf,
   ])
   const extractor = compose({ features: sequential(blocks.flat()) }, ({ features }, x: Tensor) => flatten(features(x)))

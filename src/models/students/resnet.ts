@@ -17,7 +17,7 @@ function basicBlock(inChannels: number, outChannels: number, stride: number): Mo
   const bias = false
   const main = {
     conv1: conv2d(inChannels, outChannels, { kernel: 3, stride, padding: 1, bias }),
-    bn1: instanceNorm(outChannels),
+    bn1: instanceNorm(outChannels, { activation: 'relu' }),
     conv2: conv2d(outChannels, outChannels, { kernel: 3, padding: 1, bias }),
     bn2: instanceNorm(outChannels),
   }
@@ -27,7 +27,7 @@ function basicBlock(inChannels: number, outChannels: number, stride: number): Mo
     reshapes ? [conv2d(inChannels, outChannels, { kernel: 1, stride, bias }), instanceNorm(outChannels)] : [],
   )
   return compose({ ...main, shortcut }, ({ conv1, bn1, conv2, bn2, shortcut: around }, x: Tensor) =>
-    ops.relu(ops.add(bn2(conv2(ops.relu(bn1(conv1(x))))), around(x))),
+    ops.relu(ops.add(bn2(conv2(bn1(conv1(x)))), around(x))),
   )
 }
 
@@ -63,8 +63,11 @@ export function resNet(options: ResNetOptions): Student {
     ),
   )
   const start = compose(
-    { conv1: conv2d(channels, stem, { kernel: 3, padding: 1, bias: false }), bn1: instanceNorm(stem) },
-    ({ conv1, bn1 }, x: Tensor) => ops.relu(bn1(conv1(x))),
+    {
+      conv1: conv2d(channels, stem, { kernel: 3, padding: 1, bias: false }),
+      bn1: instanceNorm(stem, { activation: 'relu' }),
+    },
+    ({ conv1, bn1 }, x: Tensor) => bn1(conv1(x)),
   )
   const extractor: Module = {
     parameters: { ...start.parameters, ...stages.parameters },

@@ -1,6 +1,6 @@
 import { ops, type Tensor } from '../../autograd/index.ts'
 import { optionError } from '../../errors.ts'
-import { compose, conv2d, identity, instanceNorm, maxPoolHalf, relu, sequential } from '../layers.ts'
+import { compose, conv2d, identity, instanceNorm, maxPoolHalf, sequential } from '../layers.ts'
 import type { Module } from '../module.ts'
 import { positiveIntegerList, positiveIntegers } from '../options.ts'
 import { checkNormSize, flatten, inputShapeOf, type Student, type StudentOptions, student } from './student.ts'
@@ -38,7 +38,7 @@ export function vgg(options: VggOptions): Student {
     const blocks = Array.from({ length: convs }, () => {
       const conv = conv2d(inChannels, width, { kernel: 3, padding: 1 })
       inChannels = width
-      return [conv, instanceNorm(width), relu]
+      return [conv, instanceNorm(width, { activation: 'relu' }), identity]
     })
     // Keep the layer numbers of the original where a small image is not pooled.
     const pooled = side >= (stage === VGG11.length - 1 ? 2 : 4)

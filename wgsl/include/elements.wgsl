@@ -1,0 +1,12 @@
+// Elements taken one by one (V = f32, WIDTH = 1) or by four neighbours (V = vec4f, WIDTH = 4), which a software adapter
+// loads in little more time than one.
+
+#alias V = f32
+#const WIDTH: u32 = 1
+
+const COUNTED = select(vec4f(1.0, 0.0, 0.0, 0.0), vec4f(1.0), WIDTH == 4u);
+
+// The sum of the elements of v; a single one is four equal ones as a vec4f.
+fn across(v: V) -> f32 {
+  return dot(vec4f(v), COUNTED);
+}
