@@ -29,6 +29,8 @@ export interface DeviceOptions {
   withoutSubgroups?: boolean
   /** Bytes of unused buffers to keep for reuse. Default 1 GiB. */
   keepBytes?: number
+  /** What to do while a promise of the adapter is pending. Default: just await it. */
+  wait?: <T>(pending: Promise<T>) => Promise<T>
 }
 
 /** Features that kernels use where they exist. */
@@ -55,6 +57,7 @@ export class Device {
   readonly #pool: BufferPool
   readonly #pipelines: PipelineCache
   readonly #recorder: Recorder
+  readonly #wait: <T>(pending: Promise<T>) => Promise<T>
   #failure: Ld3mError | undefined
   #destroyed = false
 
@@ -62,8 +65,9 @@ export class Device {
     /** The WebGPU device. */
     readonly handle: GPUDevice,
     readonly info: DeviceInfo,
-    keepBytes: number,
+    { keepBytes = 2 ** 30, wait = (pending) => pending }: DeviceOptions,
   ) {
+    this.#wait = wait
     this.#pool = new BufferPool(handle, keepBytes)
     this.#pipelines = new PipelineCache(handle, info.immediates)
     this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
@@ -108,7 +112,7 @@ export class Device {
         software: info.isFallbackAdapter ?? false,
         immediates,
       },
-      options.keepBytes ?? 2 ** 30,
+      options,
     )
   }
 
@@ -188,9 +192,9 @@ export class Device {
     })
     this.#recorder.copy(buffer.handle, 0, staging, 0, size)
     try {
-      await this.#recorder.flush()
+      await this.#wait(this.#recorder.flush())
       this.#check()
-      await staging.mapAsync(MapModeRead, 0, size)
+      await this.#wait(staging.mapAsync(MapModeRead, 0, size))
       this.#check()
       return staging.getMappedRange(0, size).slice(0, bytes)
     } catch (error) {
@@ -207,8 +211,8 @@ export class Device {
 
   /** Waits until everything recorded so far has run. */
   async synchronize(): Promise<void> {
-    await this.#recorder.flush()
-    await this.handle.queue.onSubmittedWorkDone()
+    await this.#wait(this.#recorder.flush())
+    await this.#wait(this.handle.queue.onSubmittedWorkDone())
     this.#check()
   }
 

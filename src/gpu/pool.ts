@@ -31,13 +31,28 @@ export function sizeClass(bytes: number): number {
   return Math.ceil(bytes / step) * step
 }
 
+/** Where a buffer goes in a list that is sorted by falling id. */
+function placeOf(buffer: GpuBuffer, list: readonly GpuBuffer[]): number {
+  let low = 0
+  let high = list.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((list[middle] as GpuBuffer).id > buffer.id) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
 const USAGE = BufferUsage.Storage | BufferUsage.CopySrc | BufferUsage.CopyDst
 
 /**
  * Storage buffers by size class. A released buffer can be handed out again at once, even while recorded commands
- * still use it: all commands of a device run in the order they were recorded.
+ * still use it: all commands of a device run in the order they were recorded. Of several free ones the oldest is handed
+ * out, whatever the order of their release, so that a loop that allocates the same sizes gets the same buffers again, and
+ * finds its bind groups in the cache.
  */
 export class BufferPool {
+  /** By capacity; the oldest last. */
   readonly #free = new Map<number, GpuBuffer[]>()
   #current = 0
   #peak = 0
@@ -89,7 +104,7 @@ export class BufferPool {
       return true
     }
     const list = this.#free.get(buffer.bytes)
-    if (list) list.push(buffer)
+    if (list) list.splice(placeOf(buffer, list), 0, buffer)
     else this.#free.set(buffer.bytes, [buffer])
     return false
   }

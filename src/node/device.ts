@@ -1,6 +1,7 @@
 import { rejectUnknownOptions } from '../errors.ts'
 import { Device, type DeviceOptions } from '../gpu/index.ts'
 import { type AdapterOptions, requestAdapter } from './adapter.ts'
+import { waitAsleep } from './patience.ts'
 
 export interface OpenDeviceOptions extends AdapterOptions, DeviceOptions {
   /** Receives the line that says which adapter was chosen. Default: standard error, once a process for each line. */
@@ -14,12 +15,16 @@ const printed = new Set<string>()
  * @throws Ld3mError `adapter` if there is none, `option` if an option is unknown
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
-  const known = ['adapter', 'log', 'description', 'forceUniforms', 'withoutSubgroups', 'keepBytes']
+  const known = ['adapter', 'log', 'description', 'forceUniforms', 'withoutSubgroups', 'keepBytes', 'wait']
   rejectUnknownOptions('openDevice', options, known)
   const { adapter: choice, log = printOnce, ...deviceOptions } = options
-  const { gpu, adapter, description } = await requestAdapter(choice === undefined ? {} : { adapter: choice })
+  const { gpu, adapter, kind, description } = await requestAdapter(choice === undefined ? {} : { adapter: choice })
   log(`ld3m-gpu runs on ${description}`)
-  return await Device.open(adapter, gpu.wgslLanguageFeatures, { description, ...deviceOptions })
+  return await Device.open(adapter, gpu.wgslLanguageFeatures, {
+    description,
+    ...(kind === 'hardware' ? {} : { wait: waitAsleep }),
+    ...deviceOptions,
+  })
 }
 
 function printOnce(line: string): void {
