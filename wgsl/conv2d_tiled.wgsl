@@ -24,6 +24,8 @@ struct Params {
 #const LANES: u32 = 8
 #const SIZE: u32 = 64
 #const BIAS: bool = false
+// Rows of taps in a loop's step; divides KH. All of them where an adapter keeps in memory what a loop changes.
+#const DOWN: u32 = 1
 // Stride 1.
 #const STEP: bool = true
 // f32, or vec4f where the output's rows are a multiple of four long (then with store_four).
@@ -68,48 +70,40 @@ fn main(
   var base = n * params.c * plane + y0 * params.w;
   var chunk = block * params.c * KH * KW * LANES + lane % LANES;
 
-  var s00 = vec4f(); var s01 = vec4f(); var s02 = vec4f(); var s03 = vec4f();
-  var s04 = vec4f(); var s05 = vec4f(); var s06 = vec4f(); var s07 = vec4f();
-  var s08 = vec4f(); var s09 = vec4f(); var s10 = vec4f(); var s11 = vec4f();
-  var s12 = vec4f(); var s13 = vec4f(); var s14 = vec4f(); var s15 = vec4f();
+#for j in 16
+  var s${j} = vec4f();
+#end
   for (var c = 0u; c < params.c; c++) {
-    for (var ky = 0u; ky < KH; ky++) {
-      let inside = y0 + ky < params.h;
-      let at = base + ky * params.w;
-      // With stride 1 the next tap needs one new column only.
-      var v = vec4f();
-      if (STEP) { v = vec4f(0.0, load(at, x0, inside), load(at, x0 + 1u, inside), load(at, x0 + 2u, inside)); }
-      for (var kx = 0u; kx < KW; kx++) {
-        let column = x0 + kx;
-        if (STEP) {
-          v = vec4f(v.yzw, load(at, column + 3u, inside));
-        } else {
-          v = vec4f(
-            load(at, column, inside),
-            load(at, column + params.stride, inside),
-            load(at, column + 2u * params.stride, inside),
-            load(at, column + 3u * params.stride, inside),
-          );
+    for (var ky = 0u; ky < KH; ky += DOWN) {
+#for down in DOWN
+      {
+        let inside = y0 + ky + ${down} < params.h;
+        let at = base + (ky + ${down}) * params.w;
+        // With stride 1 the next tap needs one new column only.
+        var v = vec4f();
+        if (STEP) { v = vec4f(0.0, load(at, x0, inside), load(at, x0 + 1u, inside), load(at, x0 + 2u, inside)); }
+#for kx in KW
+        {
+          let column = x0 + ${kx};
+          if (STEP) {
+            v = vec4f(v.yzw, load(at, column + 3u, inside));
+          } else {
+            v = vec4f(
+              load(at, column, inside),
+              load(at, column + params.stride, inside),
+              load(at, column + 2u * params.stride, inside),
+              load(at, column + 3u * params.stride, inside),
+            );
+          }
+          let mine = weight[chunk];
+          chunk += LANES;
+#for j in 16
+          s${j} = fma(v, vec4f(subgroupBroadcast(mine[${j} % EACH], ${j} / EACH)), s${j});
+#end
         }
-        let mine = weight[chunk];
-        chunk += LANES;
-        s00 = fma(v, vec4f(subgroupBroadcast(mine[0u % EACH], 0u / EACH)), s00);
-        s01 = fma(v, vec4f(subgroupBroadcast(mine[1u % EACH], 1u / EACH)), s01);
-        s02 = fma(v, vec4f(subgroupBroadcast(mine[2u % EACH], 2u / EACH)), s02);
-        s03 = fma(v, vec4f(subgroupBroadcast(mine[3u % EACH], 3u / EACH)), s03);
-        s04 = fma(v, vec4f(subgroupBroadcast(mine[4u % EACH], 4u / EACH)), s04);
-        s05 = fma(v, vec4f(subgroupBroadcast(mine[5u % EACH], 5u / EACH)), s05);
-        s06 = fma(v, vec4f(subgroupBroadcast(mine[6u % EACH], 6u / EACH)), s06);
-        s07 = fma(v, vec4f(subgroupBroadcast(mine[7u % EACH], 7u / EACH)), s07);
-        s08 = fma(v, vec4f(subgroupBroadcast(mine[8u % EACH], 8u / EACH)), s08);
-        s09 = fma(v, vec4f(subgroupBroadcast(mine[9u % EACH], 9u / EACH)), s09);
-        s10 = fma(v, vec4f(subgroupBroadcast(mine[10u % EACH], 10u / EACH)), s10);
-        s11 = fma(v, vec4f(subgroupBroadcast(mine[11u % EACH], 11u / EACH)), s11);
-        s12 = fma(v, vec4f(subgroupBroadcast(mine[12u % EACH], 12u / EACH)), s12);
-        s13 = fma(v, vec4f(subgroupBroadcast(mine[13u % EACH], 13u / EACH)), s13);
-        s14 = fma(v, vec4f(subgroupBroadcast(mine[14u % EACH], 14u / EACH)), s14);
-        s15 = fma(v, vec4f(subgroupBroadcast(mine[15u % EACH], 15u / EACH)), s15);
+#end
       }
+#end
     }
     base += plane;
   }
@@ -118,20 +112,7 @@ fn main(
   let first = block * 16u;
   let at = (n * params.o + first) * size + oy * params.wo + ox;
   let count = params.o - first;
-  finish(at, ox, first, s00);
-  if (count > 1u) { finish(at + size, ox, first + 1u, s01); }
-  if (count > 2u) { finish(at + 2u * size, ox, first + 2u, s02); }
-  if (count > 3u) { finish(at + 3u * size, ox, first + 3u, s03); }
-  if (count > 4u) { finish(at + 4u * size, ox, first + 4u, s04); }
-  if (count > 5u) { finish(at + 5u * size, ox, first + 5u, s05); }
-  if (count > 6u) { finish(at + 6u * size, ox, first + 6u, s06); }
-  if (count > 7u) { finish(at + 7u * size, ox, first + 7u, s07); }
-  if (count > 8u) { finish(at + 8u * size, ox, first + 8u, s08); }
-  if (count > 9u) { finish(at + 9u * size, ox, first + 9u, s09); }
-  if (count > 10u) { finish(at + 10u * size, ox, first + 10u, s10); }
-  if (count > 11u) { finish(at + 11u * size, ox, first + 11u, s11); }
-  if (count > 12u) { finish(at + 12u * size, ox, first + 12u, s12); }
-  if (count > 13u) { finish(at + 13u * size, ox, first + 13u, s13); }
-  if (count > 14u) { finish(at + 14u * size, ox, first + 14u, s14); }
-  if (count > 15u) { finish(at + 15u * size, ox, first + 15u, s15); }
+#for j in 16
+  if (count > ${j}) { finish(at + ${j} * size, ox, first + ${j}, s${j}); }
+#end
 }

@@ -28,19 +28,27 @@ struct Params {
 #const STEP: bool = true
 #const LANES: u32 = 8
 #const SIZE: u32 = 8
+// Columns in a loop's step: more where an adapter keeps in memory what a loop changes.
+#const COLUMNS: u32 = 1
 const EACH = 16u / LANES;
-const TAPS = TALL * WIDE;
-const OWN = CHANNELS * TAPS;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> grad: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-// The input for tap i of this invocation's OWN, at column ix.
-fn load(origin: u32, i: u32, y0: u32, ix: u32) -> f32 {
-  let ky = i / WIDE % TALL;
-  let at = origin + (i / TAPS * params.h + ky) * params.w + ix;
-  return select(0.0, x[at], y0 + ky < params.h && ix < params.w);
+// The input of channel c (from c0) at a row and column; zero outside the map.
+fn load(origin: u32, c: u32, row: u32, column: u32) -> f32 {
+  return select(0.0, x[origin + (c * params.h + row) * params.w + column], row < params.h && column < params.w);
+}
+
+// The sums of four output channels at one tap.
+fn store(split: u32, o: u32, c: u32, ky: u32, kx: u32, sums: vec4f) {
+  if (c >= params.c) { return; }
+  for (var j = 0u; j < 4u; j++) {
+    if (o + j < params.o) {
+      out[(((split * params.o + o + j) * params.c + c) * params.kh + ky) * params.kw + kx] = sums[j];
+    }
+  }
 }
 
 @compute @workgroup_size(SIZE)
@@ -63,78 +71,85 @@ fn main(
   // The channels that this lane loads. Those beyond the last are other values; their sums are not stored.
   let own = o0 + (lane % LANES) * EACH;
   let end = min((split + 1u) * params.rowsEach, params.rows);
-  var sums: array<array<vec4f, 4>, OWN>;
+#for c in CHANNELS
+#for ky in TALL
+#for s in WIDE
+  var window${c}_${ky}_${s} = 0.0;
+#for q in 4
+  var sum${c}_${ky}_${s}_${q} = vec4f();
+#end
+#end
+#end
+#end
   for (var row = split * params.rowsEach; row < end; row++) {
     let n = row / params.ho;
     let oy = row - n * params.ho;
     // Unsigned wrap-around makes coordinates above or left of the map larger than it.
     let y0 = oy * params.stride + ky0 - params.top;
     let x0 = kx0 - params.left;
-    let origin = (n * params.c + c0) * params.h * params.w + y0 * params.w;
-    var window: array<f32, OWN>;
+    let origin = (n * params.c + c0) * params.h * params.w;
+    // With stride 1 a window moves by one column, and needs one new input a row of taps.
     if (STEP) {
-      for (var i = 0u; i < OWN; i++) {
-        if (i % WIDE != 0u) {
-          window[i] = load(origin, i, y0, x0 + i % WIDE - 1u);
-        }
-      }
+#for c in CHANNELS
+#for ky in TALL
+#for s in WIDE
+      window${c}_${ky}_${s} = load(origin, ${c}, y0 + ${ky}, x0 + WIDE - 2u - ${s});
+#end
+#end
+#end
     }
     var g = (n * params.o + own) * size + oy * params.wo;
-    for (var ox = 0u; ox < params.wo; ox++) {
-      for (var i = 0u; i < OWN; i++) {
-        if (STEP && i % WIDE + 1u < WIDE) {
-          window[i] = window[i + 1u];
-        } else {
-          window[i] = load(origin, i, y0, x0 + ox * params.stride + i % WIDE);
+    for (var first = 0u; first < params.wo; first += COLUMNS) {
+#for column in COLUMNS
+      {
+        let ox = first + ${column};
+        // Beyond the row: zeros.
+        let inside = COLUMNS == 1u || ox < params.wo;
+        var f = vec4f(grad[g], grad[g + size], 0.0, 0.0);
+        if (EACH == 4u) { f = vec4f(f.xy, grad[g + 2u * size], grad[g + 3u * size]); }
+        f = select(vec4f(), f, inside);
+        g++;
+#for q in 4
+        let g${q} = vec4f(
+          subgroupBroadcast(f[(4 * ${q}) % EACH], (4 * ${q}) / EACH),
+          subgroupBroadcast(f[(4 * ${q} + 1) % EACH], (4 * ${q} + 1) / EACH),
+          subgroupBroadcast(f[(4 * ${q} + 2) % EACH], (4 * ${q} + 2) / EACH),
+          subgroupBroadcast(f[(4 * ${q} + 3) % EACH], (4 * ${q} + 3) / EACH),
+        );
+#end
+#for c in CHANNELS
+#for ky in TALL
+        {
+          // Slot s holds the column of tap WIDE - 1 - s.
+          var next = 0.0;
+          if (STEP) { next = load(origin, ${c}, y0 + ${ky}, x0 + ox + WIDE - 1u); }
+#for s in WIDE
+          if (STEP) {
+            let moved = window${c}_${ky}_${s};
+            window${c}_${ky}_${s} = next;
+            next = moved;
+          } else {
+            window${c}_${ky}_${s} = load(origin, ${c}, y0 + ${ky}, x0 + ox * params.stride + WIDE - 1u - ${s});
+          }
+#for q in 4
+          sum${c}_${ky}_${s}_${q} = fma(vec4f(window${c}_${ky}_${s}), g${q}, sum${c}_${ky}_${s}_${q});
+#end
+#end
         }
+#end
+#end
       }
-      var f = vec4f(grad[g], grad[g + size], 0.0, 0.0);
-      if (EACH == 4u) { f = vec4f(f.xy, grad[g + 2u * size], grad[g + 3u * size]); }
-      g++;
-      let g0 = vec4f(
-        subgroupBroadcast(f[0u % EACH], 0u / EACH),
-        subgroupBroadcast(f[1u % EACH], 1u / EACH),
-        subgroupBroadcast(f[2u % EACH], 2u / EACH),
-        subgroupBroadcast(f[3u % EACH], 3u / EACH),
-      );
-      let g1 = vec4f(
-        subgroupBroadcast(f[4u % EACH], 4u / EACH),
-        subgroupBroadcast(f[5u % EACH], 5u / EACH),
-        subgroupBroadcast(f[6u % EACH], 6u / EACH),
-        subgroupBroadcast(f[7u % EACH], 7u / EACH),
-      );
-      let g2 = vec4f(
-        subgroupBroadcast(f[8u % EACH], 8u / EACH),
-        subgroupBroadcast(f[9u % EACH], 9u / EACH),
-        subgroupBroadcast(f[10u % EACH], 10u / EACH),
-        subgroupBroadcast(f[11u % EACH], 11u / EACH),
-      );
-      let g3 = vec4f(
-        subgroupBroadcast(f[12u % EACH], 12u / EACH),
-        subgroupBroadcast(f[13u % EACH], 13u / EACH),
-        subgroupBroadcast(f[14u % EACH], 14u / EACH),
-        subgroupBroadcast(f[15u % EACH], 15u / EACH),
-      );
-      for (var i = 0u; i < OWN; i++) {
-        let v = vec4f(window[i]);
-        sums[i][0] = fma(v, g0, sums[i][0]);
-        sums[i][1] = fma(v, g1, sums[i][1]);
-        sums[i][2] = fma(v, g2, sums[i][2]);
-        sums[i][3] = fma(v, g3, sums[i][3]);
-      }
+#end
     }
   }
   if (id >= params.units) { return; }
-  for (var i = 0u; i < OWN; i++) {
-    let c = c0 + i / TAPS;
-    if (c >= params.c) { break; }
-    let ky = ky0 + i / WIDE % TALL;
-    let kx = kx0 + i % WIDE;
-    for (var j = 0u; j < 16u; j++) {
-      if (o0 + j < params.o) {
-        let to = (((split * params.o + o0 + j) * params.c + c) * params.kh + ky) * params.kw + kx;
-        out[to] = sums[i][j / 4u][j % 4u];
-      }
-    }
-  }
+#for c in CHANNELS
+#for ky in TALL
+#for s in WIDE
+#for q in 4
+  store(split, o0 + 4 * ${q}, c0 + ${c}, ky0 + ${ky}, kx0 + WIDE - 1u - ${s}, sum${c}_${ky}_${s}_${q});
+#end
+#end
+#end
+#end
 }

@@ -18,6 +18,8 @@ struct Params {
 #const LANES: u32 = 8
 #const SIZE: u32 = 64
 #const BIAS: bool = false
+// Elements of K in a loop's step: more where an adapter keeps in memory what a loop changes.
+#const STEPS: u32 = 1
 const EACH = 16u / LANES;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -51,58 +53,37 @@ fn main(
   var b2 = workgroup.z * params.bBatch + min(mine + 2u, right) * params.bCol;
   var b3 = workgroup.z * params.bBatch + min(mine + 3u, right) * params.bCol;
 
-  var s00 = vec4f(); var s01 = vec4f(); var s02 = vec4f(); var s03 = vec4f();
-  var s04 = vec4f(); var s05 = vec4f(); var s06 = vec4f(); var s07 = vec4f();
-  var s08 = vec4f(); var s09 = vec4f(); var s10 = vec4f(); var s11 = vec4f();
-  var s12 = vec4f(); var s13 = vec4f(); var s14 = vec4f(); var s15 = vec4f();
-  for (var k = 0u; k < params.k; k++) {
-    let v = vec4f(a[a0], a[a1], a[a2], a[a3]);
-    var w = vec4f(b[b0], b[b1], 0.0, 0.0);
-    if (EACH == 4u) { w = vec4f(w.xy, b[b2], b[b3]); }
-    s00 = fma(v, vec4f(subgroupBroadcast(w[0u % EACH], 0u / EACH)), s00);
-    s01 = fma(v, vec4f(subgroupBroadcast(w[1u % EACH], 1u / EACH)), s01);
-    s02 = fma(v, vec4f(subgroupBroadcast(w[2u % EACH], 2u / EACH)), s02);
-    s03 = fma(v, vec4f(subgroupBroadcast(w[3u % EACH], 3u / EACH)), s03);
-    s04 = fma(v, vec4f(subgroupBroadcast(w[4u % EACH], 4u / EACH)), s04);
-    s05 = fma(v, vec4f(subgroupBroadcast(w[5u % EACH], 5u / EACH)), s05);
-    s06 = fma(v, vec4f(subgroupBroadcast(w[6u % EACH], 6u / EACH)), s06);
-    s07 = fma(v, vec4f(subgroupBroadcast(w[7u % EACH], 7u / EACH)), s07);
-    s08 = fma(v, vec4f(subgroupBroadcast(w[8u % EACH], 8u / EACH)), s08);
-    s09 = fma(v, vec4f(subgroupBroadcast(w[9u % EACH], 9u / EACH)), s09);
-    s10 = fma(v, vec4f(subgroupBroadcast(w[10u % EACH], 10u / EACH)), s10);
-    s11 = fma(v, vec4f(subgroupBroadcast(w[11u % EACH], 11u / EACH)), s11);
-    s12 = fma(v, vec4f(subgroupBroadcast(w[12u % EACH], 12u / EACH)), s12);
-    s13 = fma(v, vec4f(subgroupBroadcast(w[13u % EACH], 13u / EACH)), s13);
-    s14 = fma(v, vec4f(subgroupBroadcast(w[14u % EACH], 14u / EACH)), s14);
-    s15 = fma(v, vec4f(subgroupBroadcast(w[15u % EACH], 15u / EACH)), s15);
-    a0 += params.aCol;
-    a1 += params.aCol;
-    a2 += params.aCol;
-    a3 += params.aCol;
-    b0 += params.bRow;
-    b1 += params.bRow;
-    b2 += params.bRow;
-    b3 += params.bRow;
+#for j in 16
+  var s${j} = vec4f();
+#end
+  for (var k = 0u; k < params.k; k += STEPS) {
+#for step in STEPS
+    {
+      // Beyond K: zeros times the last elements.
+      let inside = STEPS == 1u || k + ${step} < params.k;
+      let v = select(vec4f(), vec4f(a[a0], a[a1], a[a2], a[a3]), inside);
+      var w = vec4f(b[b0], b[b1], 0.0, 0.0);
+      if (EACH == 4u) { w = vec4f(w.xy, b[b2], b[b3]); }
+#for j in 16
+      s${j} = fma(v, vec4f(subgroupBroadcast(w[${j} % EACH], ${j} / EACH)), s${j});
+#end
+      a0 += params.aCol;
+      a1 += params.aCol;
+      a2 += params.aCol;
+      a3 += params.aCol;
+      b0 += params.bRow;
+      b1 += params.bRow;
+      b2 += params.bRow;
+      b3 += params.bRow;
+    }
+#end
   }
   for (var r = 0u; r < 4u; r++) {
     if (row + r < params.m) {
       let at = (workgroup.z * params.m + row + r) * params.n + column;
-      store(at, params.n, column, s00[r]);
-      store(at + 1u, params.n, column + 1u, s01[r]);
-      store(at + 2u, params.n, column + 2u, s02[r]);
-      store(at + 3u, params.n, column + 3u, s03[r]);
-      store(at + 4u, params.n, column + 4u, s04[r]);
-      store(at + 5u, params.n, column + 5u, s05[r]);
-      store(at + 6u, params.n, column + 6u, s06[r]);
-      store(at + 7u, params.n, column + 7u, s07[r]);
-      store(at + 8u, params.n, column + 8u, s08[r]);
-      store(at + 9u, params.n, column + 9u, s09[r]);
-      store(at + 10u, params.n, column + 10u, s10[r]);
-      store(at + 11u, params.n, column + 11u, s11[r]);
-      store(at + 12u, params.n, column + 12u, s12[r]);
-      store(at + 13u, params.n, column + 13u, s13[r]);
-      store(at + 14u, params.n, column + 14u, s14[r]);
-      store(at + 15u, params.n, column + 15u, s15[r]);
+#for j in 16
+      store(at + ${j}, params.n, column + ${j}, s${j}[r]);
+#end
     }
   }
 }

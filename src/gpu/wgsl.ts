@@ -1,32 +1,17 @@
-import activation from '../../wgsl/include/activation.wgsl'
-import broadcast from '../../wgsl/include/broadcast.wgsl'
-import channel_walk from '../../wgsl/include/channel_walk.wgsl'
-import elements from '../../wgsl/include/elements.wgsl'
-import linear from '../../wgsl/include/linear.wgsl'
-import philox from '../../wgsl/include/philox.wgsl'
-import quotient from '../../wgsl/include/quotient.wgsl'
-import store_each from '../../wgsl/include/store_each.wgsl'
-import store_four from '../../wgsl/include/store_four.wgsl'
-import team_alone from '../../wgsl/include/team_alone.wgsl'
-import team_subgroup from '../../wgsl/include/team_subgroup.wgsl'
-import team_workgroup from '../../wgsl/include/team_workgroup.wgsl'
-import windows from '../../wgsl/include/windows.wgsl'
 import { Ld3mError } from '../errors.ts'
+import { includes } from './includes.ts'
 
 /**
- * Kernels are `.wgsl` files in plain WGSL plus five directives, each on a line of its own:
+ * Kernels are `.wgsl` files in plain WGSL plus directives, each on a line of its own:
  *
  *     #const TILE: u32 = 16      a constant that a variant may set, with its default
  *     #alias Element = f32       a type that a variant may set, with its default
  *     #params Params             declares `params` of that struct: immediates, or a uniform where they are missing
  *     #include linear            the text of wgsl/include/linear.wgsl, once
  *     #choose Team = team_alone  an include that a variant may set, with its default
+ *     #for j in TILE             the lines up to the matching #end, TILE times (a number or a #const), with ${j} replaced
+ *     #end                       by 0, 1, …: unrolled text, since some adapters keep in memory what a loop changes
  */
-const includes: Record<string, string> = {
-  ...{ activation, broadcast, channel_walk, elements, linear, philox, quotient, windows },
-  ...{ store_each, store_four, team_alone, team_subgroup, team_workgroup },
-}
-
 /** Values for a kernel's `#const`, `#alias` and `#choose` lines. A string names a type, a constant that the file declares, or an include. */
 export type Constants = Readonly<Record<string, number | boolean | string>>
 
@@ -78,69 +63,100 @@ export function assemble(name: string, source: string, constants: Constants, imm
   const unused = new Set(Object.keys(constants))
   const included = new Set<string>()
   const enables: string[] = immediates ? ['requires immediate_address_space;'] : []
+  const values = new Map<string, string>()
+
+  const match = (line: string, text: string, pattern: RegExp): string[] => {
+    const m = text.match(pattern)
+    if (!m) throw new Error(`${name}.wgsl: cannot read '${line}'`)
+    return m.slice(1).map((part) => part ?? '')
+  }
 
   const include = (file: string): string => {
     if (included.has(file)) return ''
     included.add(file)
     const text = includes[file]
     if (text === undefined) throw new Error(`${name}.wgsl: no wgsl/include/${file}.wgsl`)
-    return expand(text)
+    return expand(text.split('\n'))
   }
 
-  const expand = (text: string): string =>
-    text
-      .split('\n')
-      .map((line) => {
-        const directive = line.match(/^#(\w+)\s*(.*)$/)
-        if (!directive) {
-          if (/^(enable|requires)\s/.test(line)) {
-            enables.push(line)
-            return ''
-          }
-          return line
-        }
-        const rest = (directive[2] as string).replace(/\/\/.*$/, '').trim()
-        switch (directive[1]) {
-          case 'const': {
-            const m = rest.match(/^(\w+)\s*(?::\s*(\w+))?\s*=\s*(.+)$/)
-            if (!m) throw new Error(`${name}.wgsl: cannot read '${line}'`)
-            const key = m[1] as string
-            unused.delete(key)
-            const given = constants[key]
-            const value = given === undefined ? m[3] : literal(m[2], given)
-            return `const ${key}${m[2] ? `: ${m[2]}` : ''} = ${value};`
-          }
-          case 'alias': {
-            const m = rest.match(/^(\w+)\s*=\s*(.+)$/)
-            if (!m) throw new Error(`${name}.wgsl: cannot read '${line}'`)
-            unused.delete(m[1] as string)
-            return `alias ${m[1]} = ${constants[m[1] as string] ?? m[2]};`
-          }
-          case 'params':
-            return immediates
-              ? `var<immediate> params: ${rest};`
-              : `@group(1) @binding(0) var<uniform> params: ${rest};`
-          case 'choose': {
-            const m = rest.match(/^(\w+)\s*=\s*(\w+)$/)
-            if (!m) throw new Error(`${name}.wgsl: cannot read '${line}'`)
-            unused.delete(m[1] as string)
-            return include(String(constants[m[1] as string] ?? m[2]))
-          }
-          case 'include':
-            return include(rest)
-          default:
-            throw new Error(`${name}.wgsl: unknown directive '${line}'`)
-        }
-      })
-      .join('\n')
+  /** The constant that a directive declares: what the variant sets, or its default. */
+  const chosen = (key: string, fallback: string, type?: string): string => {
+    unused.delete(key)
+    const given = constants[key]
+    return given === undefined ? fallback : literal(type, given)
+  }
 
-  const body = expand(source)
+  const single = (line: string): string => {
+    const directive = line.match(/^#(\w+)\s*(.*)$/)
+    if (!directive) {
+      if (!/^(enable|requires)\s/.test(line)) return line
+      enables.push(line)
+      return ''
+    }
+    const rest = (directive[2] as string).replace(/\/\/.*$/, '').trim()
+    switch (directive[1]) {
+      case 'const': {
+        const [key, type, fallback] = match(line, rest, /^(\w+)\s*(?::\s*(\w+))?\s*=\s*(.+)$/) as Three
+        const value = chosen(key, fallback, type)
+        values.set(key, value)
+        return `const ${key}${type ? `: ${type}` : ''} = ${value};`
+      }
+      case 'alias': {
+        const [key, fallback] = match(line, rest, /^(\w+)\s*=\s*(.+)$/) as Two
+        return `alias ${key} = ${chosen(key, fallback)};`
+      }
+      case 'choose': {
+        const [key, fallback] = match(line, rest, /^(\w+)\s*=\s*(\w+)$/) as Two
+        return include(chosen(key, fallback))
+      }
+      case 'include':
+        return include(rest)
+      case 'params':
+        return immediates ? `var<immediate> params: ${rest};` : `@group(1) @binding(0) var<uniform> params: ${rest};`
+      default:
+        throw new Error(`${name}.wgsl: unknown directive '${line}'`)
+    }
+  }
+
+  const expand = (lines: readonly string[]): string => {
+    const out: string[] = []
+    for (let i = 0; i < lines.length; i++) {
+      const line = lines[i] as string
+      if (!/^#for\b/.test(line)) {
+        out.push(single(line))
+        continue
+      }
+      const [variable, bound] = match(line, line, /^#for\s+(\w+)\s+in\s+(\w+)/) as Two
+      const count = Number.parseInt(values.get(bound) ?? bound, 10)
+      const end = endOf(lines, i)
+      if (end === undefined || Number.isNaN(count)) throw new Error(`${name}.wgsl: cannot repeat '${line}'`)
+      const body = lines.slice(i + 1, end)
+      for (let k = 0; k < count; k++) out.push(expand(body.map((text) => text.replaceAll(`\${${variable}}`, `${k}`))))
+      i = end
+    }
+    return out.join('\n')
+  }
+
+  const body = expand(source.split('\n'))
   if (unused.size > 0) {
     throw new Ld3mError(
       'option',
       `Kernel ${name} has no constant ${[...unused].join(', ')}.`,
-      `Declare it in wgsl/${name}.wgsl with #const or #alias.`,
+      `Declare it in wgsl/${name}.wgsl with #const, #alias or #choose.`,
     )
   }
   return `${enables.join('\n')}\n${body}`
+}
+
+type Two = [string, string]
+type Three = [string, string, string]
+
+/** The line of the #end that belongs to the #for in line `start`. */
+function endOf(lines: readonly string[], start: number): number | undefined {
+  let depth = 0
+  for (let i = start; i < lines.length; i++) {
+    if (/^#for\b/.test(lines[i] as string)) depth++
+    if (/^#end\b/.test(lines[i] as string) && --depth === 0) return i
+  }
+  return undefined
 }

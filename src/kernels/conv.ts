@@ -7,6 +7,7 @@ import weightGradSource from '../../wgsl/conv2d_weight_grad.wgsl'
 import weightGradTiledSource from '../../wgsl/conv2d_weight_grad_tiled.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { reduce } from './reduce.ts'
+import { unrolls } from './unroll.ts'
 
 const convKernel = defineKernel('conv2d', convSource)
 const inputGradKernel = defineKernel('conv2d_input_grad', inputGradSource)
@@ -83,7 +84,12 @@ function tiled(
   const size = sizeFor(device, units, lanes)
   const variant = tiledKernel.variant({
     ...{ KH: kh, KW: kw, LANES: lanes, Chunk: lanes === 8 ? 'vec2f' : 'vec4f' },
-    ...{ BIAS: bias !== undefined, STEP: stride === 1, SIZE: size },
+    ...{
+      BIAS: bias !== undefined,
+      STEP: stride === 1,
+      SIZE: size,
+      DOWN: unrolls(device) && kh === 3 && stride === 1 ? 3 : 1,
+    },
     ...(wo % 4 === 0 ? { Out: 'vec4f', Store: 'store_four' } : {}),
   })
   const params = { units, c, h, w, o, ho, wo, segments, stride, top, left }
@@ -205,7 +211,10 @@ function weightGradTiled(device: Device, x: GpuBuffer, grad: GpuBuffer, sizes: C
   const rowsEach = Math.ceil(rows / Math.min(rows, wanted, affordable))
   const splits = Math.ceil(rows / rowsEach)
   const partial = device.alloc(Math.max(4, splits * count * 4))
-  const variant = weightGradTiledKernel.variant({ ...tile, STEP: stride === 1, LANES: lanes, SIZE: size })
+  const variant = weightGradTiledKernel.variant({
+    ...tile,
+    ...{ STEP: stride === 1, LANES: lanes, SIZE: size, COLUMNS: unrolls(device) && stride === 1 ? 4 : 1 },
+  })
   const params = { units, rows, rowsEach, c, h, w, o, ho, wo, kh, kw, stride, top, left }
   device.dispatch(variant, [x, grad, partial], params, [groups, blocks, splits], workOf(sizes))
   if (splits === 1) return partial

@@ -1,6 +1,7 @@
 import source from '../../wgsl/matmul.wgsl'
 import tiledSource from '../../wgsl/matmul_tiled.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { unrolls } from './unroll.ts'
 
 const kernel = defineKernel('matmul', source)
 const tiledKernel = defineKernel('matmul_tiled', tiledSource)
@@ -37,7 +38,12 @@ export function matmul(device: Device, a: GpuBuffer, b: GpuBuffer, sizes: Matmul
     // On software adapters a workgroup is one subgroup, where larger ones would leave many invocations idle.
     const size = device.info.software && m < 16_384 ? lanes : 64
     const grid = [Math.ceil(m / (4 * size)), Math.ceil(n / 16), batches] as const
-    const variant = tiledKernel.variant({ LANES: lanes, SIZE: size, BIAS: bias !== undefined })
+    const variant = tiledKernel.variant({
+      LANES: lanes,
+      SIZE: size,
+      BIAS: bias !== undefined,
+      STEPS: unrolls(device) ? 4 : 1,
+    })
     device.dispatch(variant, [a, b, bias ?? b, out], { m, n, k, ...strides }, grid, work)
   } else {
     const variant = kernel.variant({ BIAS: bias !== undefined })

@@ -87,6 +87,33 @@ describe('directives', () => {
     expect(kernel.variant({ TILE: 8 }).label).toBe('example[TILE=8]')
   })
 
+  test('repeat lines, with a constant for the bound, nested', () => {
+    const lines = [
+      '#const N: u32 = 2',
+      '#for i in N',
+      '#for j in 2',
+      `let x\${i}_\${j} = \${i};`,
+      '#end',
+      '#end',
+      '// end',
+    ]
+    const text = new Kernel('repeated', lines.join('\n'))
+    expect(
+      text
+        .variant()
+        .code(false)
+        .match(/let .*/g),
+    ).toEqual(['let x0_0 = 0;', 'let x0_1 = 0;', 'let x1_0 = 1;', 'let x1_1 = 1;'])
+    expect(
+      text
+        .variant({ N: 1 })
+        .code(false)
+        .match(/let .*/g),
+    ).toEqual(['let x0_0 = 0;', 'let x0_1 = 0;'])
+    expect(() => new Kernel('bad', '#for i in 2\nlet x = 1;').variant().code(true)).toThrow(/cannot repeat/)
+    expect(() => new Kernel('bad', '#for i in M\n#end').variant().code(true)).toThrow(/cannot repeat/)
+  })
+
   test('reject what they do not know', () => {
     expect(() => kernel.variant({ TILES: 8 }).code(true)).toThrow(/no constant TILES/)
     expect(() => new Kernel('bad', '#loop 3').variant().code(true)).toThrow(/unknown directive/)
