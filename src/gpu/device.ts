@@ -1,6 +1,7 @@
 import { Ld3mError } from '../errors.ts'
 import { BufferUsage, MapModeRead } from './flags.ts'
 import type { Variant } from './kernel.ts'
+import { DerivedBuffers } from './derived.ts'
 import { PipelineCache } from './pipelines.ts'
 import { BufferPool, type GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
 import { type ProfileRow, Profiler, type Work } from './profiler.ts'
@@ -36,6 +37,9 @@ export interface DeviceOptions {
 /** Features that kernels use where they exist. */
 const WANTED: GPUFeatureName[] = ['timestamp-query', 'shader-f16', 'subgroups' as GPUFeatureName]
 
+/** Bytes of derived buffers to keep: a large model's weights are not to be held twice. */
+const DERIVED_BYTES = 64 << 20
+
 /** Limits raised to what the adapter has. */
 const LIMITS = [
   'maxBufferSize',
@@ -57,6 +61,7 @@ export class Device {
   readonly #pool: BufferPool
   readonly #pipelines: PipelineCache
   readonly #recorder: Recorder
+  readonly #derived = new DerivedBuffers(DERIVED_BYTES, (buffer) => this.release(buffer))
   readonly #wait: <T>(pending: Promise<T>) => Promise<T>
   #failure: Ld3mError | undefined
   #destroyed = false
@@ -134,14 +139,24 @@ export class Device {
 
   /** Gives a buffer back; commands already recorded may still use it. */
   release(buffer: GpuBuffer): void {
+    this.#derived.forget(buffer)
     if (this.#pool.release(buffer)) {
       this.#recorder.destroyLater(buffer)
       this.#pipelines.forgetBindGroups()
     }
   }
 
+  /**
+   * A buffer computed from another one's contents, by `make` where there is none for the present contents yet. It
+   * belongs to the device and lives at least until the next call.
+   */
+  derive(source: GpuBuffer, key: string, make: () => GpuBuffer): GpuBuffer {
+    return this.#derived.get(source, key, make)
+  }
+
   /** Records an upload. The data is copied. */
   upload(buffer: GpuBuffer, data: ArrayBufferView): void {
+    buffer.version++
     const bytes = new Uint8Array(Math.ceil(data.byteLength / 4) * 4)
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     this.#recorder.write(buffer.handle, bytes)
@@ -149,12 +164,15 @@ export class Device {
 
   /** Records zeroing the first `bytes` of a buffer. */
   clear(buffer: GpuBuffer, bytes: number): void {
+    buffer.version++
     this.#recorder.clear(buffer.handle, Math.ceil(bytes / 4) * 4)
   }
 
   /** Records a copy of `bytes` (offsets and size are multiples of 4). */
   copy(src: GpuBuffer, srcOffset: number, dst: GpuBuffer, dstOffset: number, bytes: number): void {
-    if (bytes > 0) this.#recorder.copy(src.handle, srcOffset, dst.handle, dstOffset, bytes)
+    if (bytes === 0) return
+    dst.version++
+    this.#recorder.copy(src.handle, srcOffset, dst.handle, dstOffset, bytes)
   }
 
   /**
@@ -179,6 +197,9 @@ export class Device {
         'Use a smaller batch, or split the work into chunks.',
       )
     }
+    variant.kernel.interface.bindings.forEach((access, i) => {
+      if (access === 'read_write') (buffers[i] as GpuBuffer).version++
+    })
     this.#recorder.dispatch(variant, buffers, params, grid, work)
   }
 

@@ -7,6 +7,10 @@ export class GpuBuffer {
   readonly id = GpuBuffer.#count++
   /** True between `alloc` and `release`. */
   live = true
+  /** Counts the commands that wrote to it. */
+  version = 0
+  /** Whether buffers derived from it are kept. */
+  derived = false
 
   constructor(
     readonly handle: GPUBuffer,

@@ -54,6 +54,17 @@ const sizeFor = (device: Device, units: number, lanes: 4 | 8): number =>
 /** Kernel sizes that have variants; others run on the plain kernels. */
 const isTiled = ({ kh, kw }: Conv2dSizes): boolean => kh === kw && (kh === 1 || kh === 3 || kh === 5)
 
+/** The weights in the order that the tiled kernel reads them. */
+function pack(device: Device, weight: GpuBuffer, transpose: boolean, { o, c, kh, kw }: Conv2dSizes): GpuBuffer {
+  const count = Math.ceil(o / 16) * c * kh * kw
+  const packed = device.alloc(count * 16 * 4)
+  const params = { count, outputs: o, inputs: c, kh, kw }
+  const work = { flops: 0, bytes: 4 * (count * 16 + o * c * kh * kw) }
+  const variant = packKernel.variant({ TRANSPOSE: transpose })
+  device.dispatch(variant, [weight, packed], params, loopGrid(device, count, 64), work)
+  return packed
+}
+
 /** Convolution of x by packed weights, with the sizes that it has as a convolution of its own. */
 function tiled(
   device: Device,
@@ -66,17 +77,8 @@ function tiled(
 ): GpuBuffer {
   const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
   const blocks = Math.ceil(o / 16)
-  const count = blocks * 16 * c * kh * kw
-  const packed = device.alloc(count * 4)
-  const rows = count / 16
-  const pack = { count: rows, outputs: o, inputs: c, kh, kw }
-  const work = { flops: 0, bytes: 4 * (count + o * c * kh * kw) }
-  device.dispatch(
-    packKernel.variant({ TRANSPOSE: transpose }),
-    [weight, packed],
-    pack,
-    loopGrid(device, rows, 64),
-    work,
+  const packed = device.derive(weight, `conv2d_pack ${transpose} ${o} ${c} ${kh} ${kw}`, () =>
+    pack(device, weight, transpose, sizes),
   )
   const out = device.alloc(Math.max(4, n * o * ho * wo * 4))
   const segments = Math.ceil(wo / 4)
@@ -100,7 +102,6 @@ function tiled(
     [Math.ceil(units / size), blocks, 1],
     workOf(sizes),
   )
-  device.release(packed)
   return out
 }
 
