@@ -1,7 +1,7 @@
 import { Ld3mError } from '../errors.ts'
+import { DerivedBuffers } from './derived.ts'
 import { BufferUsage, MapModeRead } from './flags.ts'
 import type { Variant } from './kernel.ts'
-import { DerivedBuffers } from './derived.ts'
 import { PipelineCache } from './pipelines.ts'
 import { BufferPool, type GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
 import { type ProfileRow, Profiler, type Work } from './profiler.ts'
