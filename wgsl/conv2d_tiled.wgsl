@@ -73,39 +73,43 @@ fn main(
 #for j in 16
   var s${j} = vec4f();
 #end
-  for (var c = 0u; c < params.c; c++) {
-    for (var ky = 0u; ky < KH; ky += DOWN) {
+  // One loop over input channels and rows of taps: each more costs another round of what it changes.
+  var ky = 0u;
+  for (var step = 0u; step < params.c * (KH / DOWN); step++) {
 #for down in DOWN
-      {
-        let inside = y0 + ky + ${down} < params.h;
-        let at = base + (ky + ${down}) * params.w;
-        // With stride 1 the next tap needs one new column only.
-        var v = vec4f();
-        if (STEP) { v = vec4f(0.0, load(at, x0, inside), load(at, x0 + 1u, inside), load(at, x0 + 2u, inside)); }
+    {
+      let inside = y0 + ky + ${down} < params.h;
+      let at = base + (ky + ${down}) * params.w;
+      // With stride 1 the next tap needs one new column only.
+      var v = vec4f();
+      if (STEP) { v = vec4f(0.0, load(at, x0, inside), load(at, x0 + 1u, inside), load(at, x0 + 2u, inside)); }
 #for kx in KW
-        {
-          let column = x0 + ${kx};
-          if (STEP) {
-            v = vec4f(v.yzw, load(at, column + 3u, inside));
-          } else {
-            v = vec4f(
-              load(at, column, inside),
-              load(at, column + params.stride, inside),
-              load(at, column + 2u * params.stride, inside),
-              load(at, column + 3u * params.stride, inside),
-            );
-          }
-          let mine = weight[chunk];
-          chunk += LANES;
-#for j in 16
-          s${j} = fma(v, vec4f(subgroupBroadcast(mine[${j} % EACH], ${j} / EACH)), s${j});
-#end
+      {
+        let column = x0 + ${kx};
+        if (STEP) {
+          v = vec4f(v.yzw, load(at, column + 3u, inside));
+        } else {
+          v = vec4f(
+            load(at, column, inside),
+            load(at, column + params.stride, inside),
+            load(at, column + 2u * params.stride, inside),
+            load(at, column + 3u * params.stride, inside),
+          );
         }
+        let mine = weight[chunk];
+        chunk += LANES;
+#for j in 16
+        s${j} = fma(v, vec4f(subgroupBroadcast(mine[${j} % EACH], ${j} / EACH)), s${j});
 #end
       }
 #end
     }
-    base += plane;
+#end
+    ky += DOWN;
+    if (ky == KH) {
+      ky = 0u;
+      base += plane;
+    }
   }
   if (id >= params.units) { return; }
   let size = params.ho * params.wo;
