@@ -4,5 +4,6 @@ import { prepare, root } from './install.mjs'
 import { launch } from './launch.mjs'
 
 await prepare()
-const args = ['--import', './scripts/register.mjs', 'examples/quickstart.ts', ...process.argv.slice(2)]
+const imports = ['--import', './scripts/register.mjs', '--import', './scripts/one-line-errors.mjs']
+const args = [...imports, 'examples/quickstart.ts', ...process.argv.slice(2)]
 process.exitCode = await launch(process.execPath, args, { cwd: root })

@@ -12,4 +12,12 @@ export {
 export { type AdapterKind, describeAdapter } from './kinds.ts'
 export { loadPrior } from './prior.ts'
 export { bar, formatBytes, formatDuration, ProgressLine } from './progress.ts'
-export { type AccuracyTable, accuracyText, openRun, Run, type RunMetrics } from './run.ts'
+export {
+  type AccuracyTable,
+  accuracyText,
+  type CompareOptions,
+  openRun,
+  Run,
+  type RunMetrics,
+  reopenRun,
+} from './run.ts'

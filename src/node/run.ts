@@ -1,3 +1,7 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Dataset } from '../data/index.ts'
+import { dataError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { imageGrid } from '../io/index.ts'
 import {
@@ -6,9 +10,12 @@ import {
   type DistilledSet,
   type DistillOptions,
   type DistillProgress,
+  distilledFromSafetensors,
   distilledToSafetensors,
-  type EvaluateProgress,
+  type EvaluateOptions,
+  evaluate,
   type ReportData,
+  randomReal,
   renderReport,
 } from '../ld3m/index.ts'
 import { openRunDirectory, type RunDirectory } from './files.ts'
@@ -25,7 +32,7 @@ export interface RunMetrics {
   /** How far the run came: 'distilling', 'evaluating', 'finished', or why it stopped. */
   readonly status: string
   readonly adapter: string
-  /** Seconds since the run was opened. */
+  /** Seconds that the run took, all its parts together. */
   readonly seconds: number
   readonly iterations: number
   /** The objective's loss at every iteration. */
@@ -33,6 +40,24 @@ export interface RunMetrics {
   readonly accuracy: AccuracyTable
   /** The most GPU bytes in use at once. */
   readonly peakBytes: number
+}
+
+/** How to compare a distilled set with real images: options of `evaluate`, and the dataset that was distilled. */
+export interface CompareOptions
+  extends Pick<
+    EvaluateOptions,
+    'test' | 'students' | 'runs' | 'steps' | 'batch' | 'learningRate' | 'augmentation' | 'seed'
+  > {
+  /** Where the random real images come from. */
+  readonly train: Dataset
+}
+
+/** What `config.json` holds: the options of `distill`, with names and sizes in place of data. */
+interface RunConfig {
+  readonly dataset?: { readonly name: string; readonly [size: string]: unknown }
+  readonly objective?: { readonly name: string; readonly [option: string]: unknown }
+  readonly student?: string
+  readonly [option: string]: unknown
 }
 
 /** Seconds between saves of the state so far. */
@@ -49,10 +74,9 @@ export class Run {
   readonly #abort = new AbortController()
   readonly #line = new ProgressLine()
   readonly #started = performance.now()
+  #secondsBefore = 0
   #lastSave = performance.now()
-  #config: Record<string, unknown> = {}
-  #title = ''
-  #seen = ''
+  #config: RunConfig = {}
   #set: DistilledSet | undefined
 
   constructor(
@@ -66,7 +90,7 @@ export class Run {
 
   readonly #interrupt = (): void => {
     this.#line.end()
-    process.stdout.write('Stopping after this iteration; the result so far is saved.\n')
+    process.stdout.write('Stopping; the result so far is saved.\n')
     this.#abort.abort()
   }
 
@@ -85,23 +109,12 @@ export class Run {
     }
   }
 
-  /** Shows each training: pass `onEvaluate('distilled')` to `evaluate`. */
-  onEvaluate(what: string): (progress: EvaluateProgress) => void {
-    return ({ student, run, accuracy, done, total }) =>
-      this.#line.update(
-        `evaluating ${bar(done / total)} ${what}: ${student}, run ${run + 1}: ${(100 * accuracy).toFixed(1)} %`,
-        done === total,
-      )
-  }
-
   /**
    * Waits for a distillation and saves its result, also that of one that stopped early (whose error is thrown on).
    * @param options what `distill` was called with, for config.json
    */
   async record(options: DistillOptions, distillation: Promise<DistilledSet>): Promise<DistilledSet> {
     this.#config = describeOptions(options)
-    this.#title = `${options.dataset.name}, distilled with LD3M and ${options.objective.name}`
-    this.#seen = options.student?.name ?? 'ConvNet-3'
     try {
       const set = await distillation
       await this.#save(set, 'evaluating', NO_ACCURACY)
@@ -114,12 +127,86 @@ export class Run {
     }
   }
 
-  /** Saves the accuracies, where there are any, prints them side by side, and closes the run. */
-  async finish(accuracy: AccuracyTable = NO_ACCURACY): Promise<void> {
-    if (!this.#set) throw new Error('finish: nothing was recorded')
-    await this.#save(this.#set, 'finished', accuracy)
+  /**
+   * Trains students on the distilled images and on as many random real ones, saves the accuracies, prints them side by
+   * side, and closes the run. If it ends early, what is known by then is saved.
+   */
+  async compare({ train, ...options }: CompareOptions): Promise<AccuracyTable> {
+    const set = this.#recorded('compare')
+    const { device, signal } = this
+    const perClass = (set.images.shape[0] as number) / set.classNames.length
+    const sources = {
+      distilled: { name: 'distilled', train: set },
+      randomReal: { name: 'random real', train: (draw: number) => randomReal(train, perClass, draw) },
+    }
+    const accuracy: { -readonly [K in keyof AccuracyTable]: AccuracyTable[K] } = { ...NO_ACCURACY }
+    try {
+      for (const key of ['distilled', 'randomReal'] as const) {
+        const onProgress: EvaluateOptions['onProgress'] = ({ student, run, accuracy, done, total }) => {
+          const percent = `${student}, run ${run + 1}: ${(100 * accuracy).toFixed(1)} %`
+          this.#line.update(`evaluating ${bar(done / total)} ${sources[key].name}: ${percent}`, done === total)
+        }
+        const protocol = { ...options, device, signal, normalization: set.normalization, onProgress }
+        accuracy[key] = await evaluate({ ...protocol, train: sources[key].train })
+      }
+    } catch (error) {
+      this.#line.end()
+      await this.#save(set, (error as Error).message, accuracy)
+      this.close()
+      throw error
+    }
+    await this.#save(set, 'finished', accuracy)
+    process.stdout.write(`\n${accuracyText(accuracy)}\n\n`)
+    this.#end()
+    return accuracy
+  }
+
+  /** Closes a run that is not to be compared. */
+  async finish(): Promise<void> {
+    await this.#save(this.#recorded('finish'), 'finished', NO_ACCURACY)
+    this.#end()
+  }
+
+  /** The recorded distillation. */
+  get result(): DistilledSet | undefined {
+    return this.#set
+  }
+
+  /** Takes over what an earlier run left in its folder. */
+  static async reopen(directory: string, device: Device): Promise<Run> {
+    const read = async (name: string): Promise<Uint8Array> => {
+      try {
+        return await readFile(join(directory, name))
+      } catch (cause) {
+        const what = `Cannot read ${join(directory, name)}: ${(cause as Error).message}.`
+        throw dataError(what, 'Name the folder of a distillation.', cause)
+      }
+    }
+    const json = async (name: string) => {
+      const text = new TextDecoder().decode(await read(name))
+      try {
+        return JSON.parse(text)
+      } catch (cause) {
+        throw dataError(`${join(directory, name)} is not JSON: ${(cause as Error).message}.`, 'Distil again.', cause)
+      }
+    }
+    const set = distilledFromSafetensors(await read('distilled.safetensors'))
+    const config = await json('config.json')
+    const { seconds } = await json('metrics.json')
+    const run = await openRun(directory, device)
+    run.#set = set
+    run.#config = config
+    run.#secondsBefore = Number(seconds) || 0
+    return run
+  }
+
+  #recorded(where: string): DistilledSet {
+    if (!this.#set) throw new Error(`${where}: nothing was recorded`)
+    return this.#set
+  }
+
+  #end(): void {
     this.close()
-    if (accuracy !== NO_ACCURACY) process.stdout.write(`\n${accuracyText(accuracy)}\n\n`)
     process.stdout.write(`Saved to ${this.directory.path} (open report.html).\n`)
   }
 
@@ -135,7 +222,7 @@ export class Run {
     const metrics: RunMetrics = {
       status,
       adapter: this.device.info.description,
-      seconds: (performance.now() - this.#started) / 1000,
+      seconds: this.#secondsBefore + (performance.now() - this.#started) / 1000,
       iterations: set.loss.length,
       loss: set.loss,
       accuracy,
@@ -151,10 +238,10 @@ export class Run {
 
   #reportData(set: DistilledSet, { adapter, seconds, iterations, loss, accuracy }: RunMetrics): ReportData {
     return {
-      title: this.#title,
+      title: `${this.#config.dataset?.name}, distilled with LD3M and ${this.#config.objective?.name}`,
       ...{ adapter, seconds, iterations, loss, accuracy, config: this.#config, classNames: set.classNames },
       images: { initial: set.initialImages, final: set.images, labels: set.labels },
-      seenArchitecture: this.#seen,
+      seenArchitecture: this.#config.student ?? 'ConvNet-3',
     }
   }
 }
@@ -163,8 +250,14 @@ export class Run {
 export const openRun = async (directory: string, device: Device): Promise<Run> =>
   new Run(await openRunDirectory(directory), device)
 
+/**
+ * Opens the folder of an earlier run, to compare what it distilled.
+ * @throws Ld3mError `data` if there is none, or one of its files is broken
+ */
+export const reopenRun = (directory: string, device: Device): Promise<Run> => Run.reopen(directory, device)
+
 /** What a run was asked to do, without the data itself. */
-function describeOptions(options: DistillOptions): Record<string, unknown> {
+function describeOptions(options: DistillOptions): RunConfig {
   const { dataset, prior, objective, student, signal: _signal, onProgress: _onProgress, ...rest } = options
   const { name, count, channels, height, width, classNames } = dataset
   return {

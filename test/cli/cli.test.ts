@@ -100,8 +100,9 @@ describe('ld3m-gpu', () => {
     const evaluated = await run('evaluate', '--run', out, '--data', data, ...args)
     expect(evaluated.code).toBe(0)
     expect(evaluated.out).toMatch(/ConvNet-3 +\d+\.\d ± 0\.0 +\d+\.\d ± 0\.0/)
-    const accuracy = JSON.parse(await readFile(join(out, 'accuracy.json'), 'utf8'))
-    expect(accuracy.distilled['ConvNet-3'].runs).toHaveLength(1)
+    const metrics = JSON.parse(await readFile(join(out, 'metrics.json'), 'utf8'))
+    expect(metrics.accuracy.distilled['ConvNet-3'].runs).toHaveLength(1)
+    expect(metrics.accuracy.randomReal['ConvNet-3'].runs).toHaveLength(1)
   })
 
   test('distill saves what it has when it is interrupted', async () => {

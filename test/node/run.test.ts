@@ -1,12 +1,12 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Device } from '../../src/gpu/index.ts'
 import { decodePng } from '../../src/io/index.ts'
-import { type DistillOptions, distill, distilledFromSafetensors, dm, evaluate } from '../../src/ld3m/index.ts'
+import { type DistillOptions, distill, distilledFromSafetensors, dm } from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
-import { accuracyText, openRun, type RunMetrics } from '../../src/node/index.ts'
+import { accuracyText, openRun, type RunMetrics, reopenRun } from '../../src/node/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyDataset, tinyPrior } from '../support/tiny.ts'
 
@@ -24,6 +24,7 @@ const optionsOf = (): DistillOptions => ({
   diffusion: { steps: 2 },
   augmentation: ['color'],
 })
+const comparison = ({ dataset }: DistillOptions) => ({ train: dataset, test: dataset, students: [student], steps: 3 })
 const FILES = ['config.json', 'distilled.safetensors', 'images.png', 'metrics.json', 'report.html']
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T
 
@@ -33,9 +34,7 @@ describe('a run', () => {
     const options = optionsOf()
     const run = await openRun(directory, device)
     const set = await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
-    const protocol = { device, test: options.dataset, normalization: set.normalization, students: [student], runs: 2 }
-    const accuracy = await evaluate({ ...protocol, train: set, steps: 3, onProgress: run.onEvaluate('distilled') })
-    await run.finish({ distilled: accuracy, randomReal: accuracy })
+    const accuracy = await run.compare({ ...comparison(options), runs: 2 })
 
     expect((await readdir(directory)).sort()).toEqual(FILES)
     const metrics = await json<RunMetrics>(join(directory, 'metrics.json'))
@@ -43,7 +42,8 @@ describe('a run', () => {
     expect(metrics.loss.length).toBe(4)
     expect(metrics.seconds).toBeGreaterThan(0)
     expect(metrics.accuracy.distilled['ConvNet-2']?.runs.length).toBe(2)
-    expect(metrics.accuracy.randomReal).toEqual(metrics.accuracy.distilled)
+    expect(metrics.accuracy.randomReal['ConvNet-2']?.runs.length).toBe(2)
+    expect(metrics.accuracy).toEqual(accuracy)
     expect(distilledFromSafetensors(await readFile(join(directory, 'distilled.safetensors')))).toEqual(set)
     const config = await json<Record<string, unknown>>(join(directory, 'config.json'))
     expect(config).toMatchObject({ imagesPerClass: 2, steps: 4, objective: { name: 'DM' }, dataset: { name: 'tiny' } })
@@ -71,6 +71,50 @@ describe('a run', () => {
     expect(metrics.status).toMatch(/aborted after 2 of 50/)
     expect(metrics.loss.length).toBe(2)
     expect(distilledFromSafetensors(await readFile(join(directory, 'distilled.safetensors'))).loss.length).toBe(2)
+  })
+
+  test('whose comparison is aborted keeps the images and says so', async () => {
+    const directory = join(folder, 'not-compared')
+    const options = optionsOf()
+    const run = await openRun(directory, device)
+    const set = await run.record(options, distill(options))
+    const comparing = run.compare({ ...comparison(options), steps: 100_000 })
+    process.emit('SIGINT')
+    await expect(comparing).rejects.toMatchObject({ code: 'aborted' })
+    const metrics = await json<RunMetrics>(join(directory, 'metrics.json'))
+    expect(metrics.status).toMatch(/The evaluation was aborted/)
+    expect(metrics.loss).toEqual(set.loss)
+  })
+
+  test('is taken up again: compared later, it has a whole report', async () => {
+    const directory = join(folder, 'later')
+    const options = optionsOf()
+    const first = await openRun(directory, device)
+    const set = await first.record(options, distill(options))
+    await first.finish()
+    const before = await json<RunMetrics>(join(directory, 'metrics.json'))
+    const config = await json(join(directory, 'config.json'))
+
+    const second = await reopenRun(directory, device)
+    expect(second.result).toEqual(set)
+    const accuracy = await second.compare({ ...comparison(options), runs: 1 })
+    const after = await json<RunMetrics>(join(directory, 'metrics.json'))
+    expect(after).toMatchObject({ status: 'finished', iterations: 4, loss: before.loss, accuracy })
+    expect(after.seconds).toBeGreaterThan(before.seconds)
+    expect(await json(join(directory, 'config.json'))).toEqual(config)
+    expect(await readFile(join(directory, 'report.html'), 'utf8')).toContain('tiny, distilled with LD3M and DM')
+  })
+
+  test('cannot be taken up where there is none, or where a file is broken', async () => {
+    const refused = (name: string, message: RegExp) =>
+      expect(reopenRun(join(folder, name), device)).rejects.toMatchObject({
+        code: 'data',
+        message: expect.stringMatching(message),
+      })
+    await refused('nowhere', /Cannot read .*distilled.safetensors/)
+    expect(await readdir(folder)).not.toContain('nowhere')
+    await writeFile(join(folder, 'later', 'config.json'), '{')
+    await refused('later', /config.json is not JSON/)
   })
 
   test('prints accuracies side by side', () => {
