@@ -28,5 +28,5 @@ const students = [
   alexNet({ ...task, widths: [16, 32] }),
   resNet({ ...task, widths: [8, 16, 32], blocks: [1, 1, 1] }),
 ]
-await run.compare({ train, test, students, runs: 2, steps: 150, learningRate: 0.02 })
+await run.compare({ train, test, students, runs: 2, steps: 150, learningRate: 0.03 })
 device.destroy()
