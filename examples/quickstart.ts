@@ -13,10 +13,10 @@ const options = {
   prior,
   objective: dm(),
   imagesPerClass: 1,
-  steps: 60,
+  steps: 50,
   seed: 0,
   realBatch: 32,
-  diffusion: { steps: 5 },
+  diffusion: { steps: 4 },
 }
 const run = await openRun('runs/demo', device)
 await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
@@ -28,5 +28,5 @@ const students = [
   alexNet({ ...task, widths: [16, 32] }),
   resNet({ ...task, widths: [8, 16, 32], blocks: [1, 1, 1] }),
 ]
-await run.compare({ train, test, students, runs: 2, steps: 150, learningRate: 0.03 })
+await run.compare({ train, test, students, runs: 2, steps: 120, learningRate: 0.03 })
 device.destroy()

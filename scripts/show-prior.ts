@@ -1,11 +1,12 @@
 // `npm run show-prior`: pictures and figures of the demo's prior, on the test images in assets: reconstructions, samples
-// and PSNR. Writes docs/images/prior-*.png and prints the figures that docs/prior.md quotes.
-import { mkdir } from 'node:fs/promises'
+// PSNR and loss curves. Writes docs/images/prior-* and prints the figures that docs/prior.md quotes.
+import { mkdir, readFile } from 'node:fs/promises'
 import { noGrad, ops, random, scope, type Tensor, tensor } from '../src/autograd/index.ts'
 import { padTo, toFloat } from '../src/data/index.ts'
 import { imageGrid } from '../src/io/index.ts'
 import { diffuse, drawNoise, resolveDiffusion } from '../src/ld3m/index.ts'
 import { loadIdx, loadPrior, openDevice, writeFileAtomic } from '../src/node/index.ts'
+import { curvesSvg } from './curves-svg.ts'
 
 const device = await openDevice()
 const prior = await loadPrior(device, 'assets/priors/fashion-mnist.safetensors')
@@ -57,4 +58,13 @@ const samples = await read(() => {
   return prior.decode(diffuse(prior, ops.scale(start, 0), prior.conditioning(tensor(device, ids)), noise, diffusion))
 })
 await writeFileAtomic('docs/images/prior-samples.png', imageGrid({ images: samples, shape: [30, 1, 32, 32], ...grid }))
+
+const curves = JSON.parse(await readFile('assets/priors/fashion-mnist.safetensors.curves.json', 'utf8'))
+await writeFileAtomic(
+  'docs/images/prior-loss.svg',
+  curvesSvg([
+    { title: 'Autoencoder', values: curves.autoencoder, every: curves.every },
+    { title: 'Denoiser', values: curves.denoiser, every: curves.every },
+  ]),
+)
 device.destroy()

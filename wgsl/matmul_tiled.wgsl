@@ -59,11 +59,12 @@ fn main(
   for (var k = 0u; k < params.k; k += STEPS) {
 #for step in STEPS
     {
-      // Beyond K: zeros times the last elements.
+      // Beyond K: zeros, whatever lies there.
       let inside = STEPS == 1u || k + ${step} < params.k;
       let v = select(vec4f(), vec4f(a[a0], a[a1], a[a2], a[a3]), inside);
       var w = vec4f(b[b0], b[b1], 0.0, 0.0);
       if (EACH == 4u) { w = vec4f(w.xy, b[b2], b[b3]); }
+      w = select(vec4f(), w, inside);
 #for j in 16
       s${j} = fma(v, vec4f(subgroupBroadcast(w[${j} % EACH], ${j} / EACH)), s${j});
 #end

@@ -25,13 +25,14 @@ export const evaluateCommand = command(
     const runs = integer('runs', numbers.runs)
     const steps = integer('steps', numbers.steps)
     const seed = integer('seed', numbers.seed)
+    const known = names.split(',').map(checkName)
     const device = await openDevice()
     try {
       const run = await reopenRun(folder, device)
       const set = run.result as DistilledSet
       const [, channels, height, width] = set.images.shape as [number, number, number, number]
       const task = { channels, size: [height, width] as const, classes: set.classNames.length }
-      const students = names.split(',').map((name) => studentByName(checkName(name), task))
+      const students = known.map((name) => studentByName(name, task))
       const train = await loadData(data, 'train', height)
       const test = await loadData(data, 'test', height)
       await run.compare({ train, test, students, runs, steps, seed })

@@ -54,6 +54,12 @@ export class DerivedBuffers {
     }
   }
 
+  /** Drops everything. */
+  clear(): void {
+    for (const entry of this.#entries.values()) this.#discard(entry)
+    this.#entries.clear()
+  }
+
   #discard(entry: Entry): void {
     this.#bytes -= entry.buffer.bytes
     this.release(entry.buffer)

@@ -28,6 +28,8 @@ export interface DeviceOptions {
   forceUniforms?: boolean
   /** Use kernels without subgroups even where the adapter has them (the portable path; tests use it). */
   withoutSubgroups?: boolean
+  /** Choose kernels as for a GPU even on a software adapter (tests use it). */
+  likeHardware?: boolean
   /** Bytes of unused buffers to keep for reuse. Default 1 GiB. */
   keepBytes?: number
   /** What to do while a promise of the adapter is pending. Default: just await it. */
@@ -114,14 +116,14 @@ export class Device {
         architecture: info.architecture,
         features: new Set(handle.features),
         subgroupSize: subgroups ? ((info as { subgroupMinSize?: number }).subgroupMinSize ?? 0) : 0,
-        software: info.isFallbackAdapter ?? false,
+        software: !options.likeHardware && (info.isFallbackAdapter ?? false),
         immediates,
       },
       options,
     )
   }
 
-  /** GPU memory in use by this library on this device. */
+  /** GPU memory in use by this library on this device, derived buffers (`derive`) included. */
   get memory(): MemoryUse {
     return this.#pool.memory
   }
@@ -250,15 +252,16 @@ export class Device {
     this.#recorder.profiler = profiler
     try {
       const result = await run()
-      await this.#recorder.flush()
-      return { result, rows: await profiler.rows() }
+      await this.#wait(this.#recorder.flush())
+      return { result, rows: await this.#wait(profiler.rows()) }
     } finally {
       this.#recorder.profiler = undefined
     }
   }
 
-  /** Destroys the unused buffers that are kept for reuse. */
+  /** Destroys the unused buffers that are kept for reuse, and the derived ones. */
   trim(): void {
+    this.#derived.clear()
     for (const buffer of this.#pool.drain()) this.#recorder.destroyLater(buffer)
     this.#pipelines.forgetBindGroups()
     this.flush()

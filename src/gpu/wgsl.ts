@@ -126,8 +126,9 @@ export function assemble(name: string, source: string, constants: Constants, imm
         out.push(single(line))
         continue
       }
-      const [variable, bound] = match(line, line, /^#for\s+(\w+)\s+in\s+(\w+)/) as Two
-      const count = Number.parseInt(values.get(bound) ?? bound, 10)
+      const [variable, bound] = match(line, line, /^#for\s+(\w+)\s+in\s+(\w+)\s*$/) as Two
+      const digits = /^(\d+)u?$/.exec(values.get(bound) ?? bound)?.[1]
+      const count = Number(digits ?? Number.NaN)
       const end = endOf(lines, i)
       if (end === undefined || Number.isNaN(count)) throw new Error(`${name}.wgsl: cannot repeat '${line}'`)
       const body = lines.slice(i + 1, end)

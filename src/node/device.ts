@@ -15,7 +15,16 @@ const printed = new Set<string>()
  * @throws Ld3mError `adapter` if there is none, `option` if an option is unknown
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
-  const known = ['adapter', 'log', 'description', 'forceUniforms', 'withoutSubgroups', 'keepBytes', 'wait']
+  const known = [
+    'adapter',
+    'log',
+    'description',
+    'forceUniforms',
+    'withoutSubgroups',
+    'likeHardware',
+    'keepBytes',
+    'wait',
+  ]
   rejectUnknownOptions('openDevice', options, known)
   const { adapter: choice, log = printOnce, ...deviceOptions } = options
   const { gpu, adapter, kind, description } = await requestAdapter(choice === undefined ? {} : { adapter: choice })

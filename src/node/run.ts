@@ -31,6 +31,7 @@ export interface AccuracyTable {
 export interface RunMetrics {
   /** How far the run came: 'distilling', 'evaluating', 'finished', or why it stopped. */
   readonly status: string
+  /** What distilled, in one line. */
   readonly adapter: string
   /** Seconds that the run took, all its parts together. */
   readonly seconds: number
@@ -74,7 +75,8 @@ export class Run {
   readonly #abort = new AbortController()
   readonly #line = new ProgressLine()
   readonly #started = performance.now()
-  #secondsBefore = 0
+  /** What an earlier run left in the folder. */
+  #before: Pick<RunMetrics, 'adapter' | 'seconds' | 'peakBytes' | 'accuracy'> | undefined
   #lastSave = performance.now()
   #config: RunConfig = {}
   #set: DistilledSet | undefined
@@ -89,8 +91,10 @@ export class Run {
   }
 
   readonly #interrupt = (): void => {
+    // Any second signal has its usual effect.
+    this.close()
     this.#line.end()
-    process.stdout.write('Stopping; the result so far is saved.\n')
+    process.stdout.write('Stopping; what there is so far will be saved.\n')
     this.#abort.abort()
   }
 
@@ -121,8 +125,8 @@ export class Run {
       return set
     } catch (error) {
       this.#line.end()
-      if (error instanceof DistillationStopped) await this.#save(error.result, error.message, NO_ACCURACY)
       this.close()
+      if (error instanceof DistillationStopped) await this.#saveLast(error.result, error, NO_ACCURACY)
       throw error
     }
   }
@@ -139,7 +143,9 @@ export class Run {
       distilled: { name: 'distilled', train: set },
       randomReal: { name: 'random real', train: (draw: number) => randomReal(train, perClass, draw) },
     }
-    const accuracy: { -readonly [K in keyof AccuracyTable]: AccuracyTable[K] } = { ...NO_ACCURACY }
+    const accuracy: { -readonly [K in keyof AccuracyTable]: AccuracyTable[K] } = {
+      ...(this.#before?.accuracy ?? NO_ACCURACY),
+    }
     try {
       for (const key of ['distilled', 'randomReal'] as const) {
         const onProgress: EvaluateOptions['onProgress'] = ({ student, run, accuracy, done, total }) => {
@@ -147,14 +153,15 @@ export class Run {
           this.#line.update(`evaluating ${bar(done / total)} ${sources[key].name}: ${percent}`, done === total)
         }
         const protocol = { ...options, device, signal, normalization: set.normalization, onProgress }
-        accuracy[key] = await evaluate({ ...protocol, train: sources[key].train })
+        accuracy[key] = { ...accuracy[key], ...(await evaluate({ ...protocol, train: sources[key].train })) }
       }
     } catch (error) {
       this.#line.end()
-      await this.#save(set, (error as Error).message, accuracy)
       this.close()
+      await this.#saveLast(set, error as Error, accuracy)
       throw error
     }
+    this.close()
     await this.#save(set, 'finished', accuracy)
     process.stdout.write(`\n${accuracyText(accuracy)}\n\n`)
     this.#end()
@@ -163,6 +170,7 @@ export class Run {
 
   /** Closes a run that is not to be compared. */
   async finish(): Promise<void> {
+    this.close()
     await this.#save(this.#recorded('finish'), 'finished', NO_ACCURACY)
     this.#end()
   }
@@ -192,11 +200,14 @@ export class Run {
     }
     const set = distilledFromSafetensors(await read('distilled.safetensors'))
     const config = await json('config.json')
-    const { seconds } = await json('metrics.json')
+    const metrics = await json('metrics.json')
+    if (!Array.isArray(metrics?.loss) || !metrics.accuracy?.distilled || !metrics.accuracy.randomReal) {
+      throw dataError(`${join(directory, 'metrics.json')} is not a run's.`, 'Distil again.')
+    }
     const run = await openRun(directory, device)
     run.#set = set
     run.#config = config
-    run.#secondsBefore = Number(seconds) || 0
+    run.#before = metrics
     return run
   }
 
@@ -206,7 +217,6 @@ export class Run {
   }
 
   #end(): void {
-    this.close()
     process.stdout.write(`Saved to ${this.directory.path} (open report.html).\n`)
   }
 
@@ -216,17 +226,26 @@ export class Run {
     process.off('SIGTERM', this.#interrupt)
   }
 
+  /** Saves what there is after an error, which the caller then throws; a second error is only told. */
+  async #saveLast(set: DistilledSet, error: Error, accuracy: AccuracyTable): Promise<void> {
+    try {
+      await this.#save(set, error.message, accuracy)
+    } catch (second) {
+      process.stderr.write(`The state so far could not be saved: ${(second as Error).message}\n`)
+    }
+  }
+
   async #save(set: DistilledSet, status: string, accuracy: AccuracyTable): Promise<void> {
     this.#set = set
     const { directory } = this
     const metrics: RunMetrics = {
       status,
-      adapter: this.device.info.description,
-      seconds: this.#secondsBefore + (performance.now() - this.#started) / 1000,
+      adapter: this.#before?.adapter ?? this.device.info.description,
+      seconds: (this.#before?.seconds ?? 0) + (performance.now() - this.#started) / 1000,
       iterations: set.loss.length,
       loss: set.loss,
       accuracy,
-      peakBytes: this.device.memory.peak,
+      peakBytes: Math.max(this.#before?.peakBytes ?? 0, this.device.memory.peak),
     }
     await directory.writeJson('config.json', this.#config)
     await directory.writeBytes('distilled.safetensors', distilledToSafetensors(set))

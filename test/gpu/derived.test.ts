@@ -49,6 +49,15 @@ test('a derived buffer goes with its source', () => {
   expect(device.memory.current).toBe(before)
 })
 
+test('trimming drops derived buffers', () => {
+  const source = device.alloc(256)
+  const before = device.memory.current
+  device.derive(source, 'a', () => device.alloc(1024))
+  device.trim()
+  expect(device.memory.current).toBe(before)
+  device.release(source)
+})
+
 test('beyond the budget, the buffers not used for longest go; one that is too large for it is kept alone', () => {
   const released: number[] = []
   const cache = new DerivedBuffers(3000, (buffer) => {

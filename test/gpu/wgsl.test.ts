@@ -112,6 +112,8 @@ describe('directives', () => {
     ).toEqual(['let x0_0 = 0;', 'let x0_1 = 0;'])
     expect(() => new Kernel('bad', '#for i in 2\nlet x = 1;').variant().code(true)).toThrow(/cannot repeat/)
     expect(() => new Kernel('bad', '#for i in M\n#end').variant().code(true)).toThrow(/cannot repeat/)
+    const computed = '#const M: u32 = 16 / 4\n#for i in M\n#end'
+    expect(() => new Kernel('bad', computed).variant().code(true)).toThrow(/cannot repeat/)
   })
 
   test('reject what they do not know', () => {

@@ -4,9 +4,8 @@
 #alias V = f32
 #const WIDTH: u32 = 1
 
-const COUNTED = select(vec4f(1.0, 0.0, 0.0, 0.0), vec4f(1.0), WIDTH == 4u);
-
-// The sum of the elements of v; a single one is four equal ones as a vec4f.
+// The sum of the elements of v; a single one becomes four equal ones as a vec4f.
 fn across(v: V) -> f32 {
-  return dot(vec4f(v), COUNTED);
+  if (WIDTH == 4u) { return dot(vec4f(v), vec4f(1.0)); }
+  return vec4f(v).x;
 }
