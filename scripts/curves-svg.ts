@@ -24,7 +24,8 @@ export function curvesSvg(panels: readonly { title: string; values: readonly num
   const all = panels.length * (width + gap) - gap
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${all} ${height}" width="${all}" height="${height}" ` +
-    `font-family="system-ui, sans-serif" font-size="12" fill="#333"><rect width="100%" height="100%" fill="#fff"/>` +
+    `font-family="system-ui, sans-serif" font-size="12" fill="#333"><title>${panels.map(({ title }) => `Loss of the ${title.toLowerCase()}`).join('; ')}</title>` +
+    `<rect width="100%" height="100%" fill="#fff"/>` +
     `${drawn.join('')}</svg>\n`
   )
 }
