@@ -1,11 +1,12 @@
 // Distils Fashion-MNIST to one image a class, then trains networks on those ten images alone. `npm run demo` runs it.
-import { alexNet, convNet, distill, dm, padTo, resNet } from 'ld3m-gpu'
+import { alexNet, convNet, distill, dm, FASHION_MNIST_CLASSES, padTo, resNet } from 'ld3m-gpu'
 import { loadIdx, loadPrior, openDevice, openRun } from 'ld3m-gpu/node'
 
 const assets = new URL('../assets/', import.meta.url).pathname
 const device = await openDevice()
-const train = padTo(await loadIdx(`${assets}fashion-mnist`, { split: 'train' }), 32)
-const test = padTo(await loadIdx(`${assets}fashion-mnist`, { split: 'test' }), 32)
+const load = async (split: 'train' | 'test') =>
+  padTo(await loadIdx(`${assets}fashion-mnist`, { split, classNames: FASHION_MNIST_CLASSES }), 32)
+const [train, test] = [await load('train'), await load('test')]
 const prior = await loadPrior(device, `${assets}priors/fashion-mnist.safetensors`)
 
 const options = {
