@@ -189,7 +189,7 @@ class Distillation {
   }
 
   async iterate(): Promise<void> {
-    if (this.#signal?.aborted) await this.#stop('aborted', 'The distillation was aborted', 'Run it again to go on.')
+    if (this.#signal?.aborted) await this.#stop('aborted', 'The distillation was aborted', 'The result so far is kept.')
     const step = scope(() => this.#gradients())
     const [loss, latents, conditioning] = (await step.report.read()) as unknown as [number, number, number]
     step.report.dispose()
