@@ -3,5 +3,15 @@
  *
  * @module ld3m-gpu/kernels
  */
-export { Device, defineKernel, GpuBuffer, Kernel, kernels, linearGrid, type Variant, type Work } from './gpu/index.ts'
+export {
+  Device,
+  defineKernel,
+  GpuBuffer,
+  Kernel,
+  kernels,
+  linearGrid,
+  loopGrid,
+  type Variant,
+  type Work,
+} from './gpu/index.ts'
 export * from './kernels/index.ts'

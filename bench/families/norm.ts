@@ -23,6 +23,7 @@ const SIZES: { readonly full: readonly Size[]; readonly quick: readonly Size[] }
 const norms = rowsFor<Size>(SIZES, ({ label, silu, ...sizes }) => {
   const { samples, channels, inner, groups } = sizes
   const count = samples * channels * inner
+  const activation = silu ? 'silu' : 'none'
   const shape = `${label} ${samples}×${channels}×${inner}, ${groups} groups${silu ? ', SiLU' : ''}`
   const x = floats(count)
   const g = floats(count)
@@ -31,16 +32,16 @@ const norms = rowsFor<Size>(SIZES, ({ label, silu, ...sizes }) => {
   const stats = floats(samples * groups * 2, 0.5, 1)
   return [
     row('norm', shape, { x, weight, bias }, (device, { x, weight, bias }) => ({
-      ...kernels.norm(device, x, sizes, { weight, bias, activation: silu ? 'silu' : 'none' }, 1e-5),
+      ...kernels.norm(device, x, sizes, { weight, bias, activation }, 1e-5),
     })),
     row('normInputGrad', shape, { g, x, stats, weight, bias }, (device, { g, x, stats, weight, bias }) =>
-      kernels.normInputGrad(device, g, x, stats, sizes, { weight, bias, activation: silu ? 'silu' : 'none' }),
+      kernels.normInputGrad(device, g, x, stats, sizes, { weight, bias, activation }),
     ),
     row('normWeightGrad', shape, { g, x, stats, weight, bias }, (device, { g, x, stats, weight, bias }) =>
       kernels.normWeightGrad(device, 'weight', g, x, stats, sizes, {
         weight,
         bias,
-        activation: silu ? 'silu' : 'none',
+        activation,
       }),
     ),
     row('normSecondGrad', shape, { u: g, g, x, stats, weight }, (device, { u, g, x, stats, weight }) =>

@@ -7,7 +7,7 @@ import weightGradSource from '../../wgsl/conv2d_weight_grad.wgsl'
 import weightGradTiledSource from '../../wgsl/conv2d_weight_grad_tiled.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { reduce } from './reduce.ts'
-import { unrolls } from './unroll.ts'
+import { lanesOf, sizeFor, unrolls } from './tile.ts'
 
 const convKernel = defineKernel('conv2d', convSource)
 const inputGradKernel = defineKernel('conv2d_input_grad', inputGradSource)
@@ -37,19 +37,6 @@ export interface Conv2dSizes {
 function workOf({ n, c, h, w, o, ho, wo, kh, kw }: Conv2dSizes) {
   return { flops: 2 * n * o * ho * wo * c * kh * kw, bytes: 4 * (n * c * h * w + o * c * kh * kw + n * o * ho * wo) }
 }
-
-/** Whether this adapter runs the tiled kernel, which hands weights round in subgroups. */
-function lanesOf(device: Device): 4 | 8 | undefined {
-  const { subgroupSize } = device.info
-  return subgroupSize >= 8 ? 8 : subgroupSize >= 4 ? 4 : undefined
-}
-
-/**
- * Invocations of a workgroup that covers part of `units`. On software adapters one subgroup, where larger ones would
- * leave many idle.
- */
-const sizeFor = (device: Device, units: number, lanes: 4 | 8): number =>
-  device.info.software && units < 4096 ? lanes : 64
 
 /** Kernel sizes that have variants; others run on the plain kernels. */
 const isTiled = ({ kh, kw }: Conv2dSizes): boolean => kh === kw && (kh === 1 || kh === 3 || kh === 5)

@@ -133,7 +133,8 @@ export class Run {
 
   /**
    * Trains students on the distilled images and on as many random real ones, saves the accuracies, prints them side by
-   * side, and closes the run. If it ends early, what is known by then is saved.
+   * side, and closes the run. If it ends early, what is known by then is saved. Accuracies are fractions, 0…1.
+   * @throws Ld3mError as `evaluate` does, `aborted` on Ctrl-C among others
    */
   async compare({ train, ...options }: CompareOptions): Promise<AccuracyTable> {
     const set = this.#recorded('compare')
@@ -171,7 +172,7 @@ export class Run {
   /** Closes a run that is not to be compared. */
   async finish(): Promise<void> {
     this.close()
-    await this.#save(this.#recorded('finish'), 'finished', NO_ACCURACY)
+    await this.#save(this.#recorded('finish'), 'finished', this.#before?.accuracy ?? NO_ACCURACY)
     this.#end()
   }
 
