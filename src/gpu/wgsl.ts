@@ -11,6 +11,9 @@ import { includes } from './includes.ts'
  *     #choose Team = team_alone  an include that a variant may set, with its default
  *     #for j in TILE             the lines up to the matching #end, TILE times (a number or a #const), with ${j} replaced
  *     #end                       by 0, 1, …: unrolled text, since some adapters keep in memory what a loop changes
+ *     #if FUSED                  the lines up to #else or #end if a bool #const is true, else those between #else and
+ *     #else                      #end, if any: where the alternatives do not compile beside each other
+ *     #end
  */
 /** Values for a kernel's `#const`, `#alias` and `#choose` lines. A string names a type, a constant that the file declares, or an include. */
 export type Constants = Readonly<Record<string, number | boolean | string>>
@@ -122,17 +125,26 @@ export function assemble(name: string, source: string, constants: Constants, imm
     const out: string[] = []
     for (let i = 0; i < lines.length; i++) {
       const line = lines[i] as string
-      if (!/^#for\b/.test(line)) {
+      if (!/^#(for|if)\b/.test(line)) {
         out.push(single(line))
         continue
       }
-      const [variable, bound] = match(line, line, /^#for\s+(\w+)\s+in\s+(\w+)\s*$/) as Two
-      const digits = /^(\d+)u?$/.exec(values.get(bound) ?? bound)?.[1]
-      const count = Number(digits ?? Number.NaN)
-      const end = endOf(lines, i)
-      if (end === undefined || Number.isNaN(count)) throw new Error(`${name}.wgsl: cannot repeat '${line}'`)
-      const body = lines.slice(i + 1, end)
-      for (let k = 0; k < count; k++) out.push(expand(body.map((text) => text.replaceAll(`\${${variable}}`, `${k}`))))
+      const { otherwise, end } = partsOf(name, lines, i)
+      const body = lines.slice(i + 1, otherwise ?? end)
+      if (line.startsWith('#if')) {
+        const [key] = match(line, line, /^#if\s+(\w+)\s*$/) as [string]
+        const value = values.get(key)
+        if (value !== 'true' && value !== 'false')
+          throw new Error(`${name}.wgsl: '${line}' names no bool #const above it`)
+        out.push(expand(value === 'true' ? body : otherwise === undefined ? [] : lines.slice(otherwise + 1, end)))
+      } else {
+        const [variable, bound] = match(line, line, /^#for\s+(\w+)\s+in\s+(\w+)\s*$/) as Two
+        const digits = /^(\d+)u?$/.exec(values.get(bound) ?? bound)?.[1]
+        if (digits === undefined || otherwise !== undefined) throw new Error(`${name}.wgsl: cannot repeat '${line}'`)
+        for (let k = 0; k < Number(digits); k++) {
+          out.push(expand(body.map((text) => text.replaceAll(`\${${variable}}`, `${k}`))))
+        }
+      }
       i = end
     }
     return out.join('\n')
@@ -152,12 +164,15 @@ export function assemble(name: string, source: string, constants: Constants, imm
 type Two = [string, string]
 type Three = [string, string, string]
 
-/** The line of the #end that belongs to the #for in line `start`. */
-function endOf(lines: readonly string[], start: number): number | undefined {
+/** The lines of the #else (if any) and of the #end that belong to the #for or #if in line `start`. */
+function partsOf(name: string, lines: readonly string[], start: number): { otherwise?: number; end: number } {
   let depth = 0
+  let otherwise: number | undefined
   for (let i = start; i < lines.length; i++) {
-    if (/^#for\b/.test(lines[i] as string)) depth++
-    if (/^#end\b/.test(lines[i] as string) && --depth === 0) return i
+    const line = lines[i] as string
+    if (/^#(for|if)\b/.test(line)) depth++
+    else if (/^#else\b/.test(line) && depth === 1) otherwise = i
+    else if (/^#end\b/.test(line) && --depth === 0) return otherwise === undefined ? { end: i } : { otherwise, end: i }
   }
-  return undefined
+  throw new Error(`${name}.wgsl: cannot repeat '${lines[start]}': it has no #end`)
 }

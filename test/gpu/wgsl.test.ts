@@ -116,6 +116,29 @@ describe('directives', () => {
     expect(() => new Kernel('bad', computed).variant().code(true)).toThrow(/cannot repeat/)
   })
 
+  test('keep lines by a bool constant, with an alternative, nested', () => {
+    const lines = [
+      '#const A: bool = true',
+      '#if A',
+      'let a = 1;',
+      '#for i in 2',
+      '#if A',
+      `let b = \${i};`,
+      '#end',
+      '#end',
+    ]
+    const text = new Kernel('alternatives', [...lines, '#else', 'let c = 1;', '#end', '// end'].join('\n'))
+    const code = (A: boolean) =>
+      text
+        .variant({ A })
+        .code(false)
+        .match(/let .*/g)
+    expect(code(true)).toEqual(['let a = 1;', 'let b = 0;', 'let b = 1;'])
+    expect(code(false)).toEqual(['let c = 1;'])
+    expect(() => new Kernel('bad', '#const N: u32 = 1\n#if N\n#end').variant().code(true)).toThrow(/no bool #const/)
+    expect(() => new Kernel('bad', '#const A: bool = true\n#if A').variant().code(true)).toThrow(/has no #end/)
+  })
+
   test('reject what they do not know', () => {
     expect(() => kernel.variant({ TILES: 8 }).code(true)).toThrow(/no constant TILES/)
     expect(() => new Kernel('bad', '#loop 3').variant().code(true)).toThrow(/unknown directive/)
