@@ -79,7 +79,7 @@ for (const [name, n, c, size, o, kernel = 3, stride = 1] of CONVS) {
   const grad = random(device, n * o * out * out)
   const figures = []
   for (const launch of [
-    () => kernels.conv2d(device, x, weight, undefined, sizes),
+    () => kernels.conv2d(device, x, weight, sizes),
     () => kernels.conv2dInputGrad(device, grad, weight, sizes),
     () => kernels.conv2dWeightGrad(device, x, grad, sizes),
   ]) {

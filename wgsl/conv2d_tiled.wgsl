@@ -1,122 +1,196 @@
-// 2-D convolution (cross-correlation) with packed weights: x [N, C, H, W] to out [N, O, Ho, Wo].
+// 2-D convolution (cross-correlation) with packed weights: x [N, C, H, W] to out [N, O, Ho, Wo], as a tiled product of
+// pixels × (input channel, tap) × output channels that never stores the pixels' windows.
 //
-// Direct, in registers: an invocation owns PX = 4 neighbouring columns of a row for 16 output channels, 64 sums, and
-// walks input channels and taps. Lanes hold neighbouring segments of the flattened [N, Ho, Wo / 4] units, so that
-// small maps fill them too. The 16 weights of a tap lie together (see conv2d_pack): LANES lanes load 16 / LANES each
-// and hand them round by subgroup broadcast, since a load costs a software adapter as much for a value that all lanes
-// share as for eight different ones.  Limited by loads: 4 + 16 / LANES
-// for 64 multiply-adds.
-// The order of additions depends on the shape alone.
-
-enable subgroups;
+// A unit is four neighbouring columns of an output row; an invocation owns UNITS neighbouring units (flattened over
+// [N, Ho, Wo / 4], so that small maps fill lanes too) times COLUMNS output channels, and walks lines: a row of taps of
+// one input channel, or LINES of them a step. The COLUMNS weights of a tap lie together (see conv2d_pack); with
+// BROADCAST, SHARES lanes load EACH of them and hand them round, since a load costs a software adapter as much for a
+// value that all lanes share as for eight different ones. workgroup_id.z takes a part of the lines (split K): out then
+// holds partial sums [splits][N, O, Ho, Wo], which gemm_join adds up. Limited by loads: SPAN · UNITS inputs and
+// KW · EACH weights for KW · UNITS · 4 · COLUMNS multiply-adds. The order of additions is that of (c, ky, kx), whatever
+// the tile.
 
 struct Params {
   units: u32,
   c: u32, h: u32, w: u32,
   o: u32, ho: u32, wo: u32,
   segments: u32,
-  stride: u32, top: u32, left: u32,
+  top: u32, left: u32,
+  // Lines of a part, and elements of out in one.
+  lines: u32,
+  partial: u32,
 }
 #params Params
 
 #const KH: u32 = 3
 #const KW: u32 = 3
-#const LANES: u32 = 8
+// KH = KW = 1: lines are channels, and packed weights are padded to a multiple of LINES of them.
+#const POINTWISE: bool = false
+#const STRIDE: u32 = 1
+// Columns of input under four outputs: 3 · STRIDE + KW.
+#const SPAN: u32 = 6
+// Lines in a step; unless POINTWISE, a divisor of KH.
+#const LINES: u32 = 1
+// Taps in a step: LINES · KW.
+#const STEPS: u32 = 3
+#const UNITS: u32 = 1
+#const COLUMNS: u32 = 16
+#const BROADCAST: bool = true
+// COLUMNS / 4.
+#const QUADS: u32 = 4
+// Lanes that share a tap's weights, and how many each loads.
+#const SHARES: u32 = 8
+#const EACH: u32 = 2
+// EACH weights, or four without BROADCAST, as stored and as computed with.
+#alias Chunk = vec2f
+#alias Values = vec2f
 #const SIZE: u32 = 64
 #const BIAS: bool = false
-// Rows of taps in a loop's step; divides KH. All of them where an adapter keeps in memory what a loop changes.
-#const DOWN: u32 = 1
-// Stride 1.
-#const STEP: bool = true
-// f32, or vec4f where the output's rows are a multiple of four long (then with store_four).
-#alias Out = f32
-#choose Store = store_each
-// 16 / LANES weights.
-#alias Chunk = vec2f
+#const RESIDUAL: bool = false
+// The output's rows are a multiple of four long.
+#const FOUR: bool = false
+#if FOUR
+alias Out = vec4f;
+#else
+alias Out = f32;
+#end
+alias V = vec4f;
+#include activation
 
-const EACH = 16u / LANES;
+#if BROADCAST
+enable subgroups;
+#end
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weight: array<Chunk>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<Out>;
+@group(0) @binding(3) var<storage, read> residual: array<Out>;
+@group(0) @binding(4) var<storage, read_write> out: array<Out>;
+
+// Where a unit of four outputs begins: its input's row and column above and left of the taps, its output.
+struct Unit {
+  base: u32, y: u32, x: u32,
+  out: u32, column: u32,
+}
+
+fn unit_at(id: u32) -> Unit {
+  // A unit out of range takes part in the broadcasts, as a copy of the last.
+  let unit = min(id, params.units - 1u);
+  let row = unit / params.segments;
+  let column = (unit - row * params.segments) * 4u;
+  let n = row / params.ho;
+  let oy = row - n * params.ho;
+  // Unsigned wrap-around makes coordinates above or left of the map larger than it.
+  let y = oy * STRIDE - params.top;
+  let base = n * params.c * params.h * params.w + y * params.w;
+  return Unit(base, y, column * STRIDE - params.left, n * params.o * params.ho * params.wo + oy * params.wo + column, column);
+}
 
 fn load(base: u32, column: u32, inside: bool) -> f32 {
   return select(0.0, x[base + column], inside && column < params.w);
 }
 
-fn finish(at: u32, column: u32, o: u32, value: vec4f) {
-  store(at, params.wo - column, value + select(0.0, bias[o], BIAS));
+fn store(at: u32, o: u32, column: u32, sum: vec4f) {
+  var value = sum + select(0.0, bias[o], BIAS);
+#if FOUR
+  if (RESIDUAL) { value += residual[at / 4u]; }
+  out[at / 4u] = activate(value);
+#else
+  let count = params.wo - column;
+#for i in 4
+  if (count > ${i}) { out[at + ${i}] = activate(vec4f(value[${i}] + select(0.0, residual[at + ${i}], RESIDUAL))).x; }
+#end
+#end
 }
 
 @compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_index) local: u32,
+#if BROADCAST
   @builtin(subgroup_invocation_id) lane: u32,
+#end
 ) {
   let block = workgroup.y;
-  let id = workgroup.x * SIZE + local;
-  // A unit out of range still takes part in the broadcasts below.
-  let unit = min(id, params.units - 1u);
-  let row = unit / params.segments;
-  let ox = (unit - row * params.segments) * 4u;
-  let n = row / params.ho;
-  let oy = row - n * params.ho;
-  // Unsigned wrap-around makes coordinates above or left of the map larger than it.
-  let y0 = oy * params.stride - params.top;
-  let x0 = ox * params.stride - params.left;
+  let first_line = workgroup.z * params.lines;
+  let end = min(first_line + params.lines, params.c * KH);
   let plane = params.h * params.w;
-  var base = n * params.c * plane + y0 * params.w;
-  var chunk = block * params.c * KH * KW * LANES + lane % LANES;
+  let id = (workgroup.x * SIZE + local) * UNITS;
+#for u in UNITS
+  let unit${u} = unit_at(id + ${u});
+  var base${u} = unit${u}.base + first_line / KH * plane;
+#end
+  let all_lines = (params.c * KH + LINES - 1u) / LINES * LINES;
+#if BROADCAST
+  const STORED = SHARES;
+  var chunk = (block * all_lines + first_line) * KW * STORED + lane % SHARES;
+#else
+  const STORED = COLUMNS / 4u;
+  var chunk = (block * all_lines + first_line) * KW * STORED;
+#end
 
-#for j in 16
-  var s${j} = vec4f();
-#end
-  // One loop over input channels and rows of taps: each more costs another round of what it changes.
+#include gemm_sums
   var ky = 0u;
-  for (var step = 0u; step < params.c * (KH / DOWN); step++) {
-#for down in DOWN
-    {
-      let inside = y0 + ky + ${down} < params.h;
-      let at = base + (ky + ${down}) * params.w;
-      // With stride 1 the next tap needs one new column only.
-      var v = vec4f();
-      if (STEP) { v = vec4f(0.0, load(at, x0, inside), load(at, x0 + 1u, inside), load(at, x0 + 2u, inside)); }
-#for kx in KW
-      {
-        let column = x0 + ${kx};
-        if (STEP) {
-          v = vec4f(v.yzw, load(at, column + 3u, inside));
-        } else {
-          v = vec4f(
-            load(at, column, inside),
-            load(at, column + params.stride, inside),
-            load(at, column + 2u * params.stride, inside),
-            load(at, column + 3u * params.stride, inside),
-          );
-        }
-        let mine = weight[chunk];
-        chunk += LANES;
-#for j in 16
-        s${j} = fma(v, vec4f(subgroupBroadcast(mine[${j} % EACH], ${j} / EACH)), s${j});
+  for (var line = first_line; line < end; line += LINES) {
+#for u in UNITS
+    let rows${u} = array<array<f32, SPAN>, LINES>(
+#for i in LINES
+      array<f32, SPAN>(
+#for s in SPAN
+#if POINTWISE
+        load(base${u} + ${i} * plane, unit${u}.x + ${s}, unit${u}.y < params.h && line + ${i} < params.c),
+#else
+        load(base${u} + (ky + ${i}) * params.w, unit${u}.x + ${s}, unit${u}.y + ky + ${i} < params.h),
 #end
-      }
 #end
-    }
+      ),
 #end
-    ky += DOWN;
+    );
+#end
+#for t in STEPS
+#if BROADCAST
+    let w${t} = Values(weight[chunk + ${t} * STORED]);
+#else
+    let w${t} = array<vec4f, STORED>(
+#for q in QUADS
+      vec4f(weight[chunk + ${t} * STORED + ${q}]),
+#end
+    );
+#end
+#for u in UNITS
+    let v${u}_${t} = vec4f(
+      rows${u}[${t} / KW][${t} % KW],
+      rows${u}[${t} / KW][${t} % KW + STRIDE],
+      rows${u}[${t} / KW][${t} % KW + 2 * STRIDE],
+      rows${u}[${t} / KW][${t} % KW + 3 * STRIDE],
+    );
+#end
+#end
+    chunk += STEPS * STORED;
+#include gemm_step
+#if POINTWISE
+#for u in UNITS
+    base${u} += LINES * plane;
+#end
+#else
+    ky += LINES;
     if (ky == KH) {
       ky = 0u;
-      base += plane;
+#for u in UNITS
+      base${u} += plane;
+#end
     }
+#end
   }
-  if (id >= params.units) { return; }
+
   let size = params.ho * params.wo;
-  let first = block * 16u;
-  let at = (n * params.o + first) * size + oy * params.wo + ox;
-  let count = params.o - first;
-#for j in 16
-  if (count > ${j}) { finish(at + ${j} * size, ox, first + ${j}, s${j}); }
+  let o = block * COLUMNS;
+#for u in UNITS
+  if (id + ${u} < params.units) {
+    let at = workgroup.z * params.partial + unit${u}.out + o * size;
+#for j in COLUMNS
+    if (o + ${j} < params.o) { store(at + ${j} * size, o + ${j}, unit${u}.column, s${u}_${j}); }
+#end
+  }
 #end
 }

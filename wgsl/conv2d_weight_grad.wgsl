@@ -1,82 +1,171 @@
-// Gradient of conv2d with respect to the weight: x [N, C, H, W], grad [N, O, Ho, Wo] to out [LANES, O, C, kh, kw],
-// partial sums that the host adds up.
+// Gradient of conv2d with respect to the weight: x [N, C, H, W], grad [N, O, Ho, Wo] to out [splits, C, kh, kw, O'],
+// partial sums over the output's rows that gemm_join adds up and transposes; O' is O rounded up to blocks of 16, so
+// that four channels are stored at once (each more store costs lavapipe a tenth of a second of compilation).
 //
-// An invocation owns eight output channels × all taps for one input channel, 8·KH·KW sums, over one part of the rows
-// of the N·Ho output rows; the lanes of a workgroup take neighbouring rows. Along a row it keeps the window of inputs
-// in registers: with stride 1 a step loads KH new inputs and eight gradients for 8·KH·KW multiply-adds. Limited by
-// loads. The order of additions depends on the shape alone.
+// A tiled product of (input channel, tap) × pixels × output channels: an invocation owns 16 output channels times
+// CHANNELS input channels × TALL × WIDE taps, over one part of the N·Ho output rows. The lanes of a workgroup take
+// neighbouring taps and input channels of the same part. A step is four neighbouring pixels of a row, whose taps share
+// their inputs; a sum takes its four products one after the other, since there are more sums than registers. The
+// gradients of a step are the same for all lanes: with BROADCAST, LANES of them load 16 / LANES channels each and hand
+// them round, since a load costs a software adapter as much for a value that all lanes share as for eight different
+// ones. Limited by loads: for 3×3 taps and stride 1, 18 inputs and 16 / LANES vectors of four gradients for 576
+// multiply-adds. The order of additions depends on the shape and the number of parts alone.
 
 struct Params {
-  n: u32, c: u32, h: u32, w: u32,
+  // Invocations that cover the weights of 16 output channels; rows of output, and rows in a part.
+  units: u32, rows: u32, rowsEach: u32,
+  c: u32, h: u32, w: u32,
   o: u32, ho: u32, wo: u32,
-  stride: u32, top: u32, left: u32,
+  kh: u32, kw: u32, top: u32, left: u32,
 }
 #params Params
 
-#const KH: u32 = 3
-#const KW: u32 = 3
-// Stride 1.
-#const STEP: bool = true
-// Lanes of a workgroup, and parts of the sum.
-#const LANES: u32 = 64
-const TAPS = KH * KW;
+// TALL divides kh, WIDE divides kw.
+#const CHANNELS: u32 = 1
+#const TALL: u32 = 3
+#const WIDE: u32 = 3
+#const STRIDE: u32 = 1
+// Columns of input under four pixels: 3 · STRIDE + WIDE.
+#const SPAN: u32 = 6
+#const BROADCAST: bool = true
+// Output channels that an invocation loads: 16 / LANES with BROADCAST, else all 16.
+#const EACH: u32 = 2
+#const SHARES: u32 = 8
+#const SIZE: u32 = 8
+// The output's rows are a multiple of four long.
+#const FOUR: bool = false
+#if FOUR
+alias Grad = vec4f;
+#else
+alias Grad = f32;
+#end
+
+#if BROADCAST
+enable subgroups;
+#end
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> grad: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> grad: array<Grad>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let c = workgroup.x;
-  let o = workgroup.y * 8u;
+fn load(base: u32, column: u32, inside: bool) -> f32 {
+  return select(0.0, x[base + column], inside && column < params.w);
+}
+
+// Gradients of four neighbouring pixels, of which `count` belong to the row; the others are zero.
+fn load_grad(at: u32, count: u32) -> vec4f {
+#if FOUR
+  return grad[at / 4u];
+#else
+  let four = vec4f(grad[at], grad[at + 1u], grad[at + 2u], grad[at + 3u]);
+  return select(vec4f(), four, vec4u(0u, 1u, 2u, 3u) < vec4u(count));
+#end
+}
+
+@compute @workgroup_size(SIZE)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(local_invocation_index) local: u32,
+#if BROADCAST
+  @builtin(subgroup_invocation_id) lane: u32,
+#end
+) {
+  // A unit out of range still takes part in the broadcasts below.
+  let id = workgroup.x * SIZE + local;
+  let unit = min(id, params.units - 1u);
+  let across = params.kw / WIDE;
+  let down = params.kh / TALL;
+  let kx0 = unit % across * WIDE;
+  let ky0 = unit / across % down * TALL;
+  let c0 = unit / (across * down) * CHANNELS;
+  let o0 = workgroup.y * 16u;
+  let split = workgroup.z;
   let size = params.ho * params.wo;
-  let rows = params.n * params.ho;
-  var low: array<vec4f, TAPS>;
-  var high: array<vec4f, TAPS>;
-  for (var row = lane; row < rows; row += LANES) {
+  let plane = params.h * params.w;
+  // The channels that this lane loads. Those beyond the last are other values; their sums are not stored.
+#if BROADCAST
+  let own = o0 + lane % SHARES * EACH;
+#else
+  let own = o0;
+#end
+  let end = min((split + 1u) * params.rowsEach, params.rows);
+#for c in CHANNELS
+#for ky in TALL
+#for s in WIDE
+#for q in 4
+  var sum${c}_${ky}_${s}_${q} = vec4f();
+#end
+#end
+#end
+#end
+  for (var row = split * params.rowsEach; row < end; row++) {
     let n = row / params.ho;
     let oy = row - n * params.ho;
     // Unsigned wrap-around makes coordinates above or left of the map larger than it.
-    let y0 = oy * params.stride - params.top;
-    let origin = (n * params.c + c) * params.h * params.w + y0 * params.w;
-    let at = (n * params.o + o) * size + oy * params.wo;
-    var window: array<f32, TAPS>;
-    if (STEP) {
-      for (var ky = 0u; ky < KH; ky++) {
-        for (var kx = 1u; kx < KW; kx++) {
-          let ix = kx - 1u - params.left;
-          window[ky * KW + kx] = select(0.0, x[origin + ky * params.w + ix], y0 + ky < params.h && ix < params.w);
-        }
+    let y0 = oy * STRIDE + ky0 - params.top;
+    let origin = (n * params.c + c0) * plane + y0 * params.w;
+    var g = (n * params.o + own) * size + oy * params.wo;
+    for (var ox = 0u; ox < params.wo; ox += 4u) {
+      let x0 = ox * STRIDE + kx0 - params.left;
+#for c in CHANNELS
+      let taps${c} = array<array<f32, SPAN>, TALL>(
+#for ky in TALL
+        array<f32, SPAN>(
+#for s in SPAN
+          load(origin + ${c} * plane + ${ky} * params.w, x0 + ${s}, y0 + ${ky} < params.h),
+#end
+        ),
+#end
+      );
+#end
+      let f = array<vec4f, EACH>(
+#for e in EACH
+        load_grad(g + ${e} * size, params.wo - ox),
+#end
+      );
+      g += 4u;
+#for q in 4
+      {
+#for p in 4
+#if BROADCAST
+        let g${p} = vec4f(
+          subgroupBroadcast(f[(4 * ${q}) % EACH][${p}], (4 * ${q}) / EACH),
+          subgroupBroadcast(f[(4 * ${q} + 1) % EACH][${p}], (4 * ${q} + 1) / EACH),
+          subgroupBroadcast(f[(4 * ${q} + 2) % EACH][${p}], (4 * ${q} + 2) / EACH),
+          subgroupBroadcast(f[(4 * ${q} + 3) % EACH][${p}], (4 * ${q} + 3) / EACH),
+        );
+#else
+        let g${p} = vec4f(f[4 * ${q}][${p}], f[4 * ${q} + 1][${p}], f[4 * ${q} + 2][${p}], f[4 * ${q} + 3][${p}]);
+#end
+#end
+#for c in CHANNELS
+#for ky in TALL
+#for s in WIDE
+#for p in 4
+        sum${c}_${ky}_${s}_${q} = fma(vec4f(taps${c}[${ky}][${s} + ${p} * STRIDE]), g${p}, sum${c}_${ky}_${s}_${q});
+#end
+#end
+#end
+#end
       }
-    }
-    for (var ox = 0u; ox < params.wo; ox++) {
-      for (var ky = 0u; ky < KH; ky++) {
-        let inside = y0 + ky < params.h;
-        let line = origin + ky * params.w;
-        for (var kx = 0u; kx < KW; kx++) {
-          if (STEP && kx + 1u < KW) {
-            window[ky * KW + kx] = window[ky * KW + kx + 1u];
-          } else {
-            let ix = ox * params.stride + kx - params.left;
-            window[ky * KW + kx] = select(0.0, x[line + ix], inside && ix < params.w);
-          }
-        }
-      }
-      // Channels beyond the last read other values; their sums are not stored.
-      let g = at + ox;
-      let a = vec4f(grad[g], grad[g + size], grad[g + 2u * size], grad[g + 3u * size]);
-      let b = vec4f(grad[g + 4u * size], grad[g + 5u * size], grad[g + 6u * size], grad[g + 7u * size]);
-      for (var k = 0u; k < TAPS; k++) {
-        low[k] = fma(vec4f(window[k]), a, low[k]);
-        high[k] = fma(vec4f(window[k]), b, high[k]);
-      }
+#end
     }
   }
-  let all = params.o * params.c * TAPS;
-  for (var j = 0u; j < 8u; j++) {
-    if (o + j < params.o) {
-      let to = lane * all + ((o + j) * params.c + c) * TAPS;
-      for (var k = 0u; k < TAPS; k++) { out[to + k] = select(low[k][j & 3u], high[k][j & 3u], j >= 4u); }
+  if (id >= params.units) { return; }
+  // In vectors of four channels.
+  let width = (params.o + 15u) / 16u * 4u;
+#for c in CHANNELS
+  if (c0 + ${c} < params.c) {
+#for ky in TALL
+    {
+      let tap = ((split * params.c + c0 + ${c}) * params.kh + ky0 + ${ky}) * params.kw + kx0;
+#for s in WIDE
+#for q in 4
+      out[(tap + ${s}) * width + o0 / 4u + ${q}] = sum${c}_${ky}_${s}_${q};
+#end
+#end
     }
+#end
   }
+#end
 }

@@ -43,7 +43,7 @@ const convolutions = rowsFor<Size>(SIZES, ({ n, c, size, o, kernel = 3, stride =
   const grad = floats(n * o * out * out)
   return [
     row('conv2d', shape, { x, weight, bias: floats(o) }, (device, { x, weight, bias }) =>
-      kernels.conv2d(device, x, weight, bias, sizes),
+      kernels.conv2d(device, x, weight, sizes, { bias }),
     ),
     row('conv2dInputGrad', shape, { grad, weight }, (device, { grad, weight }) =>
       kernels.conv2dInputGrad(device, grad, weight, sizes),

@@ -1,7 +1,7 @@
 import source from '../../wgsl/matmul.wgsl'
 import tiledSource from '../../wgsl/matmul_tiled.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
-import { lanesOf, sizeFor, unrolls } from './tile.ts'
+import { tileFor, unrolls } from './tile.ts'
 
 const kernel = defineKernel('matmul', source)
 const tiledKernel = defineKernel('matmul_tiled', tiledSource)
@@ -31,10 +31,10 @@ export function matmul(device: Device, a: GpuBuffer, b: GpuBuffer, sizes: Matmul
     ...{ bBatch: n * k, bRow: transposeB ? 1 : n, bCol: transposeB ? k : 1 },
   }
   const work = { flops: 2 * count * k, bytes: 4 * batches * (m * k + k * n + m * n) }
-  const lanes = lanesOf(device)
+  const { lanes } = tileFor(device, m, 16)
   // Below four rows the tiled kernel's registers are mostly idle.
   if (lanes && m >= 4 && batches <= 65_535) {
-    const size = sizeFor(device, m / 4, lanes)
+    const { size } = tileFor(device, m, 16)
     const grid = [Math.ceil(m / (4 * size)), Math.ceil(n / 16), batches] as const
     const variant = tiledKernel.variant({
       LANES: lanes,

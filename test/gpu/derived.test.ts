@@ -87,7 +87,7 @@ test('a convolution sees its weights change', async () => {
   const results: number[] = []
   for (const w of [3, 3, 5]) {
     device.upload(weight, Float32Array.of(w))
-    const out = conv2d(device, x, weight, undefined, sizes)
+    const out = conv2d(device, x, weight, sizes)
     results.push(new Float32Array(await device.read(out, 4))[0]!)
     device.release(out)
   }

@@ -46,7 +46,7 @@ export const conv2dOp: Op<ConvAttrs> = defineOp<ConvAttrs>({
   },
   forward(device, [x, weight, bias], attrs) {
     const sizes = sizesOf('conv2d', (x as Tensor).shape, (weight as Tensor).shape, attrs)
-    return kernels.conv2d(device, (x as Tensor).buffer, (weight as Tensor).buffer, bias?.buffer, sizes)
+    return kernels.conv2d(device, (x as Tensor).buffer, (weight as Tensor).buffer, sizes, { bias: bias?.buffer })
   },
   saves: [0, 1],
   vjp({ grad, input, needs, shapes: [x, weight], attrs }) {
