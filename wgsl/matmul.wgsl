@@ -1,42 +1,203 @@
-// out[b] = op(a[b]) · op(b[b]) for row-major [M, K] and [K, N], with any strides: transposes are strides.
+// Batched matrix product by tiles in registers: out[b] = activation(op(a[b]) · op(b[b]) + bias + residual), where the
+// core's rows are a's and its columns b's: a is [rows, K], or [K, rows] with TRANSPOSE_A; b is [K, columns], or
+// [columns, K] with TRANSPOSE_B; out is [rows, columns], or its transpose with ROWS_INNERMOST, which lets neighbouring
+// lanes write neighbouring elements. (The host swaps the operands as suits.)
 //
-// One invocation owns one output and walks K. Limited by loads.
-
-#include linear
+// An invocation owns UNITS units of four rows times COLUMNS columns and walks K four elements a step. The lanes of a
+// workgroup take neighbouring units and the same columns. The columns' elements of a step are the same for all lanes:
+// with BROADCAST, SHARES lanes load EACH columns of them and hand them round, since a load costs a software adapter as
+// much for a value that all lanes share as for eight different ones. Operands are read four elements at a time along
+// their contiguous dimension (b: EACH of its columns), which the host has padded to a multiple of four, and K too. workgroup_id.y is (block of columns, part of K): with
+// several parts, out holds partial products [parts][batches, …], which gemm_join adds up. Limited by loads: 4 · UNITS + EACH
+// vectors of four for 256 multiply-adds. The order of additions is that of K, whatever the tile.
 
 struct Params {
-  count: u32, m: u32, n: u32, k: u32,
-  aBatch: u32, aRow: u32, aCol: u32,
-  bBatch: u32, bRow: u32, bCol: u32,
+  batches: u32, rows: u32, columns: u32,
+  // Padded: K, and the lengths of a's and b's contiguous dimensions.
+  k: u32, width_a: u32, width_b: u32,
+  // Parts of K, and elements of K in one: a multiple of four.
+  parts: u32, part: u32,
 }
 #params Params
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-
+#const TRANSPOSE_A: bool = false
+#const TRANSPOSE_B: bool = false
+#const ROWS_INNERMOST: bool = false
+#const UNITS: u32 = 1
+#const COLUMNS: u32 = 16
+#const QUADS: u32 = 4
+#const BROADCAST: bool = true
+#const SHARES: u32 = 8
+#const EACH: u32 = 2
+// A load of b: EACH of its columns, or four elements; and what a lane computes with.
+#alias B = vec2f
+#const WIDTH_B: u32 = 2
+#alias Values = vec2f
+#const SIZE: u32 = 64
 #const BIAS: bool = false
+#const RESIDUAL: bool = false
+// The innermost dimension of out is a multiple of four.
+#const FOUR: bool = true
+#if FOUR
+alias Out = vec4f;
+#else
+alias Out = f32;
+#end
+alias V = vec4f;
+#include activation
+#const STEPS: u32 = 4
 
-@compute @workgroup_size(64)
+#if BROADCAST
+enable subgroups;
+#end
+
+@group(0) @binding(0) var<storage, read> a: array<vec4f>;
+@group(0) @binding(1) var<storage, read> b: array<B>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> residual: array<Out>;
+@group(0) @binding(4) var<storage, read_write> out: array<Out>;
+
+// Biases go with the innermost dimension of out.
+fn bias_at(i: u32) -> f32 {
+  return select(0.0, bias[i], BIAS);
+}
+
+#if FOUR
+fn store(at: u32, i: u32, sums: vec4f) {
+  let value = sums + vec4f(bias_at(i), bias_at(i + 1u), bias_at(i + 2u), bias_at(i + 3u));
+  out[at / 4u] = activate(value + select(vec4f(), residual[at / 4u], RESIDUAL));
+}
+#else
+fn store(at: u32, i: u32, sum: f32) {
+  out[at] = activate(vec4f(sum + bias_at(i) + select(0.0, residual[at], RESIDUAL))).x;
+}
+#end
+
+@compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
+#if BROADCAST
+  @builtin(subgroup_invocation_id) lane: u32,
+#end
 ) {
-  let span = linear_span(workgroup, grid, local, 64u, params.count);
-  for (var i = span.start; i < span.end; i += 64u) {
-    let col = i % params.n;
-    let row = (i / params.n) % params.m;
-    let batch = i / (params.n * params.m);
-    var pa = batch * params.aBatch + row * params.aRow;
-    var pb = batch * params.bBatch + col * params.bCol;
-    var sum = select(0.0, bias[col], BIAS);
-    for (var k = 0u; k < params.k; k++) {
-      sum += a[pa] * b[pb];
-      pa += params.aCol;
-      pb += params.bRow;
+  let first = (workgroup.x * SIZE + local) * UNITS * 4u;
+  let block = workgroup.y / params.parts;
+  let part = workgroup.y - block * params.parts;
+  let column = block * COLUMNS;
+#if BROADCAST
+  let own = column + lane % SHARES * EACH;
+#else
+  let own = column;
+#end
+  let start = part * params.part;
+  let end = min(start + params.part, params.k);
+  for (var batch = workgroup.z; batch < params.batches; batch += grid.z) {
+#if TRANSPOSE_A
+    let a_base = batch * params.k * params.width_a + first;
+#else
+    let a_base = (batch * params.rows + first) * params.width_a;
+#end
+#if TRANSPOSE_B
+    let b_base = (batch * params.columns + own) * params.width_b;
+#else
+    let b_base = batch * params.k * params.width_b + own;
+#end
+#include gemm_sums
+    // What lies beyond the last row or column is read as it comes (loads stay within the buffer) and not stored.
+    for (var k = start; k < end; k += STEPS) {
+#for u in UNITS
+#if TRANSPOSE_A
+#for t in STEPS
+      let v${u}_${t} = a[(a_base + (k + ${t}) * params.width_a) / 4u + ${u}];
+#end
+#else
+      let across${u} = array<vec4f, 4>(
+#for r in 4
+        a[(a_base + (4 * ${u} + ${r}) * params.width_a + k) / 4u],
+#end
+      );
+#for t in STEPS
+      let v${u}_${t} = vec4f(across${u}[0][${t}], across${u}[1][${t}], across${u}[2][${t}], across${u}[3][${t}]);
+#end
+#end
+#end
+#if TRANSPOSE_B
+      let along = array<vec4f, EACH>(
+#for e in EACH
+        vec4f(b[(b_base + ${e} * params.width_b + k) / WIDTH_B]),
+#end
+      );
+#end
+#for t in STEPS
+#if BROADCAST
+#if TRANSPOSE_B
+      let w${t} = Values(
+#for e in EACH
+        along[${e}][${t}],
+#end
+      );
+#else
+      let w${t} = Values(b[(b_base + (k + ${t}) * params.width_b) / WIDTH_B]);
+#end
+#else
+      let w${t} = array<vec4f, QUADS>(
+#for q in QUADS
+#if TRANSPOSE_B
+        vec4f(along[4 * ${q}][${t}], along[4 * ${q} + 1][${t}], along[4 * ${q} + 2][${t}], along[4 * ${q} + 3][${t}]),
+#else
+        vec4f(b[(b_base + (k + ${t}) * params.width_b) / WIDTH_B + ${q}]),
+#end
+#end
+      );
+#end
+#end
+#include gemm_step
     }
-    out[i] = sum;
+    let base = (part * params.batches + batch) * params.rows * params.columns;
+#for u in UNITS
+    {
+      let row = first + 4 * ${u};
+#if ROWS_INNERMOST
+#for j in COLUMNS
+      if (column + ${j} < params.columns && row < params.rows) {
+        let at = base + (column + ${j}) * params.rows + row;
+#if FOUR
+        store(at, row, s${u}_${j});
+#else
+        let count = params.rows - row;
+#for r in 4
+        if (count > ${r}) { store(at + ${r}, row + ${r}, s${u}_${j}[${r}]); }
+#end
+#end
+      }
+#end
+#else
+      let sums = array<vec4f, COLUMNS>(
+#for j in COLUMNS
+        s${u}_${j},
+#end
+      );
+#for r in 4
+      if (row + ${r} < params.rows) {
+        let at = base + (row + ${r}) * params.columns + column;
+#if FOUR
+#for q in QUADS
+        if (column + 4 * ${q} < params.columns) {
+          let four = vec4f(sums[4 * ${q}][${r}], sums[4 * ${q} + 1][${r}], sums[4 * ${q} + 2][${r}], sums[4 * ${q} + 3][${r}]);
+          store(at + 4 * ${q}, column + 4 * ${q}, four);
+        }
+#end
+#else
+#for j in COLUMNS
+        if (column + ${j} < params.columns) { store(at + ${j}, column + ${j}, sums[${j}][${r}]); }
+#end
+#end
+      }
+#end
+#end
+    }
+#end
   }
 }

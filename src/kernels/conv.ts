@@ -80,7 +80,7 @@ function tiled(
   const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
   const segments = Math.ceil(wo / 4)
   const units = n * ho * segments
-  const tile = tileFor(device, units * 4, o, kh * kw === 1 ? 16 : 3 * stride + kw)
+  const tile = tileFor(device, o, kh * kw === 1 ? 16 : 3 * stride + kw)
   const lines = linesOf(device, sizes, tile)
   const packed = pack(device, weight, packing, sizes, tile, lines)
   const count = n * o * ho * wo
@@ -159,7 +159,7 @@ function weightTile(
 /** The gradient of conv2d with respect to the weight: out [o, c, kh, kw] of x and grad [n, o, ho, wo]. */
 export function conv2dWeightGrad(device: Device, x: GpuBuffer, grad: GpuBuffer, sizes: Conv2dSizes): GpuBuffer {
   const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
-  const { lanes } = tileFor(device, 4, 16)
+  const { lanes } = tileFor(device, 16)
   const tile = weightTile(device, sizes)
   // On software adapters a workgroup is one subgroup, so that few lanes idle.
   const size = device.info.software ? lanes || 8 : 64

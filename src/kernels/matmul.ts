@@ -1,10 +1,11 @@
+import padSource from '../../wgsl/gemm_pad.wgsl'
 import source from '../../wgsl/matmul.wgsl'
-import tiledSource from '../../wgsl/matmul_tiled.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
-import { tileFor, unrolls } from './tile.ts'
+import { epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
+import { splitsFor, tileConstants, tileFor } from './tile.ts'
 
 const kernel = defineKernel('matmul', source)
-const tiledKernel = defineKernel('matmul_tiled', tiledSource)
+const padKernel = defineKernel('gemm_pad', padSource)
 
 /** Sizes of a batched product [batches, m, k] · [batches, k, n]. */
 export interface MatmulSizes {
@@ -18,35 +19,82 @@ export interface MatmulSizes {
   readonly transposeB: boolean
 }
 
+/** Elements of K in a step of the kernel. */
+const STEP = 4
+/** Elements of K that make a part worth its partial sums. */
+const LEAST_PART = 256
+/** Workgroups in z that every adapter allows; the kernel loops over the batches beyond. */
+const MOST_BATCHES = 65_535
+
 /**
- * out = a · b for each batch, plus a bias [n] for every row.
+ * out [batches, m, n] = activation(a · b + bias [n] + residual) for each batch.
  * FLOPs: 2·batches·m·n·k; bytes: both inputs and the output.
  */
-export function matmul(device: Device, a: GpuBuffer, b: GpuBuffer, sizes: MatmulSizes, bias?: GpuBuffer): GpuBuffer {
+export function matmul(
+  device: Device,
+  a: GpuBuffer,
+  b: GpuBuffer,
+  sizes: MatmulSizes,
+  epilogue: GemmEpilogue = {},
+): GpuBuffer {
   const { batches, m, n, k, transposeA, transposeB } = sizes
+  // The core's rows go to neighbouring lanes. Those of b's columns write neighbouring elements, unless there are too few.
+  const swapped = n >= 32 || n >= m
+  const [rows, columns] = swapped ? [n, m] : [m, n]
+  const [transposeLeft, transposeRight] = swapped ? [!transposeB, !transposeA] : [transposeA, transposeB]
+  // An empty sum is zero: a step of zeros.
+  const padded = Math.max(STEP, up(k))
+  const left = operand(device, swapped ? b : a, batches, transposeLeft ? [k, rows] : [rows, k], transposeLeft)
+  const right = operand(device, swapped ? a : b, batches, transposeRight ? [columns, k] : [k, columns], !transposeRight)
+  const tile = tileFor(device, columns)
+  const { Chunk, ...constants } = tileConstants(tile)
+  const four = transposeRight || !constants.BROADCAST
   const count = batches * m * n
-  const out = device.alloc(Math.max(4, count * 4))
-  const strides = {
-    ...{ aBatch: m * k, aRow: transposeA ? 1 : k, aCol: transposeA ? m : 1 },
-    ...{ bBatch: n * k, bRow: transposeB ? 1 : n, bCol: transposeB ? k : 1 },
-  }
+  const groups = Math.ceil(rows / (4 * tile.units * tile.size))
+  const blocks = Math.ceil(columns / tile.columns)
+  const wanted = splitsFor(device, groups * blocks * batches, padded, LEAST_PART, 4 * count)
+  const part = up(padded / wanted)
+  const parts = Math.ceil(padded / part)
+  const out = device.alloc(Math.max(4, parts * count * 4))
+  const variant = kernel.variant({
+    ...constants,
+    ...{ TRANSPOSE_A: transposeLeft, TRANSPOSE_B: transposeRight, ROWS_INNERMOST: swapped },
+    ...{ B: four ? 'vec4f' : Chunk, WIDTH_B: four ? 4 : constants.EACH },
+    ...{ FOUR: n % 4 === 0, ...epilogueConstants(parts === 1 ? epilogue : {}) },
+  })
+  const { bias, residual } = parts === 1 ? epilogue : {}
   const work = { flops: 2 * count * k, bytes: 4 * batches * (m * k + k * n + m * n) }
-  const { lanes } = tileFor(device, m, 16)
-  // Below four rows the tiled kernel's registers are mostly idle.
-  if (lanes && m >= 4 && batches <= 65_535) {
-    const { size } = tileFor(device, m, 16)
-    const grid = [Math.ceil(m / (4 * size)), Math.ceil(n / 16), batches] as const
-    const variant = tiledKernel.variant({
-      LANES: lanes,
-      SIZE: size,
-      BIAS: bias !== undefined,
-      STEPS: unrolls(device) ? 4 : 1,
-    })
-    device.dispatch(variant, [a, b, bias ?? b, out], { m, n, k, ...strides }, grid, work)
-  } else {
-    const variant = kernel.variant({ BIAS: bias !== undefined })
-    const params = { count, m, n, k, ...strides }
-    device.dispatch(variant, [a, b, bias ?? b, out], params, loopGrid(device, count, 64), work)
-  }
-  return out
+  const params = { batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part }
+  const grid = [groups, blocks * parts, Math.min(batches, MOST_BATCHES)] as const
+  device.dispatch(
+    variant,
+    [left.buffer, right.buffer, bias ?? left.buffer, residual ?? left.buffer, out],
+    params,
+    grid,
+    work,
+  )
+  for (const { buffer, temporary } of [left, right]) if (temporary) device.release(buffer)
+  return parts === 1 ? out : join(device, out, { splits: parts, count, biases: n }, epilogue)
+}
+
+/** The next multiple of a step. */
+const up = (size: number): number => Math.ceil(size / STEP) * STEP
+
+/** An operand [batches, rows, columns] as the kernel reads it, padded where it must be: K lies along rows or columns. */
+function operand(
+  device: Device,
+  x: GpuBuffer,
+  batches: number,
+  [rows, columns]: readonly [number, number],
+  alongRows: boolean,
+): { buffer: GpuBuffer; width: number; temporary: boolean } {
+  const tall = alongRows ? Math.max(STEP, up(rows)) : rows
+  const wide = Math.max(STEP, up(columns))
+  if (tall === rows && wide === columns) return { buffer: x, width: wide, temporary: false }
+  const count = batches * tall * wide
+  const buffer = device.alloc(Math.max(4, count * 4))
+  const params = { count, rows, columns, tall, wide }
+  const work = { flops: 0, bytes: 4 * (batches * rows * columns + count) }
+  device.dispatch(padKernel.variant(), [x, buffer], params, loopGrid(device, count, 64), work)
+  return { buffer, width: wide, temporary: true }
 }

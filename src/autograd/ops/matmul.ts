@@ -36,7 +36,7 @@ export const matmulOp: Op<MatmulAttrs> = defineOp<MatmulAttrs>({
   },
   forward(device, [a, b, bias], attrs) {
     const sizes = sizesOf(a as Tensor, b as Tensor, attrs)
-    return kernels.matmul(device, (a as Tensor).buffer, (b as Tensor).buffer, sizes, bias?.buffer)
+    return kernels.matmul(device, (a as Tensor).buffer, (b as Tensor).buffer, sizes, { bias: bias?.buffer })
   },
   saves: [0, 1],
   // With C = op(A)·op(B): dA = dC·op(B)ᵀ and dB = op(A)ᵀ·dC, transposed where the input is stored transposed.
