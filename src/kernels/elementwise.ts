@@ -124,7 +124,9 @@ function lanesOf(count: number, walk: Walk): Lanes {
   }
 }
 
+/** Where no source is strided. */
 const NO_WALK: Walk = { sizes: [], strides: [] }
+const NO_SIZES = { SHIFT: false, sizes: { d1: 1, d2: 1, d3: 1 } }
 const variants = new Map<string, Variant>()
 const float = new Float32Array(1)
 const bits = new Uint32Array(float.buffer)
@@ -137,7 +139,7 @@ export function elementwise(device: Device, program: Program, sources: readonly 
   if (!walk) throw new Error('elementwise: the program does not fit one launch')
   const out = device.alloc(Math.max(4, count * 4))
   const lanes = lanesOf(count, walk)
-  const { SHIFT, sizes } = innerSizes(lanes.sizes)
+  const { SHIFT, sizes } = strided.length > 0 ? innerSizes(lanes.sizes) : NO_SIZES
   const words: number[] = lanes.strides.flat()
   for (const { f, p, q } of steps) {
     const scalars = SCALARS[f] ?? 0
@@ -151,7 +153,7 @@ export function elementwise(device: Device, program: Program, sources: readonly 
   const params = { count: elements, ...sizes, w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 }
   let bytes = count
   for (const layout of layouts) bytes += elementsOf(layout)
-  const variant = variantOf(program, lanes, strided.length > 0 && SHIFT)
+  const variant = variantOf(program, lanes, SHIFT)
   const work = { flops: count * steps.length, bytes: 4 * bytes }
   device.dispatch(variant, [...sources, out], params, loopGrid(device, elements, 64), work)
   return out
