@@ -1,82 +1,77 @@
-// Elementwise functions of one or two inputs with broadcasting: out[i] = f(a[…], b[…]), with scalar attributes p, q.
+// A straight-line program of elementwise functions: out[i] = f(g(a[…], b[…]), …), with broadcasting.
 //
-// One template for all of them: OP picks the function. It is constant, so the compiler keeps one branch. DENSE
-// variants (all inputs of the output's shape) skip the index arithmetic. A function of one input has `a` bound twice.
-// One invocation owns one output, or several. Limited by memory bandwidth.
+// SOURCES arrays are read, one element each for an output element, and STEPS functions applied in order; step t applies
+// F‹t› to two values, each a source (s‹k›) or the result of an earlier step (v‹t›), with scalars p and q among the
+// params. A function of one value has it twice. All of that is fixed in the text, so that values stay in registers. With
+// no step, the source is copied, repeated along the dimensions in which it is broadcast.
+//
+// A source lies as the output does (dense), is one number (alone), or has strides over up to four dimensions of the
+// output (strided); those share one walk from the index to coordinates. With V = vec4f, elements are four neighbours:
+// count, d3 and strides are then the host's in units of four, and a source that is the same for all four has
+// elements of f32.
+//
+// One invocation owns one element of V, or several. Limited by memory bandwidth: what a chain saves is the writing and
+// reading of what lies between its steps.
 
 #include linear
-#include broadcast
+#include quotient
+#include elements
 
 struct Params {
   count: u32,
-  d1: u32, d2: u32, d3: u32,
-  a0: u32, a1: u32, a2: u32, a3: u32,
-  b0: u32, b1: u32, b2: u32, b3: u32,
-  p: f32, q: f32,
+  d1: u32, d2: u32, d3: u32, // sizes of the inner dimensions, for strided sources (see quotient)
+  // Strides of strided sources, and bits of scalars, as a variant's A‹k› … D‹k›, P‹t› and Q‹t› tell.
+  w0: u32, w1: u32, w2: u32, w3: u32, w4: u32, w5: u32, w6: u32, w7: u32, w8: u32, w9: u32, w10: u32, w11: u32,
 }
 #params Params
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+#const SOURCES: u32 = 2
+#const STEPS: u32 = 1
+// Dimensions that strided sources are indexed by: 0 (there are none), 2, 3 or 4.
+#const RANK: u32 = 0
+#name RESULT = v0
 
-// Functions of one input.
-const AFFINE = 0u;
-const EXP = 1u;
-const LOG = 2u;
-const SQRT = 3u;
-const RSQRT = 4u;
-const RECIPROCAL = 5u;
-const SQUARE = 6u;
-const ABS = 7u;
-const SIGN = 8u;
-const RELU = 9u;
-const SIGMOID = 10u;
-const TANH = 11u;
-const SILU = 12u;
-const GELU = 13u;
-const SIN = 14u;
-const COS = 15u;
-const CLAMP = 16u;
-const POW = 17u;
-const FLOOR = 18u;
-// Functions of two inputs.
-const ADD = 32u;
-const SUB = 33u;
-const MUL = 34u;
-const DIV = 35u;
-const MAXIMUM = 36u;
-const MINIMUM = 37u;
-const GREATER = 38u;
-const GREATER_EQUAL = 39u;
-const EQUAL = 40u;
-// Fused gradients: a is the gradient that arrives; b the input or, for SIGMOID and TANH, the output.
-const RELU_GRAD = 48u;
-const SIGMOID_GRAD = 49u;
-const TANH_GRAD = 50u;
-const SILU_GRAD = 51u;
-const GELU_GRAD = 52u;
-const ABS_GRAD = 53u;
-const CLAMP_GRAD = 54u;
+#for k in SOURCES
+#name E${k} = V
+#name PLACE${k} = dense
+#name A${k} = w0
+#name B${k} = w0
+#name C${k} = w0
+#name D${k} = w0
+@group(0) @binding(${k}) var<storage, read> source${k}: array<${E${k}}>;
+#end
+@group(0) @binding(${SOURCES}) var<storage, read_write> out: array<V>;
 
-#const OP: u32 = ADD
-#const BINARY: bool = true
-#const DENSE: bool = true
+// Coordinates of output element i in the dimensions of strided sources, innermost last.
+fn coordinates(i: u32) -> vec4u {
+  if (RANK == 0u) { return vec4u(0u); }
+  let r3 = over(i, params.d3);
+  let i3 = i - times(r3, params.d3);
+  if (RANK == 2u) { return vec4u(0u, 0u, r3, i3); }
+  let r2 = over(r3, params.d2);
+  let i2 = r3 - times(r2, params.d2);
+  if (RANK == 3u) { return vec4u(0u, r2, i2, i3); }
+  let r1 = over(r2, params.d1);
+  return vec4u(r1, r2 - times(r1, params.d1), i2, i3);
+}
 
-fn sigmoid(x: f32) -> f32 {
+fn dense(i: u32, at: vec4u, strides: vec4u) -> u32 { return i; }
+fn alone(i: u32, at: vec4u, strides: vec4u) -> u32 { return 0u; }
+fn strided(i: u32, at: vec4u, strides: vec4u) -> u32 {
+  if (RANK == 2u) { return at.z * strides.z + at.w * strides.w; }
+  if (RANK == 3u) { return at.y * strides.y + at.z * strides.z + at.w * strides.w; }
+  return at.x * strides.x + at.y * strides.y + at.z * strides.z + at.w * strides.w;
+}
+
+fn sigmoid(x: V) -> V {
   return 1.0 / (1.0 + exp(-x));
 }
 
-// tanh overflows on some drivers for large inputs; beyond 15 it is 1 in f32.
-fn safe_tanh(x: f32) -> f32 {
-  return tanh(clamp(x, -15.0, 15.0));
-}
-
 // The error function to 1.2e-7 absolute: erf(x) = 1 - t·exp(-x² + P(t)), t = 1/(1 + |x|/2) (Numerical Recipes, §6.2).
-fn erf(x: f32) -> f32 {
+fn erf(x: V) -> V {
   let z = abs(x);
   let t = 1.0 / (1.0 + 0.5 * z);
-  var p = 0.17087277;
+  var p = V(0.17087277);
   p = p * t - 0.82215223;
   p = p * t + 1.48851587;
   p = p * t - 1.13520398;
@@ -87,64 +82,68 @@ fn erf(x: f32) -> f32 {
   p = p * t + 1.00002368;
   p = p * t - 1.26551223;
   let r = 1.0 - t * exp(p - z * z);
-  return select(r, -r, x < 0.0);
+  return select(r, -r, x < V(0.0));
 }
 
 // WGSL allows sin an absolute error of 2⁻¹¹, and some adapters use it. Here: reduction to |r| ≤ π/4 by three parts of
 // π/2 (Cody & Waite), then Taylor polynomials; 1e-7 for |x| up to about 10⁴. `quarter` 0 gives sin, 1 gives cos.
-fn sine(x: f32, quarter: i32) -> f32 {
+fn sine(x: V, quarter: f32) -> V {
   let n = round(x * 0.63661977);
   let r = ((x - n * 1.5703125) - n * 4.837512969970703e-4) - n * 7.549789948768648e-8;
   let r2 = r * r;
   let s = r * (1.0 + r2 * (-1.6666667e-1 + r2 * (8.3333333e-3 + r2 * (-1.9841270e-4 + r2 * 2.7557319e-6))));
   let c = 1.0 + r2 * (-0.5 + r2 * (4.1666667e-2 + r2 * (-1.3888889e-3 + r2 * 2.4801587e-5)));
-  let q = (i32(n) + quarter) & 3;
-  let v = select(s, c, (q & 1) == 1);
-  return select(v, -v, q >= 2);
+  // The quadrant, 0 to 3: exact in f32 for |n| < 2²².
+  let m = n + quarter;
+  let q = m - 4.0 * floor(0.25 * m);
+  let odd = q - 2.0 * floor(0.5 * q) == V(1.0);
+  let v = select(s, c, odd);
+  return select(v, -v, q >= V(2.0));
 }
 
-fn apply(x: f32, y: f32) -> f32 {
-  switch OP {
-    case AFFINE: { return params.p * x + params.q; }
-    case EXP: { return exp(x); }
-    case LOG: { return log(x); }
-    case SQRT: { return sqrt(x); }
-    case RSQRT: { return inverseSqrt(x); }
-    case RECIPROCAL: { return 1.0 / x; }
-    case SQUARE: { return x * x; }
-    case ABS: { return abs(x); }
-    case SIGN: { return sign(x); }
-    case RELU: { return max(x, 0.0); }
-    case SIGMOID: { return sigmoid(x); }
-    case TANH: { return safe_tanh(x); }
-    case SILU: { return x * sigmoid(x); }
-    case GELU: { return 0.5 * x * (1.0 + erf(x * 0.70710678)); }
-    case SIN: { return sine(x, 0); }
-    case COS: { return sine(x, 1); }
-    case CLAMP: { return clamp(x, params.p, params.q); }
-    case POW: { return pow(x, params.p); }
-    case FLOOR: { return floor(x); }
-    case ADD: { return x + y; }
-    case SUB: { return x - y; }
-    case MUL: { return x * y; }
-    case DIV: { return x / y; }
-    case MAXIMUM: { return max(x, y); }
-    case MINIMUM: { return min(x, y); }
-    case GREATER: { return select(0.0, 1.0, x > y); }
-    case GREATER_EQUAL: { return select(0.0, 1.0, x >= y); }
-    case EQUAL: { return select(0.0, 1.0, x == y); }
-    case RELU_GRAD: { return select(0.0, x, y > 0.0); }
-    case SIGMOID_GRAD: { return x * y * (1.0 - y); }
-    case TANH_GRAD: { return x * (1.0 - y * y); }
-    case SILU_GRAD: { let s = sigmoid(y); return x * s * (1.0 + y * (1.0 - s)); }
-    case GELU_GRAD: {
-      return x * (0.5 * (1.0 + erf(y * 0.70710678)) + y * 0.39894228 * exp(-0.5 * y * y));
-    }
-    case ABS_GRAD: { return x * sign(y); }
-    case CLAMP_GRAD: { return select(0.0, x, y >= params.p && y <= params.q); }
-    default: { return 0.0; }
-  }
-}
+// Functions of one value.
+fn f_affine(x: V, y: V, p: f32, q: f32) -> V { return p * x + q; }
+fn f_exp(x: V, y: V, p: f32, q: f32) -> V { return exp(x); }
+fn f_log(x: V, y: V, p: f32, q: f32) -> V { return log(x); }
+fn f_sqrt(x: V, y: V, p: f32, q: f32) -> V { return sqrt(x); }
+fn f_rsqrt(x: V, y: V, p: f32, q: f32) -> V { return inverseSqrt(x); }
+fn f_reciprocal(x: V, y: V, p: f32, q: f32) -> V { return 1.0 / x; }
+fn f_square(x: V, y: V, p: f32, q: f32) -> V { return x * x; }
+fn f_abs(x: V, y: V, p: f32, q: f32) -> V { return abs(x); }
+fn f_sign(x: V, y: V, p: f32, q: f32) -> V { return sign(x); }
+fn f_relu(x: V, y: V, p: f32, q: f32) -> V { return max(x, V(0.0)); }
+fn f_sigmoid(x: V, y: V, p: f32, q: f32) -> V { return sigmoid(x); }
+// tanh overflows on some drivers for large inputs; beyond 15 it is 1 in f32.
+fn f_tanh(x: V, y: V, p: f32, q: f32) -> V { return tanh(clamp(x, V(-15.0), V(15.0))); }
+fn f_silu(x: V, y: V, p: f32, q: f32) -> V { return x * sigmoid(x); }
+fn f_gelu(x: V, y: V, p: f32, q: f32) -> V { return 0.5 * x * (1.0 + erf(x * 0.70710678)); }
+fn f_sin(x: V, y: V, p: f32, q: f32) -> V { return sine(x, 0.0); }
+fn f_cos(x: V, y: V, p: f32, q: f32) -> V { return sine(x, 1.0); }
+fn f_clamp(x: V, y: V, p: f32, q: f32) -> V { return clamp(x, V(p), V(q)); }
+fn f_pow(x: V, y: V, p: f32, q: f32) -> V { return pow(x, V(p)); }
+fn f_floor(x: V, y: V, p: f32, q: f32) -> V { return floor(x); }
+
+// Functions of two values.
+fn f_add(x: V, y: V, p: f32, q: f32) -> V { return x + y; }
+fn f_sub(x: V, y: V, p: f32, q: f32) -> V { return x - y; }
+fn f_mul(x: V, y: V, p: f32, q: f32) -> V { return x * y; }
+fn f_div(x: V, y: V, p: f32, q: f32) -> V { return x / y; }
+fn f_maximum(x: V, y: V, p: f32, q: f32) -> V { return max(x, y); }
+fn f_minimum(x: V, y: V, p: f32, q: f32) -> V { return min(x, y); }
+fn f_greater(x: V, y: V, p: f32, q: f32) -> V { return select(V(0.0), V(1.0), x > y); }
+fn f_greater_equal(x: V, y: V, p: f32, q: f32) -> V { return select(V(0.0), V(1.0), x >= y); }
+fn f_equal(x: V, y: V, p: f32, q: f32) -> V { return select(V(0.0), V(1.0), x == y); }
+
+// Fused gradients: x is the gradient that arrives; y the input or, for sigmoid and tanh, the output.
+fn f_relu_grad(x: V, y: V, p: f32, q: f32) -> V { return select(V(0.0), x, y > V(0.0)); }
+fn f_sigmoid_grad(x: V, y: V, p: f32, q: f32) -> V { return x * y * (1.0 - y); }
+fn f_tanh_grad(x: V, y: V, p: f32, q: f32) -> V { return x * (1.0 - y * y); }
+fn f_silu_grad(x: V, y: V, p: f32, q: f32) -> V { let s = sigmoid(y); return x * s * (1.0 + y * (1.0 - s)); }
+fn f_gelu_grad(x: V, y: V, p: f32, q: f32) -> V { return x * (0.5 * (1.0 + erf(y * 0.70710678)) + y * 0.39894228 * exp(-0.5 * y * y)); }
+fn f_abs_grad(x: V, y: V, p: f32, q: f32) -> V { return x * sign(y); }
+fn f_clamp_grad(x: V, y: V, p: f32, q: f32) -> V { return select(V(0.0), x, (y >= V(p)) & (y <= V(q))); }
+
+fn scalar(word: u32) -> f32 { return bitcast<f32>(word); }
 
 @compute @workgroup_size(64)
 fn main(
@@ -154,18 +153,19 @@ fn main(
 ) {
   let span = linear_span(workgroup, grid, local, 64u, params.count);
   for (var i = span.start; i < span.end; i += 64u) {
-    var ia = i;
-    var ib = i;
-    if (!DENSE) {
-      let d1 = params.d1;
-      let d2 = params.d2;
-      let d3 = params.d3;
-      ia = broadcast_index(i, d1, d2, d3, params.a0, params.a1, params.a2, params.a3);
-      if (BINARY) { ib = broadcast_index(i, d1, d2, d3, params.b0, params.b1, params.b2, params.b3); }
-    }
-    let x = a[ia];
-    var y = x;
-    if (BINARY) { y = b[ib]; }
-    out[i] = apply(x, y);
+    let at = coordinates(i);
+#for k in SOURCES
+    let strides${k} = vec4u(params.${A${k}}, params.${B${k}}, params.${C${k}}, params.${D${k}});
+    let s${k} = V(source${k}[${PLACE${k}}(i, at, strides${k})]);
+#end
+#for t in STEPS
+#name F${t} = add
+#name X${t} = s0
+#name Y${t} = s1
+#name P${t} = w0
+#name Q${t} = w0
+    let v${t} = f_${F${t}}(${X${t}}, ${Y${t}}, scalar(params.${P${t}}), scalar(params.${Q${t}}));
+#end
+    out[i] = ${RESULT};
   }
 }

@@ -3,6 +3,7 @@ import { attention } from './attention.ts'
 import { conv2d } from './conv2d.ts'
 import { ddim } from './ddim.ts'
 import { elementwise } from './elementwise.ts'
+import { fusion } from './fusion.ts'
 import { gridSample } from './grid-sample.ts'
 import { indexing } from './indexing.ts'
 import { layout } from './layout.ts'
@@ -19,6 +20,7 @@ import { upsample } from './upsample.ts'
 /** In the order of the table. */
 export const families: readonly Family[] = [
   elementwise,
+  fusion,
   reduce,
   matmul,
   conv2d,

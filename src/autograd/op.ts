@@ -2,7 +2,7 @@ import { shapeError } from '../errors.ts'
 import type { Device, GpuBuffer } from '../gpu/index.ts'
 import { type Backward, Node, type Saved } from './node.ts'
 import type { DType, Shape } from './shape.ts'
-import { Storage } from './storage.ts'
+import { type Chain, Storage } from './storage.ts'
 import { isRecording, Tensor } from './tensor.ts'
 
 /** A result that only the op's gradient uses, such as a norm's statistics. */
@@ -13,7 +13,7 @@ export interface Extra {
 }
 
 export interface ForwardResult {
-  readonly output: GpuBuffer
+  readonly output: GpuBuffer | Chain
   readonly extras?: readonly Extra[]
 }
 
@@ -42,8 +42,8 @@ export interface OpDefinition<A> {
   readonly dtype?: DType | 'input'
   /** Default: every input is f32. With `any`, the op copies elements and does not look at them. */
   readonly inputTypes?: readonly DType[] | 'any'
-  /** Launches the kernels. */
-  forward(device: Device, inputs: readonly Tensor[], attrs: A, outputShape: Shape): GpuBuffer | ForwardResult
+  /** Launches the kernels, or gives the chain to be computed when its result is asked for. */
+  forward(device: Device, inputs: readonly Tensor[], attrs: A, outputShape: Shape): GpuBuffer | Chain | ForwardResult
   /** What the gradient needs: input numbers, the output, the extras. */
   readonly saves: readonly (number | 'output' | 'extras')[]
   /** The gradient, or the reason why there is none. */

@@ -30,6 +30,8 @@ export interface DeviceOptions {
   withoutSubgroups?: boolean
   /** Choose kernels as for a GPU even on a software adapter (tests use it). */
   likeHardware?: boolean
+  /** Run chains of elementwise ops as one kernel (tests compare with ops that run one by one). Default true. */
+  fuse?: boolean
   /** Bytes of unused buffers to keep for reuse. Default 1 GiB. */
   keepBytes?: number
   /** What to do while a promise of the adapter is pending. Default: just await it. */
@@ -65,6 +67,8 @@ export class Device {
   readonly #recorder: Recorder
   readonly #derived = new DerivedBuffers(DERIVED_BYTES, (buffer) => this.release(buffer))
   readonly #wait: <T>(pending: Promise<T>) => Promise<T>
+  /** Whether chains of elementwise ops run as one kernel. */
+  readonly fuse: boolean
   #failure: Ld3mError | undefined
   #destroyed = false
 
@@ -72,8 +76,9 @@ export class Device {
     /** The WebGPU device. */
     readonly handle: GPUDevice,
     readonly info: DeviceInfo,
-    { keepBytes = 2 ** 30, wait = (pending) => pending }: DeviceOptions,
+    { fuse = true, keepBytes = 2 ** 30, wait = (pending) => pending }: DeviceOptions,
   ) {
+    this.fuse = fuse
     this.#wait = wait
     this.#pool = new BufferPool(handle, keepBytes)
     this.#pipelines = new PipelineCache(handle, info.immediates)
@@ -128,6 +133,11 @@ export class Device {
     return this.#pool.memory
   }
 
+  /** Whether it can still run anything: false after an error of the GPU, and once it is destroyed. */
+  get usable(): boolean {
+    return !this.#destroyed && !this.#failure
+  }
+
   /** Starts a new measurement of the peak. */
   resetPeak(): void {
     this.#pool.resetPeak()
@@ -158,7 +168,7 @@ export class Device {
 
   /** Records an upload. The data is copied. */
   upload(buffer: GpuBuffer, data: ArrayBufferView): void {
-    buffer.version++
+    buffer.willBeWritten()
     const bytes = new Uint8Array(Math.ceil(data.byteLength / 4) * 4)
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     this.#recorder.write(buffer.handle, bytes)
@@ -166,14 +176,14 @@ export class Device {
 
   /** Records zeroing the first `bytes` of a buffer. */
   clear(buffer: GpuBuffer, bytes: number): void {
-    buffer.version++
+    buffer.willBeWritten()
     this.#recorder.clear(buffer.handle, Math.ceil(bytes / 4) * 4)
   }
 
   /** Records a copy of `bytes` (offsets and size are multiples of 4). */
   copy(src: GpuBuffer, srcOffset: number, dst: GpuBuffer, dstOffset: number, bytes: number): void {
     if (bytes === 0) return
-    dst.version++
+    dst.willBeWritten()
     this.#recorder.copy(src.handle, srcOffset, dst.handle, dstOffset, bytes)
   }
 
@@ -199,9 +209,10 @@ export class Device {
         'Use a smaller batch, or split the work into chunks.',
       )
     }
-    variant.kernel.interface.bindings.forEach((access, i) => {
-      if (access === 'read_write') (buffers[i] as GpuBuffer).version++
-    })
+    const { bindings } = variant.interface
+    for (let i = 0; i < bindings.length; i++) {
+      if (bindings[i] === 'read_write') (buffers[i] as GpuBuffer).willBeWritten()
+    }
     this.#recorder.dispatch(variant, buffers, params, grid, work)
   }
 

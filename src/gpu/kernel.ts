@@ -4,6 +4,7 @@ import { assemble, type Constants, type KernelInterface, parseInterface } from '
 export class Variant {
   static #count = 0
   readonly id = Variant.#count++
+  #interface: KernelInterface | undefined
 
   constructor(
     readonly kernel: Kernel,
@@ -11,6 +12,12 @@ export class Variant {
     /** Shown by the profiler, e.g. `matmul[TILE_M=8]`. */
     readonly label: string,
   ) {}
+
+  /** What to bind and pass. */
+  get interface(): KernelInterface {
+    this.#interface ??= parseInterface(this.kernel.name, this.code(false))
+    return this.#interface
+  }
 
   /** The WGSL text, with params as immediates or as a uniform. */
   code(immediates: boolean): string {
@@ -20,23 +27,24 @@ export class Variant {
 
 /** A hand-written kernel: the file `wgsl/<name>.wgsl` with an entry point `main`. */
 export class Kernel {
-  readonly interface: KernelInterface
   readonly #variants = new Map<string, Variant>()
 
   constructor(
     readonly name: string,
     readonly source: string,
-  ) {
-    this.interface = parseInterface(name, source)
-  }
+  ) {}
 
-  /** The variant with these constants; the same object for the same constants. */
-  variant(constants: Constants = {}): Variant {
+  /**
+   * The variant with these constants; the same object for the same constants.
+   * @param what says in the label what the variant does. Default: its constants
+   */
+  variant(constants: Constants = {}, what?: string): Variant {
     let key = ''
     for (const name in constants) key += `${name}=${constants[name]},`
     let variant = this.#variants.get(key)
     if (!variant) {
-      variant = new Variant(this, constants, key ? `${this.name}[${key.slice(0, -1)}]` : this.name)
+      const inside = what ?? key.slice(0, -1)
+      variant = new Variant(this, constants, inside ? `${this.name}[${inside}]` : this.name)
       this.#variants.set(key, variant)
     }
     return variant

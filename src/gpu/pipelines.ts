@@ -96,7 +96,7 @@ export class PipelineCache {
 
   #compile(variant: Variant): Pipeline {
     const { device } = this
-    const { bindings, params } = variant.kernel.interface
+    const { bindings, params } = variant.interface
     const group = this.#layout(bindings)
     const paramBytes = params.length * 4
     const useImmediates = this.immediates && paramBytes > 0

@@ -7,8 +7,9 @@ export class GpuBuffer {
   readonly id = GpuBuffer.#count++
   /** True between `alloc` and `release`. */
   live = true
-  /** Counts the commands that wrote to it. */
-  version = 0
+  #version = 0
+  /** Called before each command that writes to it is recorded: what is yet to be computed from the old contents. */
+  beforeWrite: (() => void) | undefined
   /** Whether buffers derived from it are kept. */
   derived = false
 
@@ -16,6 +17,17 @@ export class GpuBuffer {
     readonly handle: GPUBuffer,
     readonly bytes: number,
   ) {}
+
+  /** Counts the commands that wrote to it. */
+  get version(): number {
+    return this.#version
+  }
+
+  /** To be called before any command that writes to it is recorded. */
+  willBeWritten(): void {
+    this.beforeWrite?.()
+    this.#version++
+  }
 }
 
 export interface MemoryUse {

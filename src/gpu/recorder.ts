@@ -68,7 +68,7 @@ export class Recorder {
     if (!pipeline.handle) batch.pipelinesPending.push(pipeline.ready)
     const offset = batch.commands.length * PARAM_BYTES
     const { view } = batch
-    const fields = variant.kernel.interface.params
+    const fields = variant.interface.params
     for (let i = 0; i < fields.length; i++) {
       const field = fields[i] as (typeof fields)[number]
       const value = params[field.name]

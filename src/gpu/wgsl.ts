@@ -6,16 +6,22 @@ import { includes } from './includes.ts'
  *
  *     #const TILE: u32 = 16      a constant that a variant may set, with its default
  *     #alias Element = f32       a type that a variant may set, with its default
+ *     #name F = add              a name or number that a variant may set, with its default: it declares nothing, and
+ *                                ${F} in a line below is replaced by it (and so is a #const's name by its value)
  *     #params Params             declares `params` of that struct: immediates, or a uniform where they are missing
  *     #include linear            the text of wgsl/include/linear.wgsl, once
  *     #choose Team = team_alone  an include that a variant may set, with its default
  *     #for j in TILE             the lines up to the matching #end, TILE times (a number or a #const), with ${j} replaced
- *     #end                       by 0, 1, …: unrolled text, since some adapters keep in memory what a loop changes
+ *     #end                       by 0, 1, …: unrolled text, since some adapters keep in memory what a loop changes.
+ *                                Directives may stand in it: #name F${j} = add, used as ${F${j}}
  *     #if FUSED                  the lines up to #else or #end if a bool #const is true, else those between #else and
  *     #else                      #end, if any: where the alternatives do not compile beside each other
  *     #end
  */
-/** Values for a kernel's `#const`, `#alias` and `#choose` lines. A string names a type, a constant that the file declares, or an include. */
+/**
+ * Values for a kernel's `#const`, `#alias`, `#name` and `#choose` lines. A string names a type, something that the file
+ * declares, or an include.
+ */
 export type Constants = Readonly<Record<string, number | boolean | string>>
 
 /** How the storage buffers of a kernel are bound, in binding order. */
@@ -33,13 +39,13 @@ export interface KernelInterface {
   readonly params: readonly ParamField[]
 }
 
-/** Reads off a kernel's text what the host must bind and pass. */
+/** Reads off the assembled text of a kernel what the host must bind and pass. */
 export function parseInterface(name: string, source: string): KernelInterface {
   const bindings: Access[] = []
   for (const m of source.matchAll(/@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read_write|read)>/g)) {
     bindings[Number(m[1])] = m[2] as Access
   }
-  const struct = source.match(/^#params\s+(\w+)/m)?.[1]
+  const struct = source.match(/var<(?:immediate|uniform)> params: (\w+);/)?.[1]
   if (!struct) return { bindings, params: [] }
   const body = source.match(new RegExp(`struct\\s+${struct}\\s*\\{([^}]*)\\}`))?.[1]
   if (body === undefined) throw new Error(`${name}.wgsl: #params ${struct} names no struct`)
@@ -89,7 +95,12 @@ export function assemble(name: string, source: string, constants: Constants, imm
     return given === undefined ? fallback : literal(type, given)
   }
 
-  const single = (line: string): string => {
+  const single = (written: string): string => {
+    const line = written.replaceAll(/\$\{(\w+)\}/g, (whole, key) => {
+      const value = values.get(key)
+      if (value === undefined) throw new Error(`${name}.wgsl: ${whole} names no #const or #name above it`)
+      return value.replace(/^(\d+)u$/, '$1')
+    })
     const directive = line.match(/^#(\w+)\s*(.*)$/)
     if (!directive) {
       if (!/^(enable|requires)\s/.test(line)) return line
@@ -107,6 +118,11 @@ export function assemble(name: string, source: string, constants: Constants, imm
       case 'alias': {
         const [key, fallback] = match(line, rest, /^(\w+)\s*=\s*(.+)$/) as Two
         return `alias ${key} = ${chosen(key, fallback)};`
+      }
+      case 'name': {
+        const [key, fallback] = match(line, rest, /^(\w+)\s*=\s*(\w+)$/) as Two
+        values.set(key, chosen(key, fallback))
+        return ''
       }
       case 'choose': {
         const [key, fallback] = match(line, rest, /^(\w+)\s*=\s*(\w+)$/) as Two
@@ -155,7 +171,7 @@ export function assemble(name: string, source: string, constants: Constants, imm
     throw new Ld3mError(
       'option',
       `Kernel ${name} has no constant ${[...unused].join(', ')}.`,
-      `Declare it in wgsl/${name}.wgsl with #const, #alias or #choose.`,
+      `Declare it in wgsl/${name}.wgsl with #const, #alias, #name or #choose.`,
     )
   }
   return `${enables.join('\n')}\n${body}`

@@ -1,9 +1,18 @@
 import elementwiseSource from '../../wgsl/elementwise.wgsl'
 import fillSource from '../../wgsl/fill.wgsl'
 import selectSource from '../../wgsl/select.wgsl'
-import { shapeError } from '../errors.ts'
-import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
-import { divisors } from './divisors.ts'
+import { type Constants, type Device, defineKernel, type GpuBuffer, loopGrid, type Variant } from '../gpu/index.ts'
+import {
+  dense,
+  elementsOf,
+  four,
+  innerSizes,
+  type Layout,
+  layoutOf,
+  type Walk,
+  walkFor,
+  walkOf,
+} from './broadcasting.ts'
 
 const elementwiseKernel = defineKernel('elementwise', elementwiseSource)
 const selectKernel = defineKernel('select', selectSource)
@@ -50,76 +59,166 @@ export type BinaryFunction =
   | 'ABS_GRAD'
   | 'CLAMP_GRAD'
 
-const sizeOf = (shape: readonly number[]) => shape.reduce((n, d) => n * d, 1)
+/** Functions with scalars p, or p and q. */
+const SCALARS: Partial<Record<UnaryFunction | BinaryFunction, 1 | 2>> = { AFFINE: 2, CLAMP: 2, POW: 1, CLAMP_GRAD: 2 }
 
-interface Coalesced {
-  /** Sizes, outermost first, exactly four. */
-  dims: number[]
-  /** For each input: strides in elements, exactly four, 0 where it is broadcast. */
-  strides: number[][]
-  /** True if every input has the output's elements in order. */
-  dense: boolean
+/** One function applied to values: source k is k, the result of step t is −1 − t. */
+export interface Step {
+  readonly f: UnaryFunction | BinaryFunction
+  readonly x: number
+  /** x again for a function of one value. */
+  readonly y: number
+  readonly p: number
+  readonly q: number
 }
 
-/** What a kernel that indexes with `broadcast_index` needs besides the strides. */
-function indexing({ dims }: Coalesced) {
-  const [, d1, d2, d3] = dims as [number, number, number, number]
-  const { SHIFT, sizes } = divisors({ d1, d2, d3 })
-  return { constants: { RANK: dims[0] === 1 && d1 === 1 ? 2 : 4, SHIFT }, sizes }
+/** A straight-line program over sources; its result is the last step's, or the only source if there is none. */
+export interface Program {
+  /** Elements of the output. */
+  readonly count: number
+  readonly layouts: readonly Layout[]
+  readonly steps: readonly Step[]
 }
 
-/** Merges dimensions that lie together in every input, so that at most four are left. */
-export function coalesce(outShape: readonly number[], inShapes: readonly (readonly number[])[]): Coalesced {
-  const dims: number[] = []
-  const strides: number[][] = inShapes.map(() => [])
-  const rank = outShape.length
-  const full = inShapes.map((shape) => {
-    const result = new Array<number>(rank).fill(0)
-    let stride = 1
-    for (let i = shape.length - 1; i >= 0; i--) {
-      const d = shape[i] as number
-      if (d !== 1) result[rank - shape.length + i] = stride
-      stride *= d
-    }
-    return result
-  })
-  for (let i = 0; i < rank; i++) {
-    const d = outShape[i] as number
-    if (d === 1) continue
-    const last = dims.length - 1
-    const joins = last >= 0 && full.every((s, k) => (strides[k] as number[])[last] === (s[i] as number) * d)
-    if (joins) {
-      dims[last] = (dims[last] as number) * d
-      for (const [k, s] of full.entries()) (strides[k] as number[])[last] = s[i] as number
-    } else {
-      dims.push(d)
-      for (const [k, s] of full.entries()) (strides[k] as number[]).push(s[i] as number)
-    }
-  }
-  if (dims.length > 4) {
-    throw shapeError(
-      `Broadcasting ${inShapes.map((s) => `[${s}]`).join(' with ')} needs ${dims.length} separate dimensions; 4 are supported.`,
-      'Expand one input with broadcastTo, or reshape so that fewer dimensions alternate.',
-    )
-  }
-  const count = sizeOf(outShape)
-  const dense = inShapes.every((s) => sizeOf(s) === count)
-  const missing = 4 - dims.length
+/** With the output, one binding less than every adapter has. */
+const MAX_SOURCES = 6
+/** Each chain is a pipeline to compile, and longer ones are rarely met twice. */
+const MAX_STEPS = 8
+/** Params that hold strides and scalars. */
+const MAX_WORDS = 12
+
+const isStrided = ({ kind }: Layout) => kind === 'strided'
+const scalarsOf = (steps: readonly Step[]) => steps.reduce((n, { f }) => n + (SCALARS[f] ?? 0), 0)
+
+/** Whether one launch can run the program. */
+export function fits({ layouts, steps }: Program): boolean {
+  if (layouts.length > MAX_SOURCES || steps.length > MAX_STEPS) return false
+  const words = scalarsOf(steps)
+  const strided = layouts.filter(isStrided)
+  if (strided.length === 0) return words <= MAX_WORDS
+  const walk = walkOf(strided)
+  return walk !== undefined && words + strided.length * walk.sizes.length <= MAX_WORDS
+}
+
+/** The whole elements that one load takes, and the walk in units of them. */
+interface Lanes {
+  readonly width: 1 | 4
+  readonly sizes: readonly number[]
+  readonly strides: readonly (readonly number[])[]
+}
+
+/** Four neighbours at a time where they lie together in every source, or are one number. */
+function lanesOf(count: number, walk: Walk): Lanes {
+  const { sizes, strides } = walk
+  const inner = sizes.length - 1
+  const together = (s: readonly number[]) => s[inner] === 1 && s.every((stride, i) => i === inner || stride % 4 === 0)
+  const four =
+    count % 4 === 0 &&
+    (sizes.length === 0 || (sizes[inner] as number) % 4 === 0) &&
+    strides.every((s) => s[inner] === 0 || together(s))
+  if (!four) return { width: 1, ...walk }
   return {
-    dims: [...new Array<number>(missing).fill(1), ...dims],
-    strides: strides.map((s) => [...new Array<number>(missing).fill(0), ...s]),
-    dense,
+    width: 4,
+    sizes: sizes.map((size, i) => (i === inner ? size / 4 : size)),
+    strides: strides.map((s) => (s[inner] === 0 ? s : s.map((stride, i) => (i === inner ? 1 : stride / 4)))),
   }
 }
 
-/** out[i] = f(a[i]): `count` elements. */
-export function unary(device: Device, f: UnaryFunction, a: GpuBuffer, count: number, p = 0, q = 0): GpuBuffer {
+/** Where no source is strided. */
+const NO_WALK: Walk = { sizes: [], strides: [] }
+const NO_SIZES = { SHIFT: false, sizes: { d1: 1, d2: 1, d3: 1 } }
+const variants = new Map<string, Variant>()
+const float = new Float32Array(1)
+const bits = new Uint32Array(float.buffer)
+
+/** out = the program's result, of one buffer for each of its layouts. */
+export function elementwise(device: Device, program: Program, sources: readonly GpuBuffer[]): GpuBuffer {
+  const { count, layouts, steps } = program
+  const strided = layouts.filter(isStrided)
+  const walk = strided.length > 0 ? walkOf(strided) : NO_WALK
+  if (!walk) throw new Error('elementwise: the program does not fit one launch')
   const out = device.alloc(Math.max(4, count * 4))
-  const params = { count, d1: 1, d2: 1, d3: 1, a0: 0, a1: 0, a2: 0, a3: 0, b0: 0, b1: 0, b2: 0, b3: 0, p, q }
-  const variant = elementwiseKernel.variant({ OP: f, BINARY: false, DENSE: true })
-  device.dispatch(variant, [a, a, out], params, loopGrid(device, count, 64), { flops: count, bytes: count * 8 })
+  const lanes = lanesOf(count, walk)
+  const { SHIFT, sizes } = strided.length > 0 ? innerSizes(lanes.sizes) : NO_SIZES
+  const words: number[] = lanes.strides.flat()
+  for (const { f, p, q } of steps) {
+    const scalars = SCALARS[f] ?? 0
+    for (let k = 0; k < scalars; k++) {
+      float[0] = k === 0 ? p : q
+      words.push(bits[0] as number)
+    }
+  }
+  const [w0 = 0, w1 = 0, w2 = 0, w3 = 0, w4 = 0, w5 = 0, w6 = 0, w7 = 0, w8 = 0, w9 = 0, w10 = 0, w11 = 0] = words
+  const elements = count / lanes.width
+  const params = { count: elements, ...sizes, w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11 }
+  let bytes = count
+  for (const layout of layouts) bytes += elementsOf(layout)
+  const variant = variantOf(program, lanes, SHIFT)
+  const work = { flops: count * steps.length, bytes: 4 * bytes }
+  device.dispatch(variant, [...sources, out], params, loopGrid(device, elements, 64), work)
   return out
 }
+
+function variantOf({ layouts, steps }: Program, lanes: Lanes, shift: boolean): Variant {
+  let key = `${lanes.width}${lanes.sizes.length}${shift ? 's' : 'd'}`
+  let place = 0
+  for (const { kind } of layouts) {
+    key += kind === 'strided' ? (lanes.strides[place++]?.at(-1) === 0 ? 'r' : 't') : kind === 'dense' ? 'd' : 'a'
+  }
+  for (const { f, x, y } of steps) key += `,${f}${x}_${y}`
+  let variant = variants.get(key)
+  if (!variant) {
+    variant = elementwiseKernel.variant(constantsOf({ layouts, steps }, lanes, shift), labelOf(steps))
+    variants.set(key, variant)
+  }
+  return variant
+}
+
+const lower = (f: string) => f.toLowerCase()
+
+/** What a chain is called in profiles: its functions, in order. */
+const labelOf = (steps: readonly Step[]) =>
+  steps.length === 0 ? 'broadcast' : steps.map(({ f }) => lower(f)).join('·')
+
+function constantsOf({ layouts, steps }: Pick<Program, 'layouts' | 'steps'>, lanes: Lanes, shift: boolean): Constants {
+  const rank = lanes.sizes.length
+  const constants: Record<string, number | boolean | string> = {
+    SOURCES: layouts.length,
+    STEPS: steps.length,
+    RANK: rank,
+    SHIFT: shift,
+    RESULT: steps.length > 0 ? `v${steps.length - 1}` : 's0',
+    ...(lanes.width === 4 ? { V: 'vec4f', WIDTH: 4 } : {}),
+  }
+  let place = 0
+  let word = 0
+  for (const [k, { kind }] of layouts.entries()) {
+    constants[`PLACE${k}`] = kind
+    if (kind === 'dense') continue
+    // One number for all lanes.
+    const alone = kind === 'alone' || lanes.strides[place]?.at(-1) === 0
+    constants[`E${k}`] = alone ? 'f32' : 'V'
+    if (kind === 'alone') continue
+    place++
+    for (const dimension of ['A', 'B', 'C', 'D'].slice(4 - rank)) constants[`${dimension}${k}`] = `w${word++}`
+  }
+  const value = (v: number) => (v < 0 ? `v${-1 - v}` : `s${v}`)
+  for (const [t, { f, x, y }] of steps.entries()) {
+    constants[`F${t}`] = lower(f)
+    constants[`X${t}`] = value(x)
+    constants[`Y${t}`] = value(y)
+    const scalars = SCALARS[f] ?? 0
+    if (scalars > 0) constants[`P${t}`] = `w${word++}`
+    if (scalars > 1) constants[`Q${t}`] = `w${word++}`
+  }
+  return constants
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((n, d) => n * d, 1)
+
+/** out[i] = f(a[i]): `count` elements. */
+export const unary = (device: Device, f: UnaryFunction, a: GpuBuffer, count: number, p = 0, q = 0): GpuBuffer =>
+  elementwise(device, { count, layouts: [dense(count)], steps: [{ f, x: 0, y: 0, p, q }] }, [a])
 
 /** out = f(a, b) with broadcasting to `outShape`. */
 export function binary(
@@ -133,18 +232,21 @@ export function binary(
   p = 0,
   q = 0,
 ): GpuBuffer {
-  const count = sizeOf(outShape)
-  const out = device.alloc(Math.max(4, count * 4))
-  const layout = coalesce(outShape, [aShape, bShape])
-  const { dense, strides } = layout
-  const { constants, sizes } = indexing(layout)
-  const [a0, a1, a2, a3] = strides[0] as [number, number, number, number]
-  const [b0, b1, b2, b3] = strides[1] as [number, number, number, number]
-  const variant = elementwiseKernel.variant({ OP: f, BINARY: true, DENSE: dense, ...(dense ? {} : constants) })
-  const bytes = 4 * (count + sizeOf(aShape) + sizeOf(bShape))
-  const params = { count, ...sizes, a0, a1, a2, a3, b0, b1, b2, b3, p, q }
-  device.dispatch(variant, [a, b, out], params, loopGrid(device, count, 64), { flops: count, bytes })
-  return out
+  const layouts = [layoutOf(aShape, outShape), layoutOf(bShape, outShape)]
+  walkFor(layouts, [aShape, bShape])
+  return elementwise(device, { count: sizeOf(outShape), layouts, steps: [{ f, x: 0, y: 1, p, q }] }, [a, b])
+}
+
+/** out = a, repeated along broadcast dimensions to `outShape`. */
+export function broadcast(
+  device: Device,
+  a: GpuBuffer,
+  aShape: readonly number[],
+  outShape: readonly number[],
+): GpuBuffer {
+  const layouts = [layoutOf(aShape, outShape)]
+  walkFor(layouts, [aShape])
+  return elementwise(device, { count: sizeOf(outShape), layouts, steps: [] }, [a])
 }
 
 /** out = condition ≠ 0 ? a : b with broadcasting to `outShape`. */
@@ -159,46 +261,30 @@ export function select(
   outShape: readonly number[],
 ): GpuBuffer {
   const count = sizeOf(outShape)
+  const shapes = [conditionShape, aShape, bShape]
+  const walk = walkFor(
+    shapes.map((shape) => layoutOf(shape, outShape)),
+    shapes,
+  )
   const out = device.alloc(Math.max(4, count * 4))
-  const layout = coalesce(outShape, [conditionShape, aShape, bShape])
-  const { strides } = layout
-  const { constants, sizes } = indexing(layout)
-  const [c0, c1, c2, c3] = strides[0] as [number, number, number, number]
-  const [a0, a1, a2, a3] = strides[1] as [number, number, number, number]
-  const [b0, b1, b2, b3] = strides[2] as [number, number, number, number]
+  const { SHIFT, sizes } = innerSizes(walk.sizes)
+  const [c, yes, no] = walk.strides.map((strides) => four(strides, 0)) as [Four, Four, Four]
+  const [c0, c1, c2, c3] = c
+  const [a0, a1, a2, a3] = yes
+  const [b0, b1, b2, b3] = no
   const params = { count, ...sizes, c0, c1, c2, c3, a0, a1, a2, a3, b0, b1, b2, b3 }
   const work = { flops: 0, bytes: count * 16 }
-  const variant = selectKernel.variant(constants)
+  const variant = selectKernel.variant({ RANK: walk.sizes.length <= 2 ? 2 : 4, SHIFT })
   device.dispatch(variant, [condition, a, b, out], params, loopGrid(device, count, 64), work)
   return out
 }
+
+type Four = [number, number, number, number]
 
 /** `count` copies of a value. */
 export function fill(device: Device, count: number, value: number): GpuBuffer {
   const out = device.alloc(Math.max(4, count * 4))
   const work = { flops: 0, bytes: count * 4 }
   device.dispatch(fillKernel.variant(), [out], { count, value }, loopGrid(device, count, 64), work)
-  return out
-}
-
-/** out = a, repeated along broadcast dimensions to `outShape`. */
-export function broadcast(
-  device: Device,
-  a: GpuBuffer,
-  aShape: readonly number[],
-  outShape: readonly number[],
-): GpuBuffer {
-  const count = sizeOf(outShape)
-  const out = device.alloc(Math.max(4, count * 4))
-  const layout = coalesce(outShape, [aShape])
-  const { strides } = layout
-  const { constants, sizes } = indexing(layout)
-  const [a0, a1, a2, a3] = strides[0] as [number, number, number, number]
-  const params = { count, ...sizes, a0, a1, a2, a3, b0: 0, b1: 0, b2: 0, b3: 0, p: 1, q: 0 }
-  const variant = elementwiseKernel.variant({ OP: 'AFFINE', BINARY: false, DENSE: false, ...constants })
-  device.dispatch(variant, [a, a, out], params, loopGrid(device, count, 64), {
-    flops: 0,
-    bytes: 4 * (count + sizeOf(aShape)),
-  })
   return out
 }

@@ -1,4 +1,5 @@
 export * from './attention.ts'
+export { dense, type Layout, layoutOf, sameLayout, walkFor } from './broadcasting.ts'
 export * from './conv.ts'
 export * from './ddim.ts'
 export * from './elementwise.ts'

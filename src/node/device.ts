@@ -22,6 +22,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
     'forceUniforms',
     'withoutSubgroups',
     'likeHardware',
+    'fuse',
     'keepBytes',
     'wait',
   ]

@@ -76,7 +76,8 @@ describe('checkpoint', () => {
       expect(device.memory.current).toBe(before)
       return device.memory.peak - before
     }
-    expect(peak(checkpoint)).toBeLessThan(0.4 * peak(plain))
+    // 476 kB of 1,180; 426 where nothing is fused: chains hold their sources a little longer (see Pinned).
+    expect(peak(checkpoint)).toBeLessThan(0.42 * peak(plain))
   })
 
   test('takes inputs without gradients, of any type', async () => {

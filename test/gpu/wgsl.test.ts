@@ -59,8 +59,8 @@ describe('directives', () => {
   )
 
   test('tell the host what to bind and pass', () => {
-    expect(kernel.interface.bindings).toEqual(['read', 'read_write'])
-    expect(kernel.interface.params).toEqual([
+    expect(kernel.variant().interface.bindings).toEqual(['read', 'read_write'])
+    expect(kernel.variant().interface.params).toEqual([
       { name: 'n', type: 'u32' },
       { name: 's', type: 'f32' },
       { name: 'i', type: 'i32' },
@@ -139,13 +139,42 @@ describe('directives', () => {
     expect(() => new Kernel('bad', '#const A: bool = true\n#if A').variant().code(true)).toThrow(/has no #end/)
   })
 
+  test('stand names and numbers in for others, also in repeated lines, and tell bindings by them', () => {
+    const lines = [
+      '#const N: u32 = 2',
+      '#name RESULT = v1',
+      '#for k in N',
+      `#name F\${k} = sin`,
+      `@group(0) @binding(\${k}) var<storage, read> x\${k}: array<f32>;`,
+      `let v\${k} = \${F\${k}}(x\${k}[0]);`,
+      '#end',
+      `@group(0) @binding(\${N}) var<storage, read_write> out: array<f32>;`,
+      `out[0] = \${RESULT};`,
+    ]
+    const text = new Kernel('named', lines.join('\n'))
+    const variant = text.variant({ N: 3, RESULT: 'v2', F1: 'cos' }, 'sin·cos·sin')
+    expect(variant.code(false).match(/let .*|out\[.*/g)).toEqual([
+      'let v0 = sin(x0[0]);',
+      'let v1 = cos(x1[0]);',
+      'let v2 = sin(x2[0]);',
+      'out[0] = v2;',
+    ])
+    expect(variant.interface.bindings).toEqual(['read', 'read', 'read', 'read_write'])
+    expect(text.variant().interface.bindings).toEqual(['read', 'read', 'read_write'])
+    expect(variant.label).toBe('named[sin·cos·sin]')
+    expect(() => text.variant({ F3: 'cos' }).code(true)).toThrow(/no constant F3/)
+    expect(() => new Kernel('bad', `let x = \${Y};`).variant().code(true)).toThrow(/names no #const or #name/)
+  })
+
   test('reject what they do not know', () => {
     expect(() => kernel.variant({ TILES: 8 }).code(true)).toThrow(/no constant TILES/)
     expect(() => new Kernel('bad', '#loop 3').variant().code(true)).toThrow(/unknown directive/)
     expect(() => new Kernel('bad', '#include nothing').variant().code(true)).toThrow(/no wgsl\/include\/nothing.wgsl/)
-    expect(() => new Kernel('bad', 'struct P { v: vec4f }\n#params P')).toThrow(/params are u32, i32 or f32/)
-    expect(() => new Kernel('bad', '#params P')).toThrow(/names no struct/)
+    expect(() => new Kernel('bad', 'struct P { v: vec4f }\n#params P').variant().interface).toThrow(
+      /params are u32, i32 or f32/,
+    )
+    expect(() => new Kernel('bad', '#params P').variant().interface).toThrow(/names no struct/)
     const many = Array.from({ length: 17 }, (_, i) => `p${i}: u32`).join(', ')
-    expect(() => new Kernel('bad', `struct P { ${many} }\n#params P`)).toThrow(/64 bytes hold 16/)
+    expect(() => new Kernel('bad', `struct P { ${many} }\n#params P`).variant().interface).toThrow(/64 bytes hold 16/)
   })
 })

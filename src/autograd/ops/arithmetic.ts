@@ -1,4 +1,4 @@
-import * as kernels from '../../kernels/index.ts'
+import { chain } from '../chain.ts'
 import { defineOp } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
 import { defineBinary, defineUnary } from './define.ts'
@@ -6,7 +6,7 @@ import { defineBinary, defineUnary } from './define.ts'
 export const affineOp = defineOp<{ readonly p: number; readonly q: number }>({
   name: 'affine',
   shape: ([x]) => (x as Tensor).shape,
-  forward: (device, [x], { p, q }) => kernels.unary(device, 'AFFINE', (x as Tensor).buffer, (x as Tensor).size, p, q),
+  forward: (device, inputs, { p, q }, shape) => chain(device, 'AFFINE', inputs, shape, p, q),
   saves: [],
   vjp: ({ grad, attrs }) => [attrs.p === 1 ? grad : affine(grad, attrs.p, 0)],
 })

@@ -1,5 +1,6 @@
 import { optionError, rejectUnknownOptions, shapeError } from '../../errors.ts'
 import * as kernels from '../../kernels/index.ts'
+import { chain } from '../chain.ts'
 import { gradientByRecording } from '../decompose.ts'
 import { defineOp } from '../op.ts'
 import { scope } from '../scope.ts'
@@ -45,7 +46,7 @@ export const attentionOp = defineOp<AttentionAttrs>({
     const [q, k, v] = inputs as [Tensor, Tensor, Tensor]
     const sizes = sizesOf(q.shape, k.shape, v.shape)
     // The softmax of one score is 1: every query gets the only value, as in conditioning on one class token.
-    if (sizes.keys === 1) return kernels.broadcast(device, v.buffer, v.shape, shape)
+    if (sizes.keys === 1) return chain(device, undefined, [v], shape)
     const { output, lse } = kernels.attention(device, q.buffer, k.buffer, v.buffer, sizes, scale)
     return { output, extras: [{ buffer: lse, shape: [sizes.batch, sizes.queries] }] }
   },

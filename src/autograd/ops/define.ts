@@ -1,5 +1,5 @@
 import type { BinaryFunction, UnaryFunction } from '../../kernels/index.ts'
-import * as kernels from '../../kernels/index.ts'
+import { chain } from '../chain.ts'
 import { defineOp, type Op, type Vjp } from '../op.ts'
 import { broadcastShapes, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -17,7 +17,7 @@ export function defineUnary(
   return defineOp<NoAttrs>({
     name,
     shape: ([x]) => (x as Tensor).shape,
-    forward: (device, [x]) => kernels.unary(device, f, (x as Tensor).buffer, (x as Tensor).size),
+    forward: (device, inputs, _, shape) => chain(device, f, inputs, shape),
     saves: saves === 'input' ? [0] : saves === 'output' ? ['output'] : [],
     vjp,
   })
@@ -33,16 +33,7 @@ export function defineBinary(
   return defineOp<NoAttrs>({
     name,
     shape: ([a, b]) => broadcastShapes(name, (a as Tensor).shape, (b as Tensor).shape),
-    forward: (device, [a, b], _, shape) =>
-      kernels.binary(
-        device,
-        f,
-        (a as Tensor).buffer,
-        (a as Tensor).shape,
-        (b as Tensor).buffer,
-        (b as Tensor).shape,
-        shape,
-      ),
+    forward: (device, inputs, _, shape) => chain(device, f, inputs, shape),
     saves,
     vjp: typeof vjp === 'function' ? (c) => vjp(c).map((g, i) => g && sumTo(g, c.shapes[i] as Shape)) : vjp,
   })

@@ -1,6 +1,7 @@
 import { shapeError } from '../../errors.ts'
 import type { Device, GpuBuffer } from '../../gpu/index.ts'
 import * as kernels from '../../kernels/index.ts'
+import { chain } from '../chain.ts'
 import { defineOp } from '../op.ts'
 import { broadcastShapes, formatShape, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -90,7 +91,7 @@ export const broadcastToOp = defineOp<{ readonly shape: Shape }>({
     }
     return shape
   },
-  forward: (device, [x], _, shape) => kernels.broadcast(device, (x as Tensor).buffer, (x as Tensor).shape, shape),
+  forward: (device, inputs, _, shape) => chain(device, undefined, inputs, shape),
   saves: [],
   vjp: ({ grad, shapes: [shape] }) => [sumTo(grad, shape as Shape)],
 })

@@ -1,5 +1,5 @@
 import type { BinaryFunction } from '../../kernels/index.ts'
-import * as kernels from '../../kernels/index.ts'
+import { chain } from '../chain.ts'
 import { defineOp, type Op } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
 import { affine, mul, neg, reciprocal, square } from './arithmetic.ts'
@@ -17,8 +17,7 @@ function defineUnaryGrad(
   const op: Op<{ readonly p?: number; readonly q?: number }> = defineOp<{ readonly p?: number; readonly q?: number }>({
     name,
     shape: ([g]) => (g as Tensor).shape,
-    forward: (device, [g, s], { p, q }, shape) =>
-      kernels.binary(device, f, (g as Tensor).buffer, shape, (s as Tensor).buffer, shape, shape, p, q),
+    forward: (device, inputs, { p, q }, shape) => chain(device, f, inputs, shape, p, q),
     saves: [0, 1],
     vjp: ({ grad, input, needs, attrs }) => [
       needs[0] ? op.apply([grad, input(1)], attrs) : undefined,
@@ -44,8 +43,7 @@ export const rsqrtOp = defineUnary('rsqrt', 'RSQRT', 'output', ({ grad, output }
 export const powOp = defineOp<{ readonly exponent: number }>({
   name: 'pow',
   shape: ([x]) => (x as Tensor).shape,
-  forward: (device, [x], { exponent }) =>
-    kernels.unary(device, 'POW', (x as Tensor).buffer, (x as Tensor).size, exponent),
+  forward: (device, inputs, { exponent }, shape) => chain(device, 'POW', inputs, shape, exponent),
   saves: [0],
   vjp: ({ grad, input, attrs }) => [mul(grad, affine(pow(input(0), attrs.exponent - 1), attrs.exponent, 0))],
 })
@@ -79,8 +77,7 @@ export const clampGradOp = defineUnaryGrad('clampGrad', 'CLAMP_GRAD', undefined)
 export const clampOp = defineOp<{ readonly min: number; readonly max: number }>({
   name: 'clamp',
   shape: ([x]) => (x as Tensor).shape,
-  forward: (device, [x], { min, max }) =>
-    kernels.unary(device, 'CLAMP', (x as Tensor).buffer, (x as Tensor).size, min, max),
+  forward: (device, inputs, { min, max }, shape) => chain(device, 'CLAMP', inputs, shape, min, max),
   saves: [0],
   vjp: ({ grad, input, attrs }) => [clampGradOp.apply([grad, input(0)], { p: attrs.min, q: attrs.max })],
 })
