@@ -181,18 +181,15 @@ function matchingStep(jax: JaxJs, arrays: Arrays) {
   const names = parameterNames(arrays)
   const matched = names.filter((name) => `real.${name}` in arrays)
   const shapes = new Map(matched.map((name) => [name, named(arrays, name).shape]))
-  const loss = (weights: Values, rest: Values, images: Value, labels: Value) => {
-    const result = crossEntropy(jax, logitsOf(jax, images, { ...rest, ...weights }), labels)
-    disposeAll({ ...rest, ...weights })
-    return result
-  }
   const distance = (images: Value, inputs: Values) => {
-    const weights = subset(inputs, matched)
-    const rest = subset(
-      inputs,
-      names.filter((name) => !matched.includes(name)),
-    )
-    const gradients = jax.grad(loss)(weights, rest, images, of(inputs, 'labels')) as Values
+    // The images come in by closure: as an argument that the inner gradient is not taken of, they get zeros for their
+    // gradient in jax-js 0.1.25.
+    const loss = (weights: Values) => {
+      const result = crossEntropy(jax, logitsOf(jax, images.ref, { ...inputs, ...weights }), of(inputs, 'labels').ref)
+      disposeAll(weights)
+      return result
+    }
+    const gradients = jax.grad(loss)(borrow(subset(inputs, matched))) as Values
     return matched
       .map((name) => {
         const rows = (x: Value) => x.reshape([shapes.get(name)?.[0] as number, -1])
