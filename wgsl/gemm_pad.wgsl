@@ -1,5 +1,5 @@
 // Pads matrices with zeros so that products read four elements at a time: out [batches, rows', columns'] from
-// x [batches, rows, columns]. One invocation owns one output, or several. Limited by memory bandwidth.
+// x [batches, rows, columns], whose matrices lie `stride` elements apart. One invocation owns one output, or several. Limited by memory bandwidth.
 
 #include linear
 
@@ -8,6 +8,7 @@ struct Params {
   rows: u32, columns: u32,
   // Of out.
   tall: u32, wide: u32,
+  start: u32, stride: u32,
 }
 #params Params
 
@@ -27,6 +28,6 @@ fn main(
     let batch = line / params.tall;
     let row = line - batch * params.tall;
     let inside = row < params.rows && column < params.columns;
-    out[i] = select(0.0, x[(batch * params.rows + row) * params.columns + column], inside);
+    out[i] = select(0.0, x[params.start + batch * params.stride + row * params.columns + column], inside);
   }
 }

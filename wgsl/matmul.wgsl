@@ -17,6 +17,9 @@ struct Params {
   k: u32, width_a: u32, width_b: u32,
   // Parts of K, and elements of K in one: a multiple of four.
   parts: u32, part: u32,
+  // Where the first matrix of each begins, and how far apart they lie.
+  start_a: u32, start_b: u32, start_out: u32,
+  stride_a: u32, stride_b: u32, stride_out: u32,
 }
 #params Params
 
@@ -95,14 +98,14 @@ fn main(
   let end = min(start + params.part, params.k);
   for (var batch = workgroup.z; batch < params.batches; batch += grid.z) {
 #if TRANSPOSE_A
-    let a_base = batch * params.k * params.width_a + first;
+    let a_base = params.start_a + batch * params.stride_a + first;
 #else
-    let a_base = (batch * params.rows + first) * params.width_a;
+    let a_base = params.start_a + batch * params.stride_a + first * params.width_a;
 #end
 #if TRANSPOSE_B
-    let b_base = (batch * params.columns + own) * params.width_b;
+    let b_base = params.start_b + batch * params.stride_b + own * params.width_b;
 #else
-    let b_base = batch * params.k * params.width_b + own;
+    let b_base = params.start_b + batch * params.stride_b + own;
 #end
 #include gemm_sums
     // What lies beyond the last row or column is read as it comes (loads stay within the buffer) and not stored.
@@ -155,7 +158,7 @@ fn main(
 #end
 #include gemm_step
     }
-    let base = (part * params.batches + batch) * params.rows * params.columns;
+    let base = params.start_out + (part * params.batches + batch) * params.stride_out;
 #for u in UNITS
     {
       let row = first + 4 * ${u};

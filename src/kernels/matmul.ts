@@ -19,6 +19,19 @@ export interface MatmulSizes {
   readonly transposeB: boolean
 }
 
+/** Matrices of one size in a buffer: where the first begins and how far apart they lie, in elements. */
+export interface MatrixView {
+  readonly start: number
+  readonly stride: number
+}
+
+/** Parts of larger buffers that a product reads, and one that it writes to instead of a new buffer. */
+export interface MatmulViews {
+  readonly a?: MatrixView
+  readonly b?: MatrixView
+  readonly out?: MatrixView & { readonly buffer: GpuBuffer }
+}
+
 /** Elements of K in a step of the kernel. */
 const STEP = 4
 /** Elements of K that make a part worth its partial sums. */
@@ -36,6 +49,7 @@ export function matmul(
   b: GpuBuffer,
   sizes: MatmulSizes,
   epilogue: GemmEpilogue = {},
+  views: MatmulViews = {},
 ): GpuBuffer {
   const { batches, m, n, k, transposeA, transposeB } = sizes
   // The core's rows go to neighbouring lanes. Those of b's columns write neighbouring elements, unless there are too few.
@@ -44,18 +58,24 @@ export function matmul(
   const [transposeLeft, transposeRight] = swapped ? [!transposeB, !transposeA] : [transposeA, transposeB]
   // An empty sum is zero: a step of zeros.
   const padded = Math.max(STEP, up(k))
-  const left = operand(device, swapped ? b : a, batches, transposeLeft ? [k, rows] : [rows, k], transposeLeft)
-  const right = operand(device, swapped ? a : b, batches, transposeRight ? [columns, k] : [k, columns], !transposeRight)
+  const viewA = views.a ?? { start: 0, stride: m * k }
+  const viewB = views.b ?? { start: 0, stride: k * n }
+  const [leftX, rightX] = swapped ? [b, a] : [a, b]
+  const [leftView, rightView] = swapped ? [viewB, viewA] : [viewA, viewB]
+  const leftSize = transposeLeft ? ([k, rows] as const) : ([rows, k] as const)
+  const rightSize = transposeRight ? ([columns, k] as const) : ([k, columns] as const)
+  const left = operand(device, leftX, leftView, batches, leftSize, transposeLeft)
+  const right = operand(device, rightX, rightView, batches, rightSize, !transposeRight)
   const tile = tileFor(device, columns)
   const { Chunk, ...constants } = tileConstants(tile)
   const four = transposeRight || !constants.BROADCAST
   const count = batches * m * n
   const groups = Math.ceil(rows / (4 * tile.units * tile.size))
   const blocks = Math.ceil(columns / tile.columns)
-  const wanted = splitsFor(device, groups * blocks * batches, padded, LEAST_PART, 4 * count)
+  const wanted = views.out ? 1 : splitsFor(device, groups * blocks * batches, padded, LEAST_PART, 4 * count)
   const part = up(padded / wanted)
   const parts = Math.ceil(padded / part)
-  const out = device.alloc(Math.max(4, parts * count * 4))
+  const out = views.out?.buffer ?? device.alloc(Math.max(4, parts * count * 4))
   const variant = kernel.variant({
     ...constants,
     ...{ TRANSPOSE_A: transposeLeft, TRANSPOSE_B: transposeRight, ROWS_INNERMOST: swapped },
@@ -64,7 +84,11 @@ export function matmul(
   })
   const { bias, residual } = parts === 1 ? epilogue : {}
   const work = { flops: 2 * count * k, bytes: 4 * batches * (m * k + k * n + m * n) }
-  const params = { batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part }
+  const params = {
+    ...{ batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part },
+    ...{ start_a: left.view.start, start_b: right.view.start, start_out: views.out?.start ?? 0 },
+    ...{ stride_a: left.view.stride, stride_b: right.view.stride, stride_out: views.out?.stride ?? m * n },
+  }
   const grid = [groups, blocks * parts, Math.min(batches, MOST_BATCHES)] as const
   device.dispatch(
     variant,
@@ -84,17 +108,19 @@ const up = (size: number): number => Math.ceil(size / STEP) * STEP
 function operand(
   device: Device,
   x: GpuBuffer,
+  view: MatrixView,
   batches: number,
   [rows, columns]: readonly [number, number],
   alongRows: boolean,
-): { buffer: GpuBuffer; width: number; temporary: boolean } {
+): { buffer: GpuBuffer; view: MatrixView; width: number; temporary: boolean } {
   const tall = alongRows ? Math.max(STEP, up(rows)) : rows
   const wide = Math.max(STEP, up(columns))
-  if (tall === rows && wide === columns) return { buffer: x, width: wide, temporary: false }
+  const aligned = view.start % STEP === 0 && view.stride % STEP === 0
+  if (tall === rows && wide === columns && aligned) return { buffer: x, view, width: wide, temporary: false }
   const count = batches * tall * wide
   const buffer = device.alloc(Math.max(4, count * 4))
-  const params = { count, rows, columns, tall, wide }
+  const params = { count, rows, columns, tall, wide, ...view }
   const work = { flops: 0, bytes: 4 * (batches * rows * columns + count) }
   device.dispatch(padKernel.variant(), [x, buffer], params, loopGrid(device, count, 64), work)
-  return { buffer, width: wide, temporary: true }
+  return { buffer, view: { start: 0, stride: tall * wide }, width: wide, temporary: true }
 }

@@ -3,7 +3,6 @@ import * as kernels from '../../kernels/index.ts'
 import { chain } from '../chain.ts'
 import { gradientByRecording } from '../decompose.ts'
 import { defineOp } from '../op.ts'
-import { scope } from '../scope.ts'
 import { formatShape, type Shape } from '../shape.ts'
 import { Storage } from '../storage.ts'
 import { Tensor, zeros } from '../tensor.ts'
@@ -29,9 +28,6 @@ function sizesOf(q: Shape, k: Shape, v: Shape): kernels.AttentionSizes {
   }
   return { batch, queries, keys, depth, width }
 }
-
-/** Scores that software adapters store at most: 16 MiB. */
-const SOFTWARE_SCORES = 1 << 22
 
 const attentionInOps = (q: Tensor, k: Tensor, v: Tensor, scale: number): Tensor =>
   matmul(softmax(matmul(scaleBy(q, scale), k, { transposeB: true })), v)
@@ -81,8 +77,8 @@ export interface AttentionOptions {
 }
 
 /**
- * Scaled dot-product attention (Vaswani et al. 2017), softmax(scale·q·kᵀ)·v, without storing the scores on a GPU. Heads are
- * part of the batch. First-order gradients are fused kernels; where a graph of the gradient is wanted, it is recorded
+ * Scaled dot-product attention (Vaswani et al. 2017), softmax(scale·q·kᵀ)·v, without storing all scores at once. Heads are
+ * part of the batch. First-order gradients compute them again, from saved log-sum-exps; where a graph of the gradient is wanted, it is recorded
  * as matrix products and softmax, which do store the scores.
  * @param q [B, Nq, D]
  * @param k [B, Nk, D]
@@ -93,11 +89,5 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   rejectUnknownOptions('attention', options, ['scale'])
   const { scale = (q.shape.at(-1) ?? 1) ** -0.5 } = options
   if (!Number.isFinite(scale)) throw optionError(`attention: scale is ${scale}.`, 'Use a finite number, as 1/√D.')
-  const { batch, queries, keys } = sizesOf(q.shape, k.shape, v.shape)
-  // On software adapters the fused kernel's barriers cost more than storing small score matrices, and its pipelines
-  // take seconds to compile: matrix products and softmax are the faster way there.
-  if (q.device.info.software && keys > 1 && batch * queries * keys <= SOFTWARE_SCORES) {
-    return scope(() => attentionInOps(q, k, v, scale))
-  }
   return attentionOp.apply([q, k, v], { scale })
 }
