@@ -64,6 +64,8 @@ export class Device {
   readonly #pipelines: PipelineCache
   readonly #recorder: Recorder
   readonly #derived = new DerivedBuffers(DERIVED_BYTES, (buffer) => this.release(buffer))
+  /** Workgroups a dimension. Kept, since to ask the device's limits is slow. */
+  readonly #maxGrid: number
   readonly #wait: <T>(pending: Promise<T>) => Promise<T>
   #failure: Ld3mError | undefined
   #destroyed = false
@@ -75,6 +77,7 @@ export class Device {
     { keepBytes = 2 ** 30, wait = (pending) => pending }: DeviceOptions,
   ) {
     this.#wait = wait
+    this.#maxGrid = handle.limits.maxComputeWorkgroupsPerDimension
     this.#pool = new BufferPool(handle, keepBytes)
     this.#pipelines = new PipelineCache(handle, info.immediates)
     this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
@@ -191,7 +194,7 @@ export class Device {
     work?: Work,
   ): void {
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return
-    const limit = this.handle.limits.maxComputeWorkgroupsPerDimension
+    const limit = this.#maxGrid
     if (grid[0] > limit || grid[1] > limit || grid[2] > limit) {
       throw new Ld3mError(
         'memory',
@@ -199,9 +202,8 @@ export class Device {
         'Use a smaller batch, or split the work into chunks.',
       )
     }
-    variant.kernel.interface.bindings.forEach((access, i) => {
-      if (access === 'read_write') (buffers[i] as GpuBuffer).version++
-    })
+    const { bindings } = variant.kernel.interface
+    for (let i = 0; i < bindings.length; i++) if (bindings[i] === 'read_write') (buffers[i] as GpuBuffer).version++
     this.#recorder.dispatch(variant, buffers, params, grid, work)
   }
 

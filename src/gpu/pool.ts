@@ -61,12 +61,17 @@ export class BufferPool {
   #current = 0
   #peak = 0
   #reserved = 0
+  /** The largest buffer that can be bound. Kept, since to ask the device's limits is slow. */
+  readonly #largest: number
 
   constructor(
     readonly device: GPUDevice,
     /** Bytes of unused buffers to keep for reuse; beyond that, released buffers are to be destroyed. */
     readonly keepBytes: number,
-  ) {}
+  ) {
+    const { maxStorageBufferBindingSize, maxBufferSize } = device.limits
+    this.#largest = Math.min(maxStorageBufferBindingSize, maxBufferSize)
+  }
 
   get memory(): MemoryUse {
     return { current: this.#current, peak: this.#peak, reserved: this.#reserved }
@@ -79,11 +84,10 @@ export class BufferPool {
   /** @throws Ld3mError `memory` if one buffer cannot be that large on this adapter. */
   alloc(bytes: number): GpuBuffer {
     const capacity = sizeClass(bytes)
-    const limit = Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize)
-    if (capacity > limit) {
+    if (capacity > this.#largest) {
       throw new Ld3mError(
         'memory',
-        `A tensor of ${bytes} bytes was asked for; this adapter binds at most ${limit} bytes at once.`,
+        `A tensor of ${bytes} bytes was asked for; this adapter binds at most ${this.#largest} bytes at once.`,
         'Use a smaller batch or resolution, or split the work into chunks.',
       )
     }

@@ -29,12 +29,20 @@ const BATCH_COMMANDS = 256
 const BATCH_UPLOAD_BYTES = 32 << 20
 
 class Batch {
-  readonly commands: Command[] = []
+  commands: Command[] = []
   readonly params = new ArrayBuffer(BATCH_COMMANDS * PARAM_BYTES)
   readonly view = new DataView(this.params)
   uploadBytes = 0
   pipelinesPending: Promise<unknown>[] = []
   destroy: GpuBuffer[] = []
+
+  /** Makes it ready for new commands. */
+  reset(): void {
+    this.commands = []
+    this.uploadBytes = 0
+    this.pipelinesPending = []
+    this.destroy = []
+  }
 }
 
 /**
@@ -104,11 +112,15 @@ export class Recorder {
   flush(): Promise<void> {
     const batch = this.#batch
     if (batch.commands.length === 0 && batch.destroy.length === 0) return this.#tail ?? Promise.resolve()
-    this.#batch = new Batch()
     if (!this.#tail && batch.pipelinesPending.length === 0) {
-      this.#submit(batch)
+      try {
+        this.#submit(batch)
+      } finally {
+        batch.reset()
+      }
       return Promise.resolve()
     }
+    this.#batch = new Batch()
     const tail = this.#submitWhenReady(batch, this.#tail).then(() => {
       if (this.#tail === tail) this.#tail = undefined
     })

@@ -40,8 +40,15 @@ function launch(
   const flops = 2 * batch * rows * columns * (inner * parts + outWidth)
   const bytes = 4 * batch * (rows * (inner + outWidth) + columns * (depth + width))
   const params = {
-    ...{ workgroups, row_tiles: rowTiles, parts, rows, columns, depth, width },
-    ...{ out_width: outWidth, scale },
+    workgroups,
+    row_tiles: rowTiles,
+    parts,
+    rows,
+    columns,
+    depth,
+    width,
+    out_width: outWidth,
+    scale,
   }
   device.dispatch(
     kernel.variant({ MODE: mode, LANES: lanes, SPAN: span }),

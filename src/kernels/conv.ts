@@ -72,14 +72,16 @@ function tiled(
   const units = n * ho * segments
   const size = sizeFor(device, units, lanes)
   const variant = tiledKernel.variant({
-    ...{ KH: kh, KW: kw, LANES: lanes, Chunk: lanes === 8 ? 'vec2f' : 'vec4f' },
-    ...{
-      BIAS: bias !== undefined,
-      STEP: stride === 1,
-      SIZE: size,
-      DOWN: unrolls(device) && kh === 3 && stride === 1 ? 3 : 1,
-    },
-    ...(wo % 4 === 0 ? { Out: 'vec4f', Store: 'store_four' } : {}),
+    KH: kh,
+    KW: kw,
+    LANES: lanes,
+    Chunk: lanes === 8 ? 'vec2f' : 'vec4f',
+    BIAS: bias !== undefined,
+    STEP: stride === 1,
+    SIZE: size,
+    DOWN: unrolls(device) && kh === 3 && stride === 1 ? 3 : 1,
+    Out: wo % 4 === 0 ? 'vec4f' : 'f32',
+    Store: wo % 4 === 0 ? 'store_four' : 'store_each',
   })
   const params = { units, c, h, w, o, ho, wo, segments, stride, top, left }
   device.dispatch(
@@ -200,8 +202,13 @@ function weightGradTiled(device: Device, x: GpuBuffer, grad: GpuBuffer, sizes: C
   const splits = Math.ceil(rows / rowsEach)
   const partial = device.alloc(Math.max(4, splits * count * 4))
   const variant = weightGradTiledKernel.variant({
-    ...tile,
-    ...{ STEP: stride === 1, LANES: lanes, SIZE: size, COLUMNS: unrolls(device) && stride === 1 ? 4 : 1 },
+    CHANNELS: tile.CHANNELS,
+    TALL: tile.TALL,
+    WIDE: tile.WIDE,
+    STEP: stride === 1,
+    LANES: lanes,
+    SIZE: size,
+    COLUMNS: unrolls(device) && stride === 1 ? 4 : 1,
   })
   const params = { units, rows, rowsEach, c, h, w, o, ho, wo, kh, kw, stride, top, left }
   device.dispatch(variant, [x, grad, partial], params, [groups, blocks, splits], workOf(sizes))

@@ -26,9 +26,17 @@ export function matmul(device: Device, a: GpuBuffer, b: GpuBuffer, sizes: Matmul
   const { batches, m, n, k, transposeA, transposeB } = sizes
   const count = batches * m * n
   const out = device.alloc(Math.max(4, count * 4))
-  const strides = {
-    ...{ aBatch: m * k, aRow: transposeA ? 1 : k, aCol: transposeA ? m : 1 },
-    ...{ bBatch: n * k, bRow: transposeB ? 1 : n, bCol: transposeB ? k : 1 },
+  const params = {
+    count,
+    m,
+    n,
+    k,
+    aBatch: m * k,
+    aRow: transposeA ? 1 : k,
+    aCol: transposeA ? m : 1,
+    bBatch: n * k,
+    bRow: transposeB ? 1 : n,
+    bCol: transposeB ? k : 1,
   }
   const work = { flops: 2 * count * k, bytes: 4 * batches * (m * k + k * n + m * n) }
   const lanes = lanesOf(device)
@@ -42,10 +50,9 @@ export function matmul(device: Device, a: GpuBuffer, b: GpuBuffer, sizes: Matmul
       BIAS: bias !== undefined,
       STEPS: unrolls(device) ? 4 : 1,
     })
-    device.dispatch(variant, [a, b, bias ?? b, out], { m, n, k, ...strides }, grid, work)
+    device.dispatch(variant, [a, b, bias ?? b, out], params, grid, work)
   } else {
     const variant = kernel.variant({ BIAS: bias !== undefined })
-    const params = { count, m, n, k, ...strides }
     device.dispatch(variant, [a, b, bias ?? b, out], params, loopGrid(device, count, 64), work)
   }
   return out
