@@ -4,7 +4,8 @@ import { BufferUsage, MapModeRead } from './flags.ts'
 import type { Variant } from './kernel.ts'
 import { PipelineCache } from './pipelines.ts'
 import { BufferPool, type GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
-import { type ProfileRow, Profiler, type Work } from './profiler.ts'
+import { type Profile, profileOf } from './profile.ts'
+import { Profiler, type Work } from './profiler.ts'
 import { Recorder } from './recorder.ts'
 
 export interface DeviceInfo {
@@ -242,10 +243,11 @@ export class Device {
   }
 
   /**
-   * Times every kernel that `run` dispatches, by timestamp queries; slower than running without.
+   * Times every kernel that `run` dispatches, by timestamp queries: a row for each kernel variant, the rows as a table,
+   * and a trace for chrome://tracing or Perfetto. Slower than running without, since each dispatch gets a pass of its own.
    * @throws Ld3mError `adapter` if the adapter has no timestamp queries
    */
-  async profile<T>(run: () => T | Promise<T>): Promise<{ result: T; rows: ProfileRow[] }> {
+  async profile<T>(run: () => T | Promise<T>): Promise<Profile<T>> {
     if (!this.info.features.has('timestamp-query')) {
       throw new Ld3mError('adapter', 'This adapter has no timestamp queries.', 'Profile on another adapter.')
     }
@@ -255,7 +257,7 @@ export class Device {
     try {
       const result = await run()
       await this.#wait(this.#recorder.flush())
-      return { result, rows: await this.#wait(profiler.rows()) }
+      return profileOf(result, await this.#wait(profiler.batches()), this.info.description)
     } finally {
       this.#recorder.profiler = undefined
     }

@@ -1,5 +1,7 @@
 export { Device, type DeviceInfo, type DeviceOptions, linearGrid, loopGrid } from './device.ts'
 export { defineKernel, Kernel, kernels, type Variant } from './kernel.ts'
 export { GpuBuffer, type MemoryUse } from './pool.ts'
-export type { ProfileRow, Work } from './profiler.ts'
+export type { Profile, ProfileRow } from './profile.ts'
+export type { Work } from './profiler.ts'
+export type { ChromeTrace, TraceEvent } from './trace.ts'
 export type { Constants } from './wgsl.ts'

@@ -32,6 +32,8 @@ class Batch {
   commands: Command[] = []
   readonly params = new ArrayBuffer(BATCH_COMMANDS * PARAM_BYTES)
   readonly view = new DataView(this.params)
+  /** When its first command was recorded, by `performance.now`; kept while a profile is taken. */
+  recordStart = 0
   uploadBytes = 0
   pipelinesPending: Promise<unknown>[] = []
   destroy: GpuBuffer[] = []
@@ -140,12 +142,14 @@ export class Recorder {
 
   #push(command: Command): void {
     const { commands, uploadBytes } = this.#batch
+    if (this.profiler && commands.length === 0) this.#batch.recordStart = performance.now()
     commands.push(command)
     if (commands.length >= BATCH_COMMANDS || uploadBytes >= BATCH_UPLOAD_BYTES) void this.flush()
   }
 
   #submit(batch: Batch): void {
     const { device } = this
+    const submitStart = this.profiler ? performance.now() : 0
     if (!this.pipelines.immediates) this.#writeUniforms(batch)
     const dispatches = batch.commands.filter((c) => c.type === 'dispatch')
     const queries = this.profiler && dispatches.length > 0 ? this.profiler.begin(dispatches.length) : undefined
@@ -208,10 +212,9 @@ export class Recorder {
     const pending = queries && (this.profiler as Profiler).finish(encoder, queries, dispatches.length)
     device.queue.submit([encoder.finish()])
     if (pending) {
-      this.profiler?.collect(
-        pending,
-        dispatches.map((d) => ({ label: d.variant.label, work: d.work })),
-      )
+      const { recordStart, commands } = batch
+      const submitEnd = performance.now()
+      this.profiler?.collect(pending, { recordStart, submitStart, submitEnd, commands: commands.length, dispatches })
     }
     for (const buffer of batch.destroy) buffer.handle.destroy()
   }

@@ -51,16 +51,26 @@ describe('the bench', () => {
 
 describe('its command line', () => {
   test('reads options', () => {
-    expect(parseOptions([])).toEqual({ filter: '', quick: false })
+    expect(parseOptions([])).toEqual({ filter: '', quick: false, profile: false })
     expect(parseOptions(['--filter', 'conv', '--json', 'out.json', '--quick'])).toEqual({
       filter: 'conv',
       json: 'out.json',
       quick: true,
+      profile: false,
+    })
+    expect(parseOptions(['--profile', '--trace', 'trace.json'])).toEqual({
+      filter: '',
+      quick: false,
+      profile: true,
+      trace: 'trace.json',
     })
     expect(parseOptions(['--help'])).toBeUndefined()
   })
 
-  test.each([[['--fliter', 'conv']], [['conv']], [['--json']]])('refuses %j', (args) => {
-    expect(() => parseOptions(args)).toThrow(Ld3mError)
-  })
+  test.each([[['--fliter', 'conv']], [['conv']], [['--json']], [['--trace', 'x']], [['--profile', '--quick']]])(
+    'refuses %j',
+    (args) => {
+      expect(() => parseOptions(args)).toThrow(Ld3mError)
+    },
+  )
 })
