@@ -1,5 +1,6 @@
 export { Device, type DeviceInfo, type DeviceOptions, linearGrid, loopGrid } from './device.ts'
 export { defineKernel, Kernel, kernels, type Variant } from './kernel.ts'
+export type { MemoryPlan, PlannedUse } from './plan.ts'
 export { GpuBuffer, type MemoryUse } from './pool.ts'
 export type { Profile, ProfileRow } from './profile.ts'
 export type { Work } from './profiler.ts'

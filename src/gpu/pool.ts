@@ -12,10 +12,26 @@ export class GpuBuffer {
   /** Whether buffers derived from it are kept. */
   derived = false
 
+  readonly #handle: GPUBuffer | undefined
+
   constructor(
-    readonly handle: GPUBuffer,
+    /** Undefined for a buffer of a memory plan. */
+    handle: GPUBuffer | undefined,
     readonly bytes: number,
-  ) {}
+  ) {
+    this.#handle = handle
+  }
+
+  /** Whether it is counted only: a buffer of a memory plan. */
+  get planned(): boolean {
+    return this.#handle === undefined
+  }
+
+  /** @throws Ld3mError `graph` for a buffer of a memory plan, when the plan is over */
+  get handle(): GPUBuffer {
+    if (this.#handle) return this.#handle
+    throw new Ld3mError('graph', 'A tensor of a memory plan was used after it.', 'It has no elements: compute it.')
+  }
 }
 
 export interface MemoryUse {
@@ -82,15 +98,20 @@ export class BufferPool {
   }
 
   /** @throws Ld3mError `memory` if one buffer cannot be that large on this adapter. */
-  alloc(bytes: number): GpuBuffer {
-    const capacity = sizeClass(bytes)
-    if (capacity > this.#largest) {
+  check(bytes: number): void {
+    if (sizeClass(bytes) > this.#largest) {
       throw new Ld3mError(
         'memory',
         `A tensor of ${bytes} bytes was asked for; this adapter binds at most ${this.#largest} bytes at once.`,
         'Use a smaller batch or resolution, or split the work into chunks.',
       )
     }
+  }
+
+  /** @throws Ld3mError `memory` if one buffer cannot be that large on this adapter. */
+  alloc(bytes: number): GpuBuffer {
+    this.check(bytes)
+    const capacity = sizeClass(bytes)
     this.#current += capacity
     this.#peak = Math.max(this.#peak, this.#current)
     const reused = this.#free.get(capacity)?.pop()
