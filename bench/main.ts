@@ -1,4 +1,4 @@
-/** `npm run bench`: times every kernel family; see options.ts. One file a family in bench/families. */
+/** `npm run bench`: times every kernel family, or profiles a distillation step; see options.ts. */
 import { writeFile } from 'node:fs/promises'
 import process from 'node:process'
 import { Ld3mError } from '../src/errors.ts'
@@ -6,11 +6,30 @@ import { openDevice } from '../src/node/index.ts'
 import { families } from './families/index.ts'
 import { clockOf, type Measurement, measure, tableHead, tableRow } from './harness.ts'
 import { type BenchOptions, parseOptions, USAGE } from './options.ts'
+import { profileDistillation } from './profile.ts'
 
 const CLOCKS = {
   timestamps: 'GPU timestamps around each dispatch',
   wall: 'the wall clock around many launches (the adapter has no timestamp queries)',
 } as const
+
+const write = (file: string, value: unknown) => writeFile(file, `${JSON.stringify(value, null, 2)}\n`)
+
+async function profileStep({ json, trace: traceFile }: BenchOptions): Promise<void> {
+  const device = await openDevice()
+  const { rows, table, trace } = await profileDistillation(device)
+  console.log(`${device.info.description}; one step of the demo's distillation, each kernel in a pass of its own\n`)
+  console.log(table)
+  if (json !== undefined) {
+    await write(json, { adapter: device.info.description, date: new Date().toISOString(), rows })
+    console.log(`\nWrote ${rows.length} rows to ${json}`)
+  }
+  if (traceFile !== undefined) {
+    await write(traceFile, trace)
+    console.log(`\nWrote the trace to ${traceFile}; open it in chrome://tracing or ui.perfetto.dev`)
+  }
+  device.destroy()
+}
 
 async function bench({ json, filter, quick }: BenchOptions): Promise<void> {
   const matches = (...texts: readonly string[]) => texts.some((text) => text.includes(filter))
@@ -33,7 +52,7 @@ async function bench({ json, filter, quick }: BenchOptions): Promise<void> {
   }
   if (json !== undefined) {
     const report = { adapter: device.info.description, date: new Date().toISOString(), clock, quick, rows }
-    await writeFile(json, `${JSON.stringify(report, null, 2)}\n`)
+    await write(json, report)
     console.log(`\nWrote ${rows.length} rows to ${json}`)
   }
   device.destroy()
@@ -41,7 +60,8 @@ async function bench({ json, filter, quick }: BenchOptions): Promise<void> {
 
 try {
   const options = parseOptions(process.argv.slice(2))
-  if (options) await bench(options)
+  if (options?.profile) await profileStep(options)
+  else if (options) await bench(options)
   else console.log(USAGE)
 } catch (error) {
   if (!(error instanceof Ld3mError)) throw error

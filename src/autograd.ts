@@ -5,5 +5,16 @@
  */
 export * from './autograd/index.ts'
 export { type ErrorCode, Ld3mError } from './errors.ts'
-export { Device, type DeviceInfo, type DeviceOptions, type MemoryUse, type ProfileRow } from './gpu/index.ts'
+export {
+  type ChromeTrace,
+  Device,
+  type DeviceInfo,
+  type DeviceOptions,
+  type MemoryPlan,
+  type MemoryUse,
+  type PlannedUse,
+  type Profile,
+  type ProfileRow,
+  type TraceEvent,
+} from './gpu/index.ts'
 export * from './optim/index.ts'

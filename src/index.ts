@@ -5,6 +5,17 @@
  */
 export * from './data/index.ts'
 export { type ErrorCode, Ld3mError } from './errors.ts'
-export { Device, type DeviceInfo, type DeviceOptions, type MemoryUse, type ProfileRow } from './gpu/index.ts'
+export {
+  type ChromeTrace,
+  Device,
+  type DeviceInfo,
+  type DeviceOptions,
+  type MemoryPlan,
+  type MemoryUse,
+  type PlannedUse,
+  type Profile,
+  type ProfileRow,
+  type TraceEvent,
+} from './gpu/index.ts'
 export * from './ld3m/index.ts'
 export { alexNet, convNet, type HostTensor, resNet, type Student, vgg } from './models/index.ts'

@@ -1,4 +1,4 @@
-import { grad } from './grad.ts'
+import { gradientsFrom } from './grad.ts'
 import { Node } from './node.ts'
 import type { VjpContext } from './op.ts'
 import { scope } from './scope.ts'
@@ -30,8 +30,17 @@ export function gradientByRecording(
       return needs[i] ? x.leaf() : x.detach()
     })
     const wanted = points.filter((_, i) => needs[i])
-    const y = withRecording(true, () => f(...points))
-    const gradients = grad(y, wanted, { gradOutput, createGraph, allowUnused: true })
-    return needs.map((need) => (need ? gradients.shift() : undefined))
+    const y = scope(() => withRecording(true, () => f(...points)))
+    // The elements of y are not needed, only its place in the graph.
+    const root = y.node
+    root?.retain()
+    y.dispose()
+    try {
+      const options = { createGraph, retainGraph: createGraph, allowUnused: true }
+      const gradients = gradientsFrom(root, () => gradOutput, wanted, options)
+      return needs.map((need) => (need ? gradients.shift() : undefined))
+    } finally {
+      root?.release()
+    }
   })
 }

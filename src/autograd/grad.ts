@@ -37,21 +37,33 @@ export function grad(y: Tensor, xs: readonly Tensor[], options: GradOptions = {}
       "Pass one of y's shape.",
     )
   }
+  const seed = () => gradOutput ?? fill(y.device, y.shape, 1)
+  return gradientsFrom(y.node, seed, xs, { createGraph, retainGraph, allowUnused })
+}
+
+/**
+ * `grad` by y's place in the graph, for callers that no longer hold y's elements.
+ * @param gradOutput gives the gradient with respect to y; called if y depends on an input
+ */
+export function gradientsFrom(
+  root: Node | undefined,
+  gradOutput: () => Tensor,
+  xs: readonly Tensor[],
+  { createGraph, retainGraph, allowUnused }: Required<Omit<GradOptions, 'gradOutput'>>,
+): Tensor[] {
   const targets = new Set<Node>()
   for (const [i, x] of xs.entries()) {
     if (x.node) targets.add(x.node)
     else if (!allowUnused) throw unusedError(i, x, 'does not require a gradient')
   }
-  const order = y.node ? nodesBetween(y.node, targets) : []
+  const order = root ? nodesBetween(root, targets) : []
 
   return scope(() =>
     withRecording(createGraph, () => {
       /** Gradients that have arrived at nodes not yet visited, and at targets. Each is a handle of our own. */
       const arrived = new Map<Node, Tensor>()
       const onPath = new Set(order)
-      if (y.node && onPath.has(y.node)) {
-        arrived.set(y.node, (gradOutput ?? fill(y.device, y.shape, 1)).alias())
-      }
+      if (root && onPath.has(root)) arrived.set(root, gradOutput().alias())
       for (const node of order) {
         const gradient = arrived.get(node)
         if (!gradient) continue
@@ -60,16 +72,20 @@ export function grad(y: Tensor, xs: readonly Tensor[], options: GradOptions = {}
           if (node.freed) throw freedError(node.name)
           const parents = node.parents
           scope(() => {
-            const backward = node.backward as NonNullable<Node['backward']>
-            const gradients = backward(node, { grad: gradient, needs, createGraph })
+            // What the gradients were computed from is freed before they are added to others.
+            const gradients = scope(() => {
+              const backward = node.backward as NonNullable<Node['backward']>
+              return backward(node, { grad: gradient, needs, createGraph }).filter((_, i) => needs[i])
+            })
+            if (!retainGraph) node.free()
+            let next = 0
             return parents.map((parent, i) => {
               if (!parent || !needs[i]) return undefined
-              const g = gradients[i]
+              const g = gradients[next++]
               if (!g) throw new Error(`${node.name}: no gradient for input ${i}`)
               return accumulate(arrived, parent, g)
             })
           })
-          if (!retainGraph) node.free()
         }
         if (!targets.has(node)) {
           arrived.delete(node)

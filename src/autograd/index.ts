@@ -6,6 +6,7 @@ export { defineOp, type Op, type OpDefinition, type Vjp, type VjpContext } from 
 export * as ops from './ops/index.ts'
 export { type OpName, registry } from './ops/registry.ts'
 export { HostRandom, type Key } from './philox.ts'
+export { planMemory } from './plan.ts'
 export * as random from './random.ts'
 export { keep, scope, tensorsIn } from './scope.ts'
 export { broadcastShapes, type DType, expectShape, formatShape, type Shape, sameShape, sizeOf } from './shape.ts'

@@ -122,7 +122,9 @@ function recordNode<A>(
         return new Tensor(s.storage.retain(), s.shape, s.dtype, own ? node : s.node)
       }
       return vjp({
-        ...backward,
+        grad: backward.grad,
+        needs: backward.needs,
+        createGraph: backward.createGraph,
         attrs,
         shapes,
         outputShape,

@@ -14,6 +14,8 @@ class Pinned {
   /** The chains that read them, in the order in which the first of their sources was pinned, with their results' bytes. */
   readonly #chains = new Map<Storage, number>()
   #results = 0
+  /** All chains of the device that are not computed. */
+  readonly pending = new Set<Storage>()
 
   constructor(readonly device: Device) {}
 

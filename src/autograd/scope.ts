@@ -4,7 +4,7 @@ const stack: Set<Tensor>[] = []
 
 /** Called by every new tensor. */
 export function register(tensor: Tensor): void {
-  stack.at(-1)?.add(tensor)
+  stack[stack.length - 1]?.add(tensor)
 }
 
 /** Called by every disposed tensor. */
@@ -43,12 +43,18 @@ export function keep<T extends Tensor>(tensor: T): T {
 export const TENSOR: unique symbol = Symbol('tensor')
 
 /** All tensors in a tree of arrays, maps and plain objects. */
-export function* tensorsIn(value: unknown): Generator<Tensor> {
+export function tensorsIn(value: unknown): Tensor[] {
+  const found: Tensor[] = []
+  collect(value, found)
+  return found
+}
+
+function collect(value: unknown, found: Tensor[]): void {
   if (typeof value !== 'object' || value === null) return
-  if (TENSOR in value) yield value as Tensor
-  else if (value instanceof Map) for (const item of value.values()) yield* tensorsIn(item)
-  else if (Array.isArray(value)) for (const item of value) yield* tensorsIn(item)
+  if (TENSOR in value) found.push(value as Tensor)
+  else if (value instanceof Map) for (const item of value.values()) collect(item, found)
+  else if (Array.isArray(value)) for (let i = 0; i < value.length; i++) collect(value[i], found)
   else if (Object.getPrototypeOf(value) === Object.prototype) {
-    for (const item of Object.values(value)) yield* tensorsIn(item)
+    for (const item of Object.values(value)) collect(item, found)
   }
 }

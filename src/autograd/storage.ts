@@ -34,6 +34,7 @@ export class Storage {
       return
     }
     this.#chain = content
+    pinnedOn(device).pending.add(this)
     for (const source of content.sources) source.#pin(this)
   }
 
@@ -89,7 +90,9 @@ export class Storage {
   /** Lets go of the sources: the chain is computed, or nobody wants it any more. */
   #leave(chain: Chain): void {
     this.#chain = undefined
-    pinnedOn(this.device).forget(this)
+    const pinned = pinnedOn(this.device)
+    pinned.pending.delete(this)
+    pinned.forget(this)
     for (const source of chain.sources) source.#unpin(this)
   }
 

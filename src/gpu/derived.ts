@@ -21,6 +21,14 @@ export class DerivedBuffers {
     readonly release: (buffer: GpuBuffer) => void,
   ) {}
 
+  /** What holds the same and goes its own way; `release` gets what it drops. */
+  copy(release: (buffer: GpuBuffer) => void): DerivedBuffers {
+    const copy = new DerivedBuffers(this.budget, release)
+    for (const [name, entry] of this.#entries) copy.#entries.set(name, entry)
+    copy.#bytes = this.#bytes
+    return copy
+  }
+
   /** The buffer that `make` gives for the present contents of `source`; it stays owned by this cache. */
   get(source: GpuBuffer, key: string, make: () => GpuBuffer): GpuBuffer {
     const name = `${source.id}:${key}`
@@ -45,8 +53,6 @@ export class DerivedBuffers {
 
   /** Drops what was computed from a buffer that is released. */
   forget(source: GpuBuffer): void {
-    if (!source.derived) return
-    source.derived = false
     for (const [name, entry] of this.#entries) {
       if (entry.source !== source) continue
       this.#entries.delete(name)

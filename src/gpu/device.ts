@@ -3,8 +3,10 @@ import { DerivedBuffers } from './derived.ts'
 import { BufferUsage, MapModeRead } from './flags.ts'
 import type { Variant } from './kernel.ts'
 import { PipelineCache } from './pipelines.ts'
+import { type MemoryPlan, Rehearsal } from './plan.ts'
 import { BufferPool, type GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
-import { type ProfileRow, Profiler, type Work } from './profiler.ts'
+import { type Profile, profileOf } from './profile.ts'
+import { Profiler, type Work } from './profiler.ts'
 import { Recorder } from './recorder.ts'
 
 export interface DeviceInfo {
@@ -65,10 +67,14 @@ export class Device {
   readonly #pool: BufferPool
   readonly #pipelines: PipelineCache
   readonly #recorder: Recorder
-  readonly #derived = new DerivedBuffers(DERIVED_BYTES, (buffer) => this.release(buffer))
+  readonly #derived = new DerivedBuffers(DERIVED_BYTES, (buffer) => this.#giveBack(buffer))
+  /** Workgroups a dimension. Kept, since to ask the device's limits is slow. */
+  readonly #maxGrid: number
   readonly #wait: <T>(pending: Promise<T>) => Promise<T>
   /** Whether chains of elementwise ops run as one kernel. */
   readonly fuse: boolean
+  /** Set while a memory plan is made: memory is counted, and commands are dropped. */
+  #rehearsal: Rehearsal | undefined
   #failure: Ld3mError | undefined
   #destroyed = false
 
@@ -80,6 +86,7 @@ export class Device {
   ) {
     this.fuse = fuse
     this.#wait = wait
+    this.#maxGrid = handle.limits.maxComputeWorkgroupsPerDimension
     this.#pool = new BufferPool(handle, keepBytes)
     this.#pipelines = new PipelineCache(handle, info.immediates)
     this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
@@ -130,7 +137,7 @@ export class Device {
 
   /** GPU memory in use by this library on this device, derived buffers (`derive`) included. */
   get memory(): MemoryUse {
-    return this.#pool.memory
+    return (this.#rehearsal ?? this.#pool).memory
   }
 
   /** Whether it can still run anything: false after an error of the GPU, and once it is destroyed. */
@@ -140,18 +147,29 @@ export class Device {
 
   /** Starts a new measurement of the peak. */
   resetPeak(): void {
-    this.#pool.resetPeak()
+    ;(this.#rehearsal ?? this.#pool).resetPeak()
   }
 
   /** A buffer of at least `bytes`; its contents are undefined. */
   alloc(bytes: number): GpuBuffer {
     this.#check()
-    return this.#pool.alloc(bytes)
+    if (!this.#rehearsal) return this.#pool.alloc(bytes)
+    this.#pool.check(bytes)
+    return this.#rehearsal.alloc(bytes)
   }
 
   /** Gives a buffer back; commands already recorded may still use it. */
   release(buffer: GpuBuffer): void {
-    this.#derived.forget(buffer)
+    if (buffer.derived) {
+      this.#rehearsal?.derived.forget(buffer)
+      this.#derived.forget(buffer)
+      buffer.derived = false
+    }
+    this.#rehearsal?.release(buffer)
+    if (!buffer.planned) this.#giveBack(buffer)
+  }
+
+  #giveBack(buffer: GpuBuffer): void {
     if (this.#pool.release(buffer)) {
       this.#recorder.destroyLater(buffer)
       this.#pipelines.forgetBindGroups()
@@ -163,11 +181,15 @@ export class Device {
    * belongs to the device and lives at least until the next call.
    */
   derive(source: GpuBuffer, key: string, make: () => GpuBuffer): GpuBuffer {
-    return this.#derived.get(source, key, make)
+    return (this.#rehearsal?.derived ?? this.#derived).get(source, key, make)
   }
 
   /** Records an upload. The data is copied. */
   upload(buffer: GpuBuffer, data: ArrayBufferView): void {
+    if (this.#rehearsal) {
+      this.#rehearsal.write(buffer, 'upload')
+      return
+    }
     buffer.willBeWritten()
     const bytes = new Uint8Array(Math.ceil(data.byteLength / 4) * 4)
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
@@ -176,6 +198,10 @@ export class Device {
 
   /** Records zeroing the first `bytes` of a buffer. */
   clear(buffer: GpuBuffer, bytes: number): void {
+    if (this.#rehearsal) {
+      this.#rehearsal.write(buffer, 'clear')
+      return
+    }
     buffer.willBeWritten()
     this.#recorder.clear(buffer.handle, Math.ceil(bytes / 4) * 4)
   }
@@ -183,6 +209,10 @@ export class Device {
   /** Records a copy of `bytes` (offsets and size are multiples of 4). */
   copy(src: GpuBuffer, srcOffset: number, dst: GpuBuffer, dstOffset: number, bytes: number): void {
     if (bytes === 0) return
+    if (this.#rehearsal) {
+      this.#rehearsal.write(dst, 'copy')
+      return
+    }
     dst.willBeWritten()
     this.#recorder.copy(src.handle, srcOffset, dst.handle, dstOffset, bytes)
   }
@@ -201,7 +231,7 @@ export class Device {
     work?: Work,
   ): void {
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return
-    const limit = this.handle.limits.maxComputeWorkgroupsPerDimension
+    const limit = this.#maxGrid
     if (grid[0] > limit || grid[1] > limit || grid[2] > limit) {
       throw new Ld3mError(
         'memory',
@@ -210,6 +240,12 @@ export class Device {
       )
     }
     const { bindings } = variant.interface
+    if (this.#rehearsal) {
+      for (const [i, access] of bindings.entries()) {
+        if (access === 'read_write') this.#rehearsal.write(buffers[i] as GpuBuffer, variant.kernel.name)
+      }
+      return
+    }
     for (let i = 0; i < bindings.length; i++) {
       if (bindings[i] === 'read_write') (buffers[i] as GpuBuffer).willBeWritten()
     }
@@ -219,6 +255,7 @@ export class Device {
   /** The first `bytes` of a buffer, after everything recorded so far has run. */
   async read(buffer: GpuBuffer, bytes: number): Promise<ArrayBuffer> {
     this.#check()
+    if (this.#rehearsal) return this.#refuse('reads a tensor back')
     const size = Math.ceil(bytes / 4) * 4
     const staging = this.handle.createBuffer({
       size: sizeClass(size),
@@ -240,21 +277,24 @@ export class Device {
 
   /** Submits what is recorded, without waiting for it to run. */
   flush(): void {
-    void this.#recorder.flush()
+    if (!this.#rehearsal) void this.#recorder.flush()
   }
 
   /** Waits until everything recorded so far has run. */
   async synchronize(): Promise<void> {
+    if (this.#rehearsal) return this.#refuse('waits for the device')
     await this.#wait(this.#recorder.flush())
     await this.#wait(this.handle.queue.onSubmittedWorkDone())
     this.#check()
   }
 
   /**
-   * Times every kernel that `run` dispatches, by timestamp queries; slower than running without.
+   * Times every kernel that `run` dispatches, by timestamp queries: a row for each kernel variant, the rows as a table,
+   * and a trace for chrome://tracing or Perfetto. Slower than running without, since each dispatch gets a pass of its own.
    * @throws Ld3mError `adapter` if the adapter has no timestamp queries
    */
-  async profile<T>(run: () => T | Promise<T>): Promise<{ result: T; rows: ProfileRow[] }> {
+  async profile<T>(run: () => T | Promise<T>): Promise<Profile<T>> {
+    if (this.#rehearsal) return this.#refuse('takes a profile')
     if (!this.info.features.has('timestamp-query')) {
       throw new Ld3mError('adapter', 'This adapter has no timestamp queries.', 'Profile on another adapter.')
     }
@@ -264,14 +304,36 @@ export class Device {
     try {
       const result = await run()
       await this.#wait(this.#recorder.flush())
-      return { result, rows: await this.#wait(profiler.rows()) }
+      return profileOf(result, await this.#wait(profiler.batches()), this.info.description)
     } finally {
       this.#recorder.profiler = undefined
     }
   }
 
+  /**
+   * Runs `work`, which is synchronous, without the GPU: buffers are counted and not created, commands are dropped, no
+   * kernel is compiled. Afterwards the device is as it was. `planMemory` is the face of it, and frees what `work` made.
+   */
+  rehearse(work: (rehearsal: { plan(): MemoryPlan }) => void): void {
+    this.#check()
+    if (this.#rehearsal) throw new Ld3mError('graph', 'planMemory was called within a plan.', 'Plans do not nest.')
+    const rehearsal = new Rehearsal(this.#pool.memory, this.#derived)
+    this.#rehearsal = rehearsal
+    try {
+      work(rehearsal)
+    } finally {
+      rehearsal.end()
+      this.#rehearsal = undefined
+    }
+    if (rehearsal.failure) throw rehearsal.failure
+  }
+
   /** Destroys the unused buffers that are kept for reuse, and the derived ones. */
   trim(): void {
+    if (this.#rehearsal) {
+      this.#rehearsal.derived.clear()
+      return
+    }
     this.#derived.clear()
     for (const buffer of this.#pool.drain()) this.#recorder.destroyLater(buffer)
     this.#pipelines.forgetBindGroups()
@@ -282,6 +344,12 @@ export class Device {
   destroy(): void {
     this.#destroyed = true
     this.handle.destroy()
+  }
+
+  /** A promise that stays pending: the error is thrown where the plan was asked for. */
+  #refuse(what: string): Promise<never> {
+    this.#rehearsal?.refuse(what)
+    return new Promise(() => undefined)
   }
 
   #fail(cause: unknown): void {

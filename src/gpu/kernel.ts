@@ -27,7 +27,7 @@ export class Variant {
 
 /** A hand-written kernel: the file `wgsl/<name>.wgsl` with an entry point `main`. */
 export class Kernel {
-  readonly #variants = new Map<string, Variant>()
+  readonly #variants = emptyBranch()
 
   constructor(
     readonly name: string,
@@ -39,16 +39,50 @@ export class Kernel {
    * @param what says in the label what the variant does. Default: its constants
    */
   variant(constants: Constants = {}, what?: string): Variant {
-    let key = ''
-    for (const name in constants) key += `${name}=${constants[name]},`
-    let variant = this.#variants.get(key)
-    if (!variant) {
-      const inside = what ?? key.slice(0, -1)
-      variant = new Variant(this, constants, inside ? `${this.name}[${inside}]` : this.name)
-      this.#variants.set(key, variant)
-    }
-    return variant
+    let branch = this.#variants
+    for (const name in constants) branch = step(branch, name, constants[name] as Constant)
+    branch.variant ??= new Variant(this, constants, labelOf(this.name, constants, what))
+    return branch.variant
   }
+}
+
+type Constant = Constants[string]
+
+/**
+ * Variants by their constants, one after the other: looked up at every launch, where joining names and values to a key
+ * takes several times as long.
+ */
+interface Branch {
+  /** The variant that has no further constants. */
+  variant: Variant | undefined
+  /** The constant that comes next, and where its values lead. */
+  name: string | undefined
+  readonly byValue: Map<Constant, Branch>
+  /** For another constant in this place. */
+  otherwise: Branch | undefined
+}
+
+const emptyBranch = (): Branch => ({ variant: undefined, name: undefined, byValue: new Map(), otherwise: undefined })
+
+function step(from: Branch, name: string, value: Constant): Branch {
+  let branch = from
+  branch.name ??= name
+  while (branch.name !== name) {
+    branch = branch.otherwise ??= emptyBranch()
+    branch.name ??= name
+  }
+  let next = branch.byValue.get(value)
+  if (!next) branch.byValue.set(value, (next = emptyBranch()))
+  return next
+}
+
+function labelOf(name: string, constants: Constants, what?: string): string {
+  const listed =
+    what ??
+    Object.entries(constants)
+      .map(([key, value]) => `${key}=${value}`)
+      .join()
+  return listed ? `${name}[${listed}]` : name
 }
 
 const all = new Map<string, Kernel>()

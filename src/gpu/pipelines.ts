@@ -13,6 +13,14 @@ export interface Pipeline {
   readonly paramBytes: number
 }
 
+interface CachedGroup {
+  readonly layout: BindingLayout
+  readonly buffers: readonly GpuBuffer[]
+  readonly handle: GPUBindGroup
+  /** Another group of the same hash. */
+  readonly next: CachedGroup | undefined
+}
+
 interface BindingLayout {
   readonly id: number
   readonly handle: GPUBindGroupLayout
@@ -21,11 +29,18 @@ interface BindingLayout {
 /** Bind groups kept before the cache is emptied: loops with stable shapes need far fewer. */
 const MAX_BIND_GROUPS = 20_000
 
+/** For arrays of one layout, which are equally long. */
+function sameBuffers(a: readonly GpuBuffer[], b: readonly GpuBuffer[]): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
 /** Compiles pipelines without blocking, and keeps them and their bind groups. */
 export class PipelineCache {
   readonly #pipelines = new Map<number, Pipeline>()
   readonly #layouts = new Map<string, BindingLayout>()
-  readonly #bindGroups = new Map<string, GPUBindGroup>()
+  /** By a hash of the layout and the buffers. */
+  readonly #bindGroups = new Map<number, CachedGroup>()
   #uniformLayout: GPUBindGroupLayout | undefined
 
   constructor(
@@ -44,18 +59,21 @@ export class PipelineCache {
   }
 
   bindGroup(pipeline: Pipeline, buffers: readonly GpuBuffer[]): GPUBindGroup {
-    let key = `${pipeline.group.id}`
-    for (const buffer of buffers) key += `,${buffer.id}`
-    let group = this.#bindGroups.get(key)
-    if (!group) {
-      if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear()
-      group = this.device.createBindGroup({
-        layout: pipeline.group.handle,
-        entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer: buffer.handle } })),
-      })
-      this.#bindGroups.set(key, group)
+    const layout = pipeline.group
+    let hash = layout.id
+    for (let i = 0; i < buffers.length; i++) hash = (Math.imul(hash, 31) + (buffers[i] as GpuBuffer).id) | 0
+    const first = this.#bindGroups.get(hash)
+    for (let group = first; group; group = group.next) {
+      if (group.layout === layout && sameBuffers(group.buffers, buffers)) return group.handle
     }
-    return group
+    if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear()
+    const handle = this.device.createBindGroup({
+      layout: layout.handle,
+      entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer: buffer.handle } })),
+    })
+    const next = this.#bindGroups.get(hash)
+    this.#bindGroups.set(hash, { layout, buffers: [...buffers], handle, next })
+    return handle
   }
 
   /** To be called when buffers are destroyed: cached groups may refer to them. */

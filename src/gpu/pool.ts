@@ -13,10 +13,26 @@ export class GpuBuffer {
   /** Whether buffers derived from it are kept. */
   derived = false
 
+  readonly #handle: GPUBuffer | undefined
+
   constructor(
-    readonly handle: GPUBuffer,
+    /** Undefined for a buffer of a memory plan. */
+    handle: GPUBuffer | undefined,
     readonly bytes: number,
-  ) {}
+  ) {
+    this.#handle = handle
+  }
+
+  /** Whether it is counted only: a buffer of a memory plan. */
+  get planned(): boolean {
+    return this.#handle === undefined
+  }
+
+  /** @throws Ld3mError `graph` for a buffer of a memory plan, when the plan is over */
+  get handle(): GPUBuffer {
+    if (this.#handle) return this.#handle
+    throw new Ld3mError('graph', 'A tensor of a memory plan was used after it.', 'It has no elements: compute it.')
+  }
 
   /** Counts the commands that wrote to it. */
   get version(): number {
@@ -27,6 +43,11 @@ export class GpuBuffer {
   willBeWritten(): void {
     this.beforeWrite?.()
     this.#version++
+  }
+
+  /** Takes back what a memory plan counted, which ran no command. */
+  rewind(version: number): void {
+    this.#version = version
   }
 }
 
@@ -73,12 +94,17 @@ export class BufferPool {
   #current = 0
   #peak = 0
   #reserved = 0
+  /** The largest buffer that can be bound. Kept, since to ask the device's limits is slow. */
+  readonly #largest: number
 
   constructor(
     readonly device: GPUDevice,
     /** Bytes of unused buffers to keep for reuse; beyond that, released buffers are to be destroyed. */
     readonly keepBytes: number,
-  ) {}
+  ) {
+    const { maxStorageBufferBindingSize, maxBufferSize } = device.limits
+    this.#largest = Math.min(maxStorageBufferBindingSize, maxBufferSize)
+  }
 
   get memory(): MemoryUse {
     return { current: this.#current, peak: this.#peak, reserved: this.#reserved }
@@ -89,16 +115,20 @@ export class BufferPool {
   }
 
   /** @throws Ld3mError `memory` if one buffer cannot be that large on this adapter. */
-  alloc(bytes: number): GpuBuffer {
-    const capacity = sizeClass(bytes)
-    const limit = Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize)
-    if (capacity > limit) {
+  check(bytes: number): void {
+    if (sizeClass(bytes) > this.#largest) {
       throw new Ld3mError(
         'memory',
-        `A tensor of ${bytes} bytes was asked for; this adapter binds at most ${limit} bytes at once.`,
+        `A tensor of ${bytes} bytes was asked for; this adapter binds at most ${this.#largest} bytes at once.`,
         'Use a smaller batch or resolution, or split the work into chunks.',
       )
     }
+  }
+
+  /** @throws Ld3mError `memory` if one buffer cannot be that large on this adapter. */
+  alloc(bytes: number): GpuBuffer {
+    this.check(bytes)
+    const capacity = sizeClass(bytes)
     this.#current += capacity
     this.#peak = Math.max(this.#peak, this.#current)
     const reused = this.#free.get(capacity)?.pop()

@@ -1,4 +1,5 @@
 import { BufferUsage, MapModeRead } from './flags.ts'
+import type { Variant } from './kernel.ts'
 
 /** What a dispatch does, as stated by its launch function. */
 export interface Work {
@@ -8,22 +9,27 @@ export interface Work {
   readonly bytes: number
 }
 
-/** One kernel variant's share of a profiled run. */
-export interface ProfileRow {
-  readonly kernel: string
-  readonly calls: number
-  readonly ms: number
-  readonly gflops: number
-  readonly gbs: number
-  /** Fraction of the profiled kernels' time, 0…1. */
-  readonly share: number
+/** A kernel as it ran. Times are nanoseconds of the GPU's clock, from the first kernel's start. */
+export interface KernelRun {
+  readonly variant: Variant
+  readonly work: Work
+  readonly start: number
+  readonly duration: number
 }
 
-interface Total {
-  calls: number
-  ns: number
-  flops: number
-  bytes: number
+/** A batch of commands on its way. Times are milliseconds of `performance.now`. */
+export interface BatchRun {
+  readonly recordStart: number
+  readonly submitStart: number
+  readonly submitEnd: number
+  readonly commands: number
+  /** In the order in which they were recorded. */
+  readonly kernels: readonly KernelRun[]
+}
+
+/** What the recorder says of a batch that it has submitted. */
+export interface SubmittedBatch extends Omit<BatchRun, 'kernels'> {
+  readonly dispatches: readonly { readonly variant: Variant; readonly work: Work | undefined }[]
 }
 
 /** Timestamps under way: resolved on the GPU, then copied to where they can be read. */
@@ -33,10 +39,11 @@ interface Pending {
   readonly staging: GPUBuffer
 }
 
+const NO_WORK: Work = { flops: 0, bytes: 0 }
+
 /** Times each dispatch by a pair of timestamp queries. Alive only while a profile is being taken. */
 export class Profiler {
-  readonly #totals = new Map<string, Total>()
-  readonly #pending: Promise<void>[] = []
+  readonly #pending: Promise<{ batch: SubmittedBatch; times: BigUint64Array }>[] = []
 
   constructor(readonly device: GPUDevice) {}
 
@@ -54,39 +61,32 @@ export class Profiler {
     return { queries, resolved, staging }
   }
 
-  collect(
-    { queries, resolved, staging }: Pending,
-    dispatches: readonly { label: string; work: Work | undefined }[],
-  ): void {
+  collect({ queries, resolved, staging }: Pending, batch: SubmittedBatch): void {
     this.#pending.push(
       staging.mapAsync(MapModeRead).then(() => {
         const times = new BigUint64Array(staging.getMappedRange().slice(0))
         for (const used of [queries, resolved, staging]) used.destroy()
-        dispatches.forEach(({ label, work }, i) => {
-          const total = this.#totals.get(label) ?? { calls: 0, ns: 0, flops: 0, bytes: 0 }
-          total.calls++
-          total.ns += Number((times[2 * i + 1] as bigint) - (times[2 * i] as bigint))
-          total.flops += work?.flops ?? 0
-          total.bytes += work?.bytes ?? 0
-          this.#totals.set(label, total)
-        })
+        return { batch, times }
       }),
     )
   }
 
-  async rows(): Promise<ProfileRow[]> {
-    await Promise.all(this.#pending)
-    const all = [...this.#totals].map(([kernel, t]) => ({ kernel, ...t }))
-    const sum = all.reduce((s, t) => s + t.ns, 0)
-    return all
-      .sort((a, b) => b.ns - a.ns)
-      .map(({ kernel, calls, ns, flops, bytes }) => ({
-        kernel,
-        calls,
-        ms: ns / 1e6,
-        gflops: ns > 0 ? flops / ns : 0,
-        gbs: ns > 0 ? bytes / ns : 0,
-        share: sum > 0 ? ns / sum : 0,
-      }))
+  /** Everything that was timed, once it has run, in the order of submission. */
+  async batches(): Promise<BatchRun[]> {
+    const read = await Promise.all(this.#pending)
+    let first: bigint | undefined
+    for (const { times } of read) {
+      for (let i = 0; i < times.length; i += 2) {
+        const start = times[i] as bigint
+        if (first === undefined || start < first) first = start
+      }
+    }
+    return read.map(({ batch: { dispatches, ...batch }, times }) => ({
+      ...batch,
+      kernels: dispatches.map(({ variant, work = NO_WORK }, i) => {
+        const [start, end] = [times[2 * i] as bigint, times[2 * i + 1] as bigint]
+        return { variant, work, start: Number(start - (first as bigint)), duration: Number(end - start) }
+      }),
+    }))
   }
 }

@@ -29,12 +29,22 @@ const BATCH_COMMANDS = 256
 const BATCH_UPLOAD_BYTES = 32 << 20
 
 class Batch {
-  readonly commands: Command[] = []
+  commands: Command[] = []
   readonly params = new ArrayBuffer(BATCH_COMMANDS * PARAM_BYTES)
   readonly view = new DataView(this.params)
+  /** When its first command was recorded, by `performance.now`; kept while a profile is taken. */
+  recordStart = 0
   uploadBytes = 0
   pipelinesPending: Promise<unknown>[] = []
   destroy: GpuBuffer[] = []
+
+  /** Makes it ready for new commands. */
+  reset(): void {
+    this.commands = []
+    this.uploadBytes = 0
+    this.pipelinesPending = []
+    this.destroy = []
+  }
 }
 
 /**
@@ -104,11 +114,15 @@ export class Recorder {
   flush(): Promise<void> {
     const batch = this.#batch
     if (batch.commands.length === 0 && batch.destroy.length === 0) return this.#tail ?? Promise.resolve()
-    this.#batch = new Batch()
     if (!this.#tail && batch.pipelinesPending.length === 0) {
-      this.#submit(batch)
+      try {
+        this.#submit(batch)
+      } finally {
+        batch.reset()
+      }
       return Promise.resolve()
     }
+    this.#batch = new Batch()
     const tail = this.#submitWhenReady(batch, this.#tail).then(() => {
       if (this.#tail === tail) this.#tail = undefined
     })
@@ -128,12 +142,14 @@ export class Recorder {
 
   #push(command: Command): void {
     const { commands, uploadBytes } = this.#batch
+    if (this.profiler && commands.length === 0) this.#batch.recordStart = performance.now()
     commands.push(command)
     if (commands.length >= BATCH_COMMANDS || uploadBytes >= BATCH_UPLOAD_BYTES) void this.flush()
   }
 
   #submit(batch: Batch): void {
     const { device } = this
+    const submitStart = this.profiler ? performance.now() : 0
     if (!this.pipelines.immediates) this.#writeUniforms(batch)
     const dispatches = batch.commands.filter((c) => c.type === 'dispatch')
     const queries = this.profiler && dispatches.length > 0 ? this.profiler.begin(dispatches.length) : undefined
@@ -196,10 +212,9 @@ export class Recorder {
     const pending = queries && (this.profiler as Profiler).finish(encoder, queries, dispatches.length)
     device.queue.submit([encoder.finish()])
     if (pending) {
-      this.profiler?.collect(
-        pending,
-        dispatches.map((d) => ({ label: d.variant.label, work: d.work })),
-      )
+      const { recordStart, commands } = batch
+      const submitEnd = performance.now()
+      this.profiler?.collect(pending, { recordStart, submitStart, submitEnd, commands: commands.length, dispatches })
     }
     for (const buffer of batch.destroy) buffer.handle.destroy()
   }

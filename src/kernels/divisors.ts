@@ -5,10 +5,11 @@
 export function divisors<K extends string>(
   sizes: Readonly<Record<K, number>>,
 ): { readonly SHIFT: boolean; readonly sizes: Readonly<Record<K, number>> } {
-  const all = Object.entries<number>(sizes)
-  if (!all.every(([, size]) => size > 0 && (size & (size - 1)) === 0)) return { SHIFT: false, sizes }
-  return {
-    SHIFT: true,
-    sizes: Object.fromEntries(all.map(([name, size]) => [name, 31 - Math.clz32(size)])) as Record<K, number>,
+  const shifts: Record<K, number> = { ...sizes }
+  for (const name in sizes) {
+    const size = sizes[name]
+    if (size <= 0 || (size & (size - 1)) !== 0) return { SHIFT: false, sizes }
+    shifts[name] = 31 - Math.clz32(size)
   }
+  return { SHIFT: true, sizes: shifts }
 }

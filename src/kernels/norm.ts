@@ -38,20 +38,39 @@ function launch(device: Device, { samples, channels, inner, groups }: NormSizes)
   const width = widthOf(own, inner)
   const all = samples * groups
   const { constants, grid } = teamFor(device, all, own * inner)
-  const units = inner === 1 ? { channels: own / width, inner } : { channels: own, inner: inner / width }
-  const wide = { V: width === 4 ? 'vec4f' : 'f32', W: width === 4 && inner === 1 ? 'vec4f' : 'f32', WIDTH: width }
+  const { LANES, SIZE, Team } = constants
+  const V = width === 4 ? 'vec4f' : 'f32'
+  const W = width === 4 && inner === 1 ? 'vec4f' : 'f32'
   return {
-    constants: { ...constants, ...wide },
+    constants: { LANES, SIZE, Team, V, W, WIDTH: width },
     elements: all * own * inner,
-    params: { groups: all, groups_per_sample: groups, ...units },
+    groups: all,
+    groups_per_sample: groups,
+    // In units of `width` elements.
+    channels: inner === 1 ? own / width : own,
+    inner: inner === 1 ? 1 : inner / width,
     grid,
   }
 }
 
-const constantsOf = ({ weight, bias, activation }: NormEpilogue) => ({
+const ACTIVATION = { none: 'NONE', silu: 'SILU', relu: 'RELU' } as const
+
+// Objects are written out here and below: to spread several into one takes longer than all else in a launch.
+
+/** The variants of the kernels that compute or undo the epilogue. */
+const epilogueConstants = (
+  { LANES, SIZE, Team, V, W, WIDTH }: ReturnType<typeof launch>['constants'],
+  { weight, bias, activation }: NormEpilogue,
+) => ({
+  LANES,
+  SIZE,
+  Team,
+  V,
+  W,
+  WIDTH,
   WEIGHT: weight !== undefined,
   BIAS: bias !== undefined,
-  ACTIVATION: activation.toUpperCase(),
+  ACTIVATION: ACTIVATION[activation],
 })
 
 /** y = normalised x, and the statistics (mean, 1/√(variance + eps)) of each group, interleaved. 8 FLOPs an element. */
@@ -62,12 +81,13 @@ export function norm(
   epilogue: NormEpilogue,
   eps: number,
 ): { y: GpuBuffer; stats: GpuBuffer } {
-  const { constants, elements, params, grid } = launch(device, sizes)
+  const { constants, elements, groups, groups_per_sample, channels, inner, grid } = launch(device, sizes)
   const y = device.alloc(elements * 4)
-  const stats = device.alloc(params.groups * 8)
-  const variant = normKernel.variant({ ...constants, ...constantsOf(epilogue) })
+  const stats = device.alloc(groups * 8)
+  const variant = normKernel.variant(epilogueConstants(constants, epilogue))
   const buffers = [x, epilogue.weight ?? x, epilogue.bias ?? x, y, stats]
-  device.dispatch(variant, buffers, { ...params, eps }, grid, { flops: elements * 8, bytes: elements * 8 })
+  const params = { groups, groups_per_sample, channels, inner, eps }
+  device.dispatch(variant, buffers, params, grid, { flops: elements * 8, bytes: elements * 8 })
   return { y, stats }
 }
 
@@ -80,10 +100,11 @@ export function normInputGrad(
   sizes: NormSizes,
   epilogue: NormEpilogue,
 ): GpuBuffer {
-  const { constants, elements, params, grid } = launch(device, sizes)
+  const { constants, elements, groups, groups_per_sample, channels, inner, grid } = launch(device, sizes)
   const dx = device.alloc(elements * 4)
-  const variant = inputGradKernel.variant({ ...constants, ...constantsOf(epilogue) })
+  const variant = inputGradKernel.variant(epilogueConstants(constants, epilogue))
   const buffers = [g, x, stats, epilogue.weight ?? x, epilogue.bias ?? x, dx]
+  const params = { groups, groups_per_sample, channels, inner }
   device.dispatch(variant, buffers, params, grid, { flops: elements * 12, bytes: elements * 12 })
   return dx
 }
@@ -98,9 +119,10 @@ export function normSecondGrad(
   weight: GpuBuffer | undefined,
   sizes: NormSizes,
 ): GpuBuffer {
-  const { constants, elements, params, grid } = launch(device, sizes)
+  const { constants, elements, groups, groups_per_sample, channels, inner, grid } = launch(device, sizes)
   const out = device.alloc(elements * 4)
   const variant = secondGradKernel.variant({ ...constants, WEIGHT: weight !== undefined })
+  const params = { groups, groups_per_sample, channels, inner }
   const work = { flops: elements * 24, bytes: elements * 16 }
   device.dispatch(variant, [u, g, x, stats, weight ?? x, out], params, grid, work)
   return out
@@ -130,12 +152,24 @@ export function normWeightGrad(
   const active = activation !== 'none'
   const { constants, grid } = teamFor(device, chunks * channels, inner)
   const variant = weightGradKernel.variant({
-    ...constants,
-    ...{ V: width === 4 ? 'vec4f' : 'f32', WIDTH: width, OF_BIAS: of === 'bias' },
-    ...constantsOf({ weight: active ? weight : undefined, bias: active ? bias : undefined, activation }),
+    LANES: constants.LANES,
+    SIZE: constants.SIZE,
+    Team: constants.Team,
+    V: width === 4 ? 'vec4f' : 'f32',
+    WIDTH: width,
+    OF_BIAS: of === 'bias',
+    WEIGHT: active && weight !== undefined,
+    BIAS: active && bias !== undefined,
+    ACTIVATION: ACTIVATION[activation],
   })
-  const units = { samples, channels, inner: inner / width }
-  const params = { ...units, groups_per_sample: groups, chunks, samples_per_chunk: perChunk }
+  const params = {
+    samples,
+    channels,
+    inner: inner / width,
+    groups_per_sample: groups,
+    chunks,
+    samples_per_chunk: perChunk,
+  }
   const elements = samples * channels * inner
   const work = { flops: elements * 4, bytes: elements * 8 }
   device.dispatch(variant, [g, x, stats, weight ?? x, bias ?? x, out], params, grid, work)

@@ -21,14 +21,12 @@ export interface PoolSizes {
   readonly windows: { readonly kernel: number; readonly stride: number; readonly pad: number } | undefined
 }
 
-const paramsOf = (count: number, { h, w, ho, wo, windows }: PoolSizes) => ({
-  count,
-  h,
-  w,
-  ho,
-  wo,
-  ...(windows ?? { kernel: 0, stride: 0, pad: 0 }),
-})
+const NO_WINDOWS = { kernel: 0, stride: 0, pad: 0 }
+
+const paramsOf = (count: number, { h, w, ho, wo, windows }: PoolSizes) => {
+  const { kernel, stride, pad } = windows ?? NO_WINDOWS
+  return { count, h, w, ho, wo, kernel, stride, pad }
+}
 
 const alloc = (device: Device, count: number): GpuBuffer => device.alloc(Math.max(4, count * 4))
 
@@ -41,12 +39,13 @@ export function poolSum(device: Device, x: GpuBuffer, sizes: PoolSizes, scale: n
   const { planes, h, w, ho, wo, windows } = sizes
   const count = spread ? planes * h * w : planes * ho * wo
   const out = alloc(device, count)
-  const { kernel = 0, stride = 0, pad = 0 } = windows ?? {}
+  const { kernel, stride, pad } = windows ?? NO_WINDOWS
   const { SHIFT, sizes: divided } = divisors({ height: spread ? h : ho, width: spread ? w : wo, step: stride })
   const TILES = stride === kernel && pad === 0
   const variant = sumKernel.variant({ SPREAD: spread, TILES, SHIFT, KERNEL: TILES && kernel === 2 ? 2 : 0 })
   const work = { flops: planes * Math.max(h * w, ho * wo), bytes: 4 * planes * (h * w + ho * wo) }
-  const params = { ...paramsOf(count, sizes), scale, ...divided }
+  const { height, width, step } = divided
+  const params = { count, h, w, ho, wo, kernel, stride, pad, scale, height, width, step }
   device.dispatch(variant, [x, out], params, loopGrid(device, count, 64), work)
   return out
 }

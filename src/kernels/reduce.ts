@@ -24,7 +24,8 @@ export function reduce(
   // Along neighbouring elements a team shares an output; across them each invocation walks its own.
   const width = inner === 1 && reduced % 4 === 0 ? 4 : 1
   const { constants, grid } = inner === 1 ? teamFor(device, outputs, reduced) : teamOfOne(device, outputs)
-  const variant = kernel.variant({ OP: f, ...constants, V: width === 4 ? 'vec4f' : 'f32', WIDTH: width })
+  const { LANES, SIZE, Team } = constants
+  const variant = kernel.variant({ OP: f, LANES, SIZE, Team, V: width === 4 ? 'vec4f' : 'f32', WIDTH: width })
   const work = { flops: outputs * reduced, bytes: 4 * (outputs * reduced + outputs) }
   device.dispatch(variant, [x, out], { outputs, reduced: reduced / width, inner, scale }, grid, work)
   return out

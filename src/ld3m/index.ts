@@ -3,6 +3,7 @@ export {
   type DistillOptions,
   type DistillProgress,
   distill,
+  planDistill,
 } from './distill.ts'
 export { distilledFromSafetensors, distilledToSafetensors } from './distilled-file.ts'
 export {

@@ -90,13 +90,16 @@ export function diffuse(
     ops.scale(noise.start, Math.sqrt(1 - start.alphaBar)),
   )
   const advance = (z: Tensor, step: DdimStep, i: number): Tensor => {
-    const denoise = (z: Tensor, c: Tensor): Tensor => {
+    // A checkpoint computes this again when the tensors around it are freed: all that it reads are arguments.
+    const denoise = (z: Tensor, c: Tensor, unconditional?: Tensor): Tensor => {
       const batch = guided ? 2 * n : n
       const timestep = ops.fill(device, [batch], step.timestep)
       if (!unconditional) return prior.denoise(z, timestep, c)
       return prior.denoise(ops.concat([z, z], 0), timestep, ops.concat([unconditional, c], 0))
     }
-    const eps = options.checkpoint ? checkpoint(denoise, [z, conditioning]) : denoise(z, conditioning)
+    const eps = options.checkpoint
+      ? checkpoint(denoise, unconditional ? [z, conditioning, unconditional] : [z, conditioning])
+      : denoise(z, conditioning, unconditional)
     return ops.ddimStep(
       {
         z,

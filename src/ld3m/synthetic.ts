@@ -127,20 +127,25 @@ export function drawImages(
   )
 }
 
-/** The images of parameters on the host, in [0, 1]. */
-export async function readImages(
+/** The images of parameters under a seed's noise, about in [0, 1]. */
+export function drawnImages(
   prior: Prior,
   parameters: SyntheticParameters,
   diffusion: ResolvedDiffusion,
   normalization: Normalization,
   chunk: number,
   seed: number,
-): Promise<HostTensor> {
-  const images = scope(() => {
+): Tensor {
+  return scope(() => {
     const count = parameters.latents.shape[0] as number
     const noise = drawNoise(prior, count, diffusion, seed)
     return denormalize(drawImages(prior, parameters, noise, diffusion, normalization, chunk), normalization)
   })
+}
+
+/** The same on the host, in [0, 1]. */
+export async function readImages(...args: Parameters<typeof drawnImages>): Promise<HostTensor> {
+  const images = drawnImages(...args)
   const data = (await images.read()).map((v) => Math.min(Math.max(v, 0), 1))
   images.dispose()
   return { shape: images.shape, data }

@@ -16,7 +16,7 @@ describe.each<[string, DeviceOptions, readonly (keyof typeof registry)[]]>([
     { likeHardware: true },
     [
       ...(['groupNorm', 'groupNormInputGrad', 'groupNormWeightGrad', 'groupNormSecondGrad'] as const),
-      ...(['sum', 'softmax', 'crossEntropy', 'matmul', 'conv2d', 'conv2dWeightGrad'] as const),
+      ...(['sum', 'softmax', 'crossEntropy', 'matmul', 'conv2d', 'conv2dWeightGrad', 'attention'] as const),
     ],
   ],
 ])('%s', (_, options, names) => {

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { conv2d } from '../../bench/families/conv2d.ts'
+import { attention } from '../../bench/families/attention.ts'
 import { families } from '../../bench/families/index.ts'
-import { matmul } from '../../bench/families/matmul.ts'
 import { type Family, measure, runOnce, tableRow } from '../../bench/harness.ts'
 import { parseOptions } from '../../bench/options.ts'
 import { Ld3mError } from '../../src/errors.ts'
@@ -24,10 +23,10 @@ describe('the bench', () => {
       expect(device.memory.current).toBe(before)
     }
     await run(await testDevice(), families)
-    // Some kernels are for adapters without subgroups.
-    const portable = await openDevice({ withoutSubgroups: true })
-    await run(portable, [matmul, conv2d])
-    portable.destroy()
+    // One kernel is for adapters that are not software.
+    const hardware = await openDevice({ likeHardware: true })
+    await run(hardware, [attention])
+    hardware.destroy()
     expect([...kernels.keys()].filter((kernel) => !seen.has(kernel))).toEqual([])
   })
 
@@ -51,16 +50,26 @@ describe('the bench', () => {
 
 describe('its command line', () => {
   test('reads options', () => {
-    expect(parseOptions([])).toEqual({ filter: '', quick: false })
+    expect(parseOptions([])).toEqual({ filter: '', quick: false, profile: false })
     expect(parseOptions(['--filter', 'conv', '--json', 'out.json', '--quick'])).toEqual({
       filter: 'conv',
       json: 'out.json',
       quick: true,
+      profile: false,
+    })
+    expect(parseOptions(['--profile', '--trace', 'trace.json'])).toEqual({
+      filter: '',
+      quick: false,
+      profile: true,
+      trace: 'trace.json',
     })
     expect(parseOptions(['--help'])).toBeUndefined()
   })
 
-  test.each([[['--fliter', 'conv']], [['conv']], [['--json']]])('refuses %j', (args) => {
-    expect(() => parseOptions(args)).toThrow(Ld3mError)
-  })
+  test.each([[['--fliter', 'conv']], [['conv']], [['--json']], [['--trace', 'x']], [['--profile', '--quick']]])(
+    'refuses %j',
+    (args) => {
+      expect(() => parseOptions(args)).toThrow(Ld3mError)
+    },
+  )
 })

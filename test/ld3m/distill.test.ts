@@ -13,6 +13,7 @@ import {
   dm,
   type Objective,
   type Prior,
+  planDistill,
   priorFromSafetensors,
 } from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
@@ -40,6 +41,30 @@ const caught = async (promise: Promise<unknown>): Promise<Error> =>
     () => expect.fail('it did not throw'),
     (error: Error) => error,
   )
+
+test.each([
+  ['one chunk', { objective: dm() }],
+  ['several chunks', { objective: dm(), chunk: 3 }],
+  ['second order', { objective: dc() }],
+  ['checkpoints', { objective: dm(), diffusion: { steps: 2, checkpoint: true } }],
+] as const)('planDistill tells the peak of memory before the run: %s', async (_, more) => {
+  const before = device.memory
+  const { peakBytes, afterBytes } = planDistill(options(more))
+  expect(device.memory).toEqual(before)
+  const inUse: number[] = []
+  device.resetPeak()
+  await distill(options({ ...more, onProgress: ({ memory }) => void inUse.push(memory.peak) }))
+  expect(inUse.at(-1)).toBe(peakBytes)
+  expect(device.memory.current).toBe(afterBytes)
+})
+
+test('checkpoints of the denoiser give the same images', async () => {
+  const run = (checkpoint: boolean) =>
+    distill(options({ objective: dm(), diffusion: { steps: 2, checkpoint }, learningRate: 0.01 }))
+  const [recomputed, kept] = [await run(true), await run(false)]
+  expectClose(recomputed.images.data, kept.images.data, 1e-4, 'images')
+  expectClose(recomputed.latents.data, kept.latents.data, 1e-4, 'latents')
+})
 
 describe.each([dm(), dc(), dc({ distance: 'mse' }), dc({ distance: 'cos' })])('distill with %o', (objective) => {
   test('gives images, labels and parameters of the stated shapes, and a loss an iteration', async () => {

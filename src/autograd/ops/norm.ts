@@ -2,8 +2,9 @@ import { optionError, rejectUnknownOptions, shapeError } from '../../errors.ts'
 import * as kernels from '../../kernels/index.ts'
 import { gradientByRecording } from '../decompose.ts'
 import { defineOp, type VjpContext } from '../op.ts'
+import { scope } from '../scope.ts'
 import { expectShape, formatShape, type Shape, sameShape, sizeOf } from '../shape.ts'
-import type { Tensor } from '../tensor.ts'
+import { noGrad, type Tensor } from '../tensor.ts'
 import { add, mul, neg, square, sub } from './arithmetic.ts'
 import { mean } from './mean.ts'
 import { reshape } from './reshape.ts'
@@ -138,8 +139,10 @@ const weightGrad = (
 /** The gradient of activation(z) with respect to z = groupNorm(x), recorded. */
 function beforeActivation(g: Tensor, x: Tensor, params: readonly Tensor[], attrs: NormAttrs): Tensor {
   if (attrs.activation === 'none') return g
-  const z = groupNormOp.apply([x, ...params], { ...attrs, activation: 'none' })
-  return attrs.activation === 'silu' ? siluGradOp.apply([g, z], {}) : reluGradOp.apply([g, z], {})
+  const plain: NormAttrs = { ...attrs, activation: 'none' }
+  if (attrs.activation === 'silu') return siluGradOp.apply([g, groupNormOp.apply([x, ...params], plain)], {})
+  // The second derivative of ReLU is zero: nothing flows back through z.
+  return reluGradOp.apply([g, noGrad(() => groupNormOp.apply([x, ...params], plain))], {})
 }
 
 export const groupNormInputGradOp = defineOp<NormAttrs>({
@@ -174,14 +177,15 @@ export const groupNormInputGradOp = defineOp<NormAttrs>({
     }
     const [g, x, stats, weight] = inputs as [Tensor, Tensor, Tensor, Tensor | undefined]
     // x ↦ r·P(x) is its own adjoint: the gradient that arrives goes the same way, without the weight.
-    const back = needs[0] || needs[3] ? inputGrad(grad, x, stats, undefined, undefined, attrs) : undefined
+    const [ofG, ofWeight] = scope(() => {
+      if (!needs[0] && !needs[3]) return []
+      const back = inputGrad(grad, x, stats, undefined, undefined, attrs)
+      // One after the other, so that one product is there at a time.
+      const ofWeight = needs[3] ? scope(() => sumPerChannel(mul(g, back))) : undefined
+      return [needs[0] ? (weight ? mul(back, perChannel(weight, x.rank)) : back) : undefined, ofWeight]
+    })
     const second = () => groupNormSecondGradOp.apply(weight ? [grad, g, x, stats, weight] : [grad, g, x, stats], attrs)
-    return [
-      needs[0] && back ? (weight ? mul(back, perChannel(weight, x.rank)) : back) : undefined,
-      needs[1] ? second() : undefined,
-      undefined,
-      needs[3] && back ? sumPerChannel(mul(g, back)) : undefined,
-    ].slice(0, shapes.length)
+    return [ofG, needs[1] ? second() : undefined, undefined, ofWeight].slice(0, shapes.length)
   },
 })
 
