@@ -25,7 +25,8 @@ output, or extra results of the forward kernel, such as a norm's statistics. Wha
 const typesText = (types: Op<unknown>['inputTypes']): string =>
   types === undefined ? 'f32' : types === 'any' ? 'any' : types.join(', ')
 
-function savesText(saves: Op<unknown>['saves']): string {
+function savesText(declared: Op<unknown>['saves']): string {
+  const saves = typeof declared === 'function' ? declared({}) : declared
   const inputs = saves.filter((what) => typeof what === 'number')
   const rest = saves.filter((what) => typeof what === 'string')
   const parts = [...(inputs.length > 0 ? [`input ${inputs.join(', ')}`] : []), ...rest]

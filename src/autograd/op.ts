@@ -33,6 +33,9 @@ export interface VjpContext<A> extends Backward {
 /** A gradient rule: written in ops, so that it can be differentiated again. */
 export type Vjp<A> = (context: VjpContext<A>) => readonly (Tensor | undefined)[]
 
+/** Something that an op keeps for its gradient. */
+export type Saves = number | 'output' | 'extras'
+
 /** One record an op: everything that is known about it. */
 export interface OpDefinition<A> {
   readonly name: string
@@ -45,7 +48,7 @@ export interface OpDefinition<A> {
   /** Launches the kernels, or gives the chain to be computed when its result is asked for. */
   forward(device: Device, inputs: readonly Tensor[], attrs: A, outputShape: Shape): GpuBuffer | Chain | ForwardResult
   /** What the gradient needs: input numbers, the output, the extras. */
-  readonly saves: readonly (number | 'output' | 'extras')[]
+  readonly saves: readonly Saves[] | ((attrs: A) => readonly Saves[])
   /** The gradient, or the reason why there is none. */
   readonly vjp: Vjp<A> | { readonly none: string }
 }
@@ -97,7 +100,7 @@ function recordNode<A>(
   if (!isRecording() || typeof vjp !== 'function' || !inputs.some((t) => t.node)) return undefined
   const count = inputs.length
   const saved: (Saved | undefined)[] = new Array(count + 1 + extras.length).fill(undefined)
-  for (const what of op.saves) {
+  for (const what of typeof op.saves === 'function' ? op.saves(attrs) : op.saves) {
     if (what === 'output') {
       saved[count] = { storage: output.retain(), shape: outputShape, dtype: 'f32', node: undefined }
     } else if (what === 'extras') {

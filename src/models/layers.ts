@@ -22,13 +22,23 @@ export interface Conv2dOptions {
 
 /** x: [N, inChannels, H, W] → [N, outChannels, H′, W′]. */
 export function conv2d(inChannels: number, outChannels: number, options: Conv2dOptions): Module {
+  const { parameters, apply } = conv2dOnto(inChannels, outChannels, options)
+  return { parameters, apply: (params, x) => apply(params, x, undefined) }
+}
+
+/** `conv2d`, added in the same kernel to a residual of the result's shape. */
+export function conv2dOnto(
+  inChannels: number,
+  outChannels: number,
+  options: Conv2dOptions,
+): Module<[x: Tensor, residual: Tensor | undefined]> {
   const { kernel, stride = 1, padding = 0, bias = true, zeroInit = false } = options
   const init = zeroInit ? ZERO : uniformInit(inChannels * kernel * kernel)
   const weight = { shape: [outChannels, inChannels, kernel, kernel], init }
   return {
     parameters: bias ? { weight, bias: { shape: [outChannels], init } } : { weight },
-    apply: (params, x) =>
-      ops.conv2d(x, params.get('weight'), { stride, padding, ...(bias ? { bias: params.get('bias') } : {}) }),
+    apply: (params, x, residual) =>
+      ops.conv2d(x, params.get('weight'), { stride, padding, bias: bias ? params.get('bias') : undefined, residual }),
   }
 }
 

@@ -3,6 +3,15 @@ import * as kernels from '../../kernels/index.ts'
 import { defineOp, type Op } from '../op.ts'
 import { expectShape, formatShape, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
+import {
+  type EpilogueAttrs,
+  type EpilogueOptions,
+  epilogueGradients,
+  epilogueInputs,
+  gradOfSum,
+  savesOf,
+  withEpilogue,
+} from './epilogue.ts'
 import { sum } from './sum.ts'
 
 /** Zeros added around a map: the same everywhere, or [top, bottom, left, right]. */
@@ -35,27 +44,34 @@ function sizesOf(where: string, x: Shape, weight: Shape, { stride, padding }: Co
   return { n, c, h, w, o, ho, wo, kh, kw, stride, top, left }
 }
 
-export const conv2dOp: Op<ConvAttrs> = defineOp<ConvAttrs>({
+export const conv2dOp: Op<ConvAttrs & EpilogueAttrs> = defineOp<ConvAttrs & EpilogueAttrs>({
   name: 'conv2d',
-  shape([x, weight, bias], attrs) {
-    expectShape('conv2d: x', (x as Tensor).shape, ['N', 'C', 'H', 'W'])
-    expectShape('conv2d: weight', (weight as Tensor).shape, ['O', (x as Tensor).shape[1] as number, 'kh', 'kw'])
-    const { n, o, ho, wo } = sizesOf('conv2d', (x as Tensor).shape, (weight as Tensor).shape, attrs)
+  shape(inputs, attrs) {
+    const { x, weight, bias, residual } = epilogueInputs(inputs, attrs)
+    expectShape('conv2d: x', x.shape, ['N', 'C', 'H', 'W'])
+    expectShape('conv2d: weight', weight.shape, ['O', x.shape[1] as number, 'kh', 'kw'])
+    const { n, o, ho, wo } = sizesOf('conv2d', x.shape, weight.shape, attrs)
     if (bias) expectShape('conv2d: bias', bias.shape, [o])
+    if (residual) expectShape('conv2d: residual', residual.shape, [n, o, ho, wo])
     return [n, o, ho, wo]
   },
-  forward(device, [x, weight, bias], attrs) {
-    const sizes = sizesOf('conv2d', (x as Tensor).shape, (weight as Tensor).shape, attrs)
-    return kernels.conv2d(device, (x as Tensor).buffer, (weight as Tensor).buffer, sizes, { bias: bias?.buffer })
+  forward(device, inputs, attrs) {
+    const { x, weight, bias, residual } = epilogueInputs(inputs, attrs)
+    const epilogue = { bias: bias?.buffer, residual: residual?.buffer, activation: attrs.activation }
+    return kernels.conv2d(device, x.buffer, weight.buffer, sizesOf('conv2d', x.shape, weight.shape, attrs), epilogue)
   },
-  saves: [0, 1],
-  vjp({ grad, input, needs, shapes: [x, weight], attrs }) {
-    const inputSize = (x as Shape).slice(2) as [number, number]
-    const kernel = (weight as Shape).slice(2) as [number, number]
+  saves: savesOf,
+  vjp(context) {
+    const { input, needs, shapes, attrs } = context
+    const [x, weight] = shapes as [Shape, Shape]
+    const { stride, padding } = attrs
+    const inputSize = x.slice(2) as [number, number]
+    const kernel = weight.slice(2) as [number, number]
+    const grad = gradOfSum(context)
     return [
-      needs[0] ? conv2dInputGradOp.apply([grad, input(1)], { ...attrs, inputSize }) : undefined,
-      needs[1] ? conv2dWeightGradOp.apply([input(0), grad], { ...attrs, kernel }) : undefined,
-      needs[2] ? sum(grad, [0, 2, 3]) : undefined,
+      needs[0] ? conv2dInputGradOp.apply([grad, input(1)], { stride, padding, inputSize }) : undefined,
+      needs[1] ? conv2dWeightGradOp.apply([input(0), grad], { stride, padding, kernel }) : undefined,
+      ...epilogueGradients(context, grad, () => sum(grad, [0, 2, 3])),
     ]
   },
 })
@@ -158,13 +174,13 @@ function checkPair(where: string, value: readonly number[]): void {
 
 /**
  * 2-D convolution (cross-correlation) with zero padding: x [N, C, H, W], weight [O, C, kh, kw], bias [O] to
- * [N, O, Ho, Wo], where Ho = ⌊(H + top + bottom − kh) / stride⌋ + 1.
+ * [N, O, Ho, Wo], where Ho = ⌊(H + top + bottom − kh) / stride⌋ + 1; plus a residual of that shape, then the activation.
  * @throws Ld3mError `shape` if the shapes do not fit, `option` if an option is unknown or out of range
  */
-export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions & { bias?: Tensor } = {}): Tensor {
-  rejectUnknownOptions('conv2d', options, ['bias', 'stride', 'padding'])
-  const { bias } = options
-  return conv2dOp.apply(bias ? [x, weight, bias] : [x, weight], convAttrs('conv2d', options))
+export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions & EpilogueOptions = {}): Tensor {
+  rejectUnknownOptions('conv2d', options, ['bias', 'residual', 'activation', 'stride', 'padding'])
+  const { inputs, attrs } = withEpilogue('conv2d', [x, weight], options)
+  return conv2dOp.apply(inputs, { ...convAttrs('conv2d', options), ...attrs })
 }
 
 /**

@@ -3,10 +3,19 @@ import * as kernels from '../../kernels/index.ts'
 import { defineOp, type Op } from '../op.ts'
 import { expectShape, formatShape, sameShape, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
+import {
+  type EpilogueAttrs,
+  type EpilogueOptions,
+  epilogueGradients,
+  epilogueInputs,
+  gradOfSum,
+  savesOf,
+  withEpilogue,
+} from './epilogue.ts'
 import { reshape } from './reshape.ts'
 import { broadcastTo, sum } from './sum.ts'
 
-export interface MatmulAttrs {
+export interface MatmulAttrs extends EpilogueAttrs {
   readonly transposeA: boolean
   readonly transposeB: boolean
 }
@@ -29,64 +38,83 @@ function sizesOf(a: Tensor, b: Tensor, { transposeA, transposeB }: MatmulAttrs):
 
 export const matmulOp: Op<MatmulAttrs> = defineOp<MatmulAttrs>({
   name: 'matmul',
-  shape([a, b, bias], attrs) {
-    const { m, n } = sizesOf(a as Tensor, b as Tensor, attrs)
+  shape(inputs, attrs) {
+    const { x: a, weight: b, bias, residual } = epilogueInputs(inputs, attrs)
+    const { m, n } = sizesOf(a, b, attrs)
+    const shape = [...a.shape.slice(0, -2), m, n]
     if (bias) expectShape('matmul: bias', bias.shape, [n])
-    return [...(a as Tensor).shape.slice(0, -2), m, n]
+    if (residual) expectShape('matmul: residual', residual.shape, shape)
+    return shape
   },
-  forward(device, [a, b, bias], attrs) {
-    const sizes = sizesOf(a as Tensor, b as Tensor, attrs)
-    return kernels.matmul(device, (a as Tensor).buffer, (b as Tensor).buffer, sizes, { bias: bias?.buffer })
+  forward(device, inputs, attrs) {
+    const { x: a, weight: b, bias, residual } = epilogueInputs(inputs, attrs)
+    const epilogue = { bias: bias?.buffer, residual: residual?.buffer, activation: attrs.activation }
+    return kernels.matmul(device, a.buffer, b.buffer, sizesOf(a, b, attrs), epilogue)
   },
-  saves: [0, 1],
+  saves: savesOf,
   // With C = op(A)·op(B): dA = dC·op(B)ᵀ and dB = op(A)ᵀ·dC, transposed where the input is stored transposed.
-  vjp: ({ grad, input, needs, attrs: { transposeA, transposeB } }) => [
-    needs[0]
-      ? transposeA
-        ? product(input(1), grad, transposeB, true)
-        : product(grad, input(1), false, !transposeB)
-      : undefined,
-    needs[1]
-      ? transposeB
-        ? product(grad, input(0), true, transposeA)
-        : product(input(0), grad, !transposeA, false)
-      : undefined,
-    needs[2]
-      ? sum(
+  vjp(context) {
+    const { input, needs, attrs } = context
+    const { transposeA, transposeB } = attrs
+    const grad = gradOfSum(context)
+    return [
+      needs[0]
+        ? transposeA
+          ? product(input(1), grad, transposeB, true)
+          : product(grad, input(1), false, !transposeB)
+        : undefined,
+      needs[1]
+        ? transposeB
+          ? product(grad, input(0), true, transposeA)
+          : product(input(0), grad, !transposeA, false)
+        : undefined,
+      ...epilogueGradients(context, grad, () =>
+        sum(
           grad,
           Array.from({ length: grad.rank - 1 }, (_, axis) => axis),
-        )
-      : undefined,
-  ],
+        ),
+      ),
+    ]
+  },
 })
 
-const product = (a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean, bias?: Tensor): Tensor =>
-  matmulOp.apply(bias ? [a, b, bias] : [a, b], { transposeA, transposeB })
+function product(
+  a: Tensor,
+  b: Tensor,
+  transposeA: boolean,
+  transposeB: boolean,
+  epilogue: EpilogueOptions = {},
+): Tensor {
+  const { inputs, attrs } = withEpilogue('matmul', [a, b], epilogue)
+  return matmulOp.apply(inputs, { transposeA, transposeB, ...attrs })
+}
 
-export interface MatmulOptions {
+export interface MatmulOptions extends EpilogueOptions {
   /** `a` is stored [...B, K, M]. Default false. */
   transposeA?: boolean
   /** `b` is stored [...B, N, K]. Default false. */
   transposeB?: boolean
-  /** Added to every row, in the same kernel: [N]. */
-  bias?: Tensor | undefined
 }
 
 /**
  * Matrix product a · b: a [...B, M, K] and b [...B, K, N] with equal batch dimensions, or b [K, N] shared by all
- * batches, to [...B, M, N].
+ * batches, to [...B, M, N]; plus a bias [N] and a residual of the result's shape, then the activation.
  * @throws Ld3mError `shape` if the shapes do not fit, `option` if an option is unknown
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  rejectUnknownOptions('matmul', options, ['transposeA', 'transposeB', 'bias'])
-  const { transposeA = false, transposeB = false, bias } = options
+  rejectUnknownOptions('matmul', options, ['transposeA', 'transposeB', 'bias', 'residual', 'activation'])
+  const { transposeA = false, transposeB = false, ...epilogue } = options
   const batch = a.shape.slice(0, -2)
-  if (b.rank !== 2 || batch.length === 0) return product(a, b, transposeA, transposeB, bias)
+  if (b.rank !== 2 || batch.length === 0) return product(a, b, transposeA, transposeB, epilogue)
   if (!transposeA) {
     // One product with all batches' rows in one matrix.
     const [m, k] = a.shape.slice(-2) as [number, number]
-    const rows = product(reshape(a, [sizeOf(batch) * m, k]), b, false, transposeB, bias)
-    return reshape(rows, [...batch, m, rows.shape[1] as number])
+    const n = b.shape[transposeB ? 0 : 1] as number
+    const { residual } = epilogue
+    if (residual) expectShape('matmul: residual', residual.shape, [...batch, m, n])
+    const flat = residual && reshape(residual, [sizeOf(batch) * m, n])
+    const rows = product(reshape(a, [sizeOf(batch) * m, k]), b, false, transposeB, { ...epilogue, residual: flat })
+    return reshape(rows, [...batch, m, n])
   }
-  return product(a, broadcastTo(b, [...batch, ...b.shape]), true, transposeB, bias)
+  return product(a, broadcastTo(b, [...batch, ...b.shape]), true, transposeB, epilogue)
 }

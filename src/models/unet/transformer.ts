@@ -1,5 +1,5 @@
 import { ops, type Tensor } from '../../autograd/index.ts'
-import { compose, conv2d, groupNorm, layerNorm, linear, sequential } from '../layers.ts'
+import { compose, conv2d, conv2dOnto, groupNorm, layerNorm, linear, sequential } from '../layers.ts'
 import type { Module } from '../module.ts'
 import type { UnetLayer } from './residual.ts'
 
@@ -79,14 +79,14 @@ export function spatialTransformer(channels: number, contextDim: number, heads: 
     norm: groupNorm(groups, channels, { eps: 1e-6 }),
     proj_in: conv2d(channels, channels, { kernel: 1 }),
     transformer_blocks: sequential<[Tensor]>([transformerBlock(channels, contextDim, heads)]),
-    proj_out: conv2d(channels, channels, { kernel: 1, zeroInit: true }),
+    proj_out: conv2dOnto(channels, channels, { kernel: 1, zeroInit: true }),
   }
   const layer = compose(children, ({ norm, proj_in, transformer_blocks, proj_out }, x: Tensor, context: Tensor) => {
     const [n, , h, w] = x.shape as [number, number, number, number]
     const map = ops.reshape(proj_in(norm(x)), [n, channels, h * w])
     const tokens = transformer_blocks(ops.permute(map, [0, 2, 1]), context)
     const back = ops.reshape(ops.permute(tokens, [0, 2, 1]), [n, channels, h, w])
-    return ops.add(x, proj_out(back))
+    return proj_out(back, x)
   })
   return { parameters: layer.parameters, apply: (params, x, _embedding, context) => layer.apply(params, x, context) }
 }

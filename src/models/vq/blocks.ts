@@ -1,5 +1,5 @@
 import { ops, type Tensor } from '../../autograd/index.ts'
-import { compose, conv2d, groupNorm, identity } from '../layers.ts'
+import { compose, conv2d, conv2dOnto, groupNorm, identity } from '../layers.ts'
 import type { Module } from '../module.ts'
 
 /** LDM's autoencoders use this in every group norm. */
@@ -14,11 +14,11 @@ export function resnetBlock(inChannels: number, outChannels: number, groups: num
     norm1: normSilu(groups, inChannels),
     conv1: conv2d(inChannels, outChannels, { kernel: 3, padding: 1 }),
     norm2: normSilu(groups, outChannels),
-    conv2: conv2d(outChannels, outChannels, { kernel: 3, padding: 1, zeroInit: true }),
+    conv2: conv2dOnto(outChannels, outChannels, { kernel: 3, padding: 1, zeroInit: true }),
     ...(inChannels === outChannels ? {} : { nin_shortcut: conv2d(inChannels, outChannels, { kernel: 1 }) }),
   }
   return compose(children, ({ norm1, conv1, norm2, conv2, nin_shortcut = (x: Tensor) => x }, x: Tensor) =>
-    ops.add(nin_shortcut(x), conv2(norm2(conv1(norm1(x))))),
+    conv2(norm2(conv1(norm1(x))), nin_shortcut(x)),
   )
 }
 
@@ -29,13 +29,13 @@ export function attentionBlock(channels: number, groups: number): Module {
     q: conv2d(channels, channels, { kernel: 1 }),
     k: conv2d(channels, channels, { kernel: 1 }),
     v: conv2d(channels, channels, { kernel: 1 }),
-    proj_out: conv2d(channels, channels, { kernel: 1, zeroInit: true }),
+    proj_out: conv2dOnto(channels, channels, { kernel: 1, zeroInit: true }),
   }
   return compose(children, ({ norm, q, k, v, proj_out }, x: Tensor) => {
     const normed = norm(x)
     const tokens = (map: Tensor) => ops.permute(ops.reshape(map, [map.shape[0] as number, channels, -1]), [0, 2, 1])
     const attended = ops.attention(tokens(q(normed)), tokens(k(normed)), tokens(v(normed)), { scale: channels ** -0.5 })
-    return ops.add(x, proj_out(ops.reshape(ops.permute(attended, [0, 2, 1]), x.shape)))
+    return proj_out(ops.reshape(ops.permute(attended, [0, 2, 1]), x.shape), x)
   })
 }
 
