@@ -2,6 +2,7 @@ import padSource from '../../wgsl/gemm_pad.wgsl'
 import source from '../../wgsl/matmul.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
+import { bytesEach, type Halves, halved } from './half.ts'
 import { splitsFor, tileConstants, tileFor } from './tile.ts'
 
 const kernel = defineKernel('matmul', source)
@@ -28,7 +29,7 @@ const MOST_BATCHES = 65_535
 
 /**
  * out [batches, m, n] = activation(a · b + bias [n] + residual) for each batch.
- * FLOPs: 2·batches·m·n·k; bytes: both inputs and the output.
+ * FLOPs: 2·batches·m·n·k; bytes: both inputs and the output. `halves` tells of a and b.
  */
 export function matmul(
   device: Device,
@@ -36,6 +37,7 @@ export function matmul(
   b: GpuBuffer,
   sizes: MatmulSizes,
   epilogue: GemmEpilogue = {},
+  halves: Halves = {},
 ): GpuBuffer {
   const { batches, m, n, k, transposeA, transposeB } = sizes
   // The core's rows go to neighbouring lanes. Those of b's columns write neighbouring elements, unless there are too few.
@@ -44,11 +46,15 @@ export function matmul(
   const [transposeLeft, transposeRight] = swapped ? [!transposeB, !transposeA] : [transposeA, transposeB]
   // An empty sum is zero: a step of zeros.
   const padded = Math.max(STEP, up(k))
-  const left = operand(device, swapped ? b : a, batches, transposeLeft ? [k, rows] : [rows, k], transposeLeft)
-  const right = operand(device, swapped ? a : b, batches, transposeRight ? [columns, k] : [k, columns], !transposeRight)
+  const [halfLeft, halfRight] = swapped ? [halves.right, halves.left] : [halves.left, halves.right]
+  const lying = transposeLeft ? ([k, rows] as const) : ([rows, k] as const)
+  const standing = transposeRight ? ([columns, k] as const) : ([k, columns] as const)
+  const left = operand(device, swapped ? b : a, batches, lying, transposeLeft, halfLeft)
+  const right = operand(device, swapped ? a : b, batches, standing, !transposeRight, halfRight)
   const tile = tileFor(device, columns)
   const { Chunk, ...constants } = tileConstants(tile)
   const four = transposeRight || !constants.BROADCAST
+  const B = four ? 'vec4f' : Chunk
   const count = batches * m * n
   const groups = Math.ceil(rows / (4 * tile.units * tile.size))
   const blocks = Math.ceil(columns / tile.columns)
@@ -59,11 +65,13 @@ export function matmul(
   const variant = kernel.variant({
     ...constants,
     ...{ TRANSPOSE_A: transposeLeft, TRANSPOSE_B: transposeRight, ROWS_INNERMOST: swapped },
-    ...{ B: four ? 'vec4f' : Chunk, WIDTH_B: four ? 4 : constants.EACH },
+    ...{ B, WIDTH_B: four ? 4 : constants.EACH, Loaded: constants.Values },
+    ...halved({ A: halfLeft && 'vec4f', B: halfRight && B, Loaded: halfRight && constants.Values }),
     ...{ FOUR: n % 4 === 0, ...epilogueConstants(parts === 1 ? epilogue : {}) },
   })
   const { bias, residual } = parts === 1 ? epilogue : {}
-  const work = { flops: 2 * count * k, bytes: 4 * batches * (m * k + k * n + m * n) }
+  const read = bytesEach(halves.left) * m * k + bytesEach(halves.right) * k * n
+  const work = { flops: 2 * count * k, bytes: batches * (read + 4 * m * n) }
   const params = { batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part }
   const grid = [groups, blocks * parts, Math.min(batches, MOST_BATCHES)] as const
   device.dispatch(
@@ -87,14 +95,21 @@ function operand(
   batches: number,
   [rows, columns]: readonly [number, number],
   alongRows: boolean,
+  half: boolean | undefined,
 ): { buffer: GpuBuffer; width: number; temporary: boolean } {
   const tall = alongRows ? Math.max(STEP, up(rows)) : rows
   const wide = Math.max(STEP, up(columns))
   if (tall === rows && wide === columns) return { buffer: x, width: wide, temporary: false }
   const count = batches * tall * wide
-  const buffer = device.alloc(Math.max(4, count * 4))
+  const buffer = device.alloc(Math.max(4, count * bytesEach(half)))
   const params = { count, rows, columns, tall, wide }
-  const work = { flops: 0, bytes: 4 * (batches * rows * columns + count) }
-  device.dispatch(padKernel.variant(), [x, buffer], params, loopGrid(device, count, 64), work)
+  const work = { flops: 0, bytes: bytesEach(half) * (batches * rows * columns + count) }
+  device.dispatch(
+    padKernel.variant(halved({ Element: half && 'f32' })),
+    [x, buffer],
+    params,
+    loopGrid(device, count, 64),
+    work,
+  )
   return { buffer, width: wide, temporary: true }
 }

@@ -24,7 +24,7 @@ export interface Conv2dOptions {
 export function conv2d(inChannels: number, outChannels: number, options: Conv2dOptions): Module {
   const { kernel, stride = 1, padding = 0, bias = true, zeroInit = false } = options
   const init = zeroInit ? ZERO : uniformInit(inChannels * kernel * kernel)
-  const weight = { shape: [outChannels, inChannels, kernel, kernel], init }
+  const weight = { shape: [outChannels, inChannels, kernel, kernel], init, half: true }
   return {
     parameters: bias ? { weight, bias: { shape: [outChannels], init } } : { weight },
     apply: (params, x) =>
@@ -40,7 +40,7 @@ export interface LinearOptions {
 /** x: […, inFeatures] → […, outFeatures]; the weight is [outFeatures, inFeatures]. */
 export function linear(inFeatures: number, outFeatures: number, { bias = true }: LinearOptions = {}): Module {
   const init = uniformInit(inFeatures)
-  const weight = { shape: [outFeatures, inFeatures], init }
+  const weight = { shape: [outFeatures, inFeatures], init, half: true }
   return {
     parameters: bias ? { weight, bias: { shape: [outFeatures], init } } : { weight },
     apply: (params, x) =>

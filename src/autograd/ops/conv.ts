@@ -3,6 +3,7 @@ import * as kernels from '../../kernels/index.ts'
 import { defineOp, type Op } from '../op.ts'
 import { expectShape, formatShape, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
+import { halvesOf } from './half.ts'
 import { sum } from './sum.ts'
 
 /** Zeros added around a map: the same everywhere, or [top, bottom, left, right]. */
@@ -37,6 +38,7 @@ function sizesOf(where: string, x: Shape, weight: Shape, { stride, padding }: Co
 
 export const conv2dOp: Op<ConvAttrs> = defineOp<ConvAttrs>({
   name: 'conv2d',
+  inputTypes: ['float', 'float', 'f32'],
   shape([x, weight, bias], attrs) {
     expectShape('conv2d: x', (x as Tensor).shape, ['N', 'C', 'H', 'W'])
     expectShape('conv2d: weight', (weight as Tensor).shape, ['O', (x as Tensor).shape[1] as number, 'kh', 'kw'])
@@ -46,7 +48,9 @@ export const conv2dOp: Op<ConvAttrs> = defineOp<ConvAttrs>({
   },
   forward(device, [x, weight, bias], attrs) {
     const sizes = sizesOf('conv2d', (x as Tensor).shape, (weight as Tensor).shape, attrs)
-    return kernels.conv2d(device, (x as Tensor).buffer, (weight as Tensor).buffer, sizes, { bias: bias?.buffer })
+    const epilogue = { bias: bias?.buffer }
+    const halves = halvesOf(x, weight)
+    return kernels.conv2d(device, (x as Tensor).buffer, (weight as Tensor).buffer, sizes, epilogue, halves)
   },
   saves: [0, 1],
   vjp({ grad, input, needs, shapes: [x, weight], attrs }) {
@@ -62,6 +66,7 @@ export const conv2dOp: Op<ConvAttrs> = defineOp<ConvAttrs>({
 
 export const conv2dInputGradOp: Op<InputGradAttrs> = defineOp<InputGradAttrs>({
   name: 'conv2dInputGrad',
+  inputTypes: ['f32', 'float'],
   shape([grad, weight], attrs) {
     const where = 'conv2dInputGrad'
     expectShape(`${where}: weight`, (weight as Tensor).shape, ['O', 'C', 'kh', 'kw'])
@@ -78,7 +83,8 @@ export const conv2dInputGradOp: Op<InputGradAttrs> = defineOp<InputGradAttrs>({
   },
   forward(device, [grad, weight], attrs, x) {
     const sizes = sizesOf('conv2dInputGrad', x, (weight as Tensor).shape, attrs)
-    return kernels.conv2dInputGrad(device, (grad as Tensor).buffer, (weight as Tensor).buffer, sizes)
+    const [from, by] = [(grad as Tensor).buffer, (weight as Tensor).buffer]
+    return kernels.conv2dInputGrad(device, from, by, sizes, halvesOf(grad, weight))
   },
   saves: [0, 1],
   vjp({ grad, input, needs, shapes: [, weight], attrs: { stride, padding } }) {
@@ -98,6 +104,7 @@ const inputShape = (grad: Tensor, weight: Tensor, { inputSize }: InputGradAttrs)
 
 export const conv2dWeightGradOp: Op<WeightGradAttrs> = defineOp<WeightGradAttrs>({
   name: 'conv2dWeightGrad',
+  inputTypes: ['float', 'f32'],
   shape([x, grad], attrs) {
     const where = 'conv2dWeightGrad'
     expectShape(`${where}: x`, (x as Tensor).shape, ['N', 'C', 'H', 'W'])
@@ -109,7 +116,8 @@ export const conv2dWeightGradOp: Op<WeightGradAttrs> = defineOp<WeightGradAttrs>
   },
   forward(device, [x, grad], attrs, weight) {
     const sizes = sizesOf('conv2dWeightGrad', (x as Tensor).shape, weight, attrs)
-    return kernels.conv2dWeightGrad(device, (x as Tensor).buffer, (grad as Tensor).buffer, sizes)
+    const [from, by] = [(x as Tensor).buffer, (grad as Tensor).buffer]
+    return kernels.conv2dWeightGrad(device, from, by, sizes, halvesOf(x, grad))
   },
   saves: [0, 1],
   vjp({ grad, input, needs, shapes: [x], attrs: { stride, padding } }) {
@@ -158,7 +166,7 @@ function checkPair(where: string, value: readonly number[]): void {
 
 /**
  * 2-D convolution (cross-correlation) with zero padding: x [N, C, H, W], weight [O, C, kh, kw], bias [O] to
- * [N, O, Ho, Wo], where Ho = ⌊(H + top + bottom − kh) / stride⌋ + 1.
+ * [N, O, Ho, Wo], where Ho = ⌊(H + top + bottom − kh) / stride⌋ + 1. x and weight may be f16; sums and the result are f32.
  * @throws Ld3mError `shape` if the shapes do not fit, `option` if an option is unknown or out of range
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions & { bias?: Tensor } = {}): Tensor {

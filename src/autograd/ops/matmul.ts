@@ -3,6 +3,7 @@ import * as kernels from '../../kernels/index.ts'
 import { defineOp, type Op } from '../op.ts'
 import { expectShape, formatShape, sameShape, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
+import { halvesOf } from './half.ts'
 import { reshape } from './reshape.ts'
 import { broadcastTo, sum } from './sum.ts'
 
@@ -29,6 +30,7 @@ function sizesOf(a: Tensor, b: Tensor, { transposeA, transposeB }: MatmulAttrs):
 
 export const matmulOp: Op<MatmulAttrs> = defineOp<MatmulAttrs>({
   name: 'matmul',
+  inputTypes: ['float', 'float', 'f32'],
   shape([a, b, bias], attrs) {
     const { m, n } = sizesOf(a as Tensor, b as Tensor, attrs)
     if (bias) expectShape('matmul: bias', bias.shape, [n])
@@ -36,7 +38,8 @@ export const matmulOp: Op<MatmulAttrs> = defineOp<MatmulAttrs>({
   },
   forward(device, [a, b, bias], attrs) {
     const sizes = sizesOf(a as Tensor, b as Tensor, attrs)
-    return kernels.matmul(device, (a as Tensor).buffer, (b as Tensor).buffer, sizes, { bias: bias?.buffer })
+    const epilogue = { bias: bias?.buffer }
+    return kernels.matmul(device, (a as Tensor).buffer, (b as Tensor).buffer, sizes, epilogue, halvesOf(a, b))
   },
   saves: [0, 1],
   // With C = op(A)·op(B): dA = dC·op(B)ᵀ and dB = op(A)ᵀ·dC, transposed where the input is stored transposed.
@@ -74,7 +77,7 @@ export interface MatmulOptions {
 
 /**
  * Matrix product a · b: a [...B, M, K] and b [...B, K, N] with equal batch dimensions, or b [K, N] shared by all
- * batches, to [...B, M, N].
+ * batches, to [...B, M, N]. Both may be f16; sums and the result are f32.
  * @throws Ld3mError `shape` if the shapes do not fit, `option` if an option is unknown
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
