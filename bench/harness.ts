@@ -1,13 +1,19 @@
 /** What every family of the bench shares: inputs, counting of work, timing, the table. */
 import { Device, GpuBuffer } from '../src/gpu/index.ts'
+import { toHalfBits } from '../src/io/index.ts'
 
 // --- declaring rows -------------------------------------------------------------------------------------------------
 
 /** What a row's launch reads: pseudo-random numbers, the same in every run. */
-type Input = { readonly count: number } & ({ readonly low: number; readonly high: number } | { readonly below: number })
+type Input = { readonly count: number; readonly half?: boolean } & (
+  | { readonly low: number; readonly high: number }
+  | { readonly below: number }
+)
 
 /** `count` f32 numbers between `low` and `high`. */
 export const floats = (count: number, low = -1, high = 1): Input => ({ count, low, high })
+/** The same in half precision. */
+export const halves = (count: number): Input => ({ ...floats(count), half: true })
 /** `count` i32 numbers from 0 to `below` − 1. */
 export const integers = (count: number, below: number): Input => ({ count, below })
 
@@ -121,10 +127,15 @@ function upload(device: Device, input: Input): GpuBuffer {
     'below' in input
       ? Int32Array.from({ length: input.count }, () => Math.floor(next() * input.below))
       : Float32Array.from({ length: input.count }, () => input.low + (input.high - input.low) * next())
-  const buffer = device.alloc(Math.max(4, data.byteLength))
-  device.upload(buffer, data)
+  const stored = input.half ? toHalfBits(data as Float32Array) : data
+  const buffer = device.alloc(Math.max(4, stored.byteLength))
+  device.upload(buffer, stored)
   return buffer
 }
+
+/** Whether the adapter has what the row needs. */
+export const runs = (device: Device, { inputs }: Row): boolean =>
+  device.info.features.has('shader-f16') || !Object.values(inputs).some(({ half }) => half)
 
 /** Runs a row once, untimed, and reports what it dispatched. */
 export async function runOnce(device: Device, row: Row): Promise<Dispatched> {

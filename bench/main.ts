@@ -4,7 +4,7 @@ import process from 'node:process'
 import { Ld3mError } from '../src/errors.ts'
 import { openDevice } from '../src/node/index.ts'
 import { families } from './families/index.ts'
-import { clockOf, type Measurement, measure, tableHead, tableRow } from './harness.ts'
+import { clockOf, type Measurement, measure, runs, tableHead, tableRow } from './harness.ts'
 import { type BenchOptions, parseOptions, USAGE } from './options.ts'
 import { profileDistillation } from './profile.ts'
 
@@ -45,7 +45,11 @@ async function bench({ json, filter, quick }: BenchOptions): Promise<void> {
   console.log(`${device.info.description}; times are medians, by ${CLOCKS[clock]}\n`)
   console.log(tableHead())
   const rows: Measurement[] = []
-  for (const { name, row } of chosen) {
+  const runnable = chosen.filter(({ row }) => runs(device, row))
+  if (runnable.length < chosen.length) {
+    console.log(`${chosen.length - runnable.length} rows left out: this adapter has no half precision (shader-f16)`)
+  }
+  for (const { name, row } of runnable) {
     const measurement = await measure(device, name, row, quick)
     rows.push(measurement)
     console.log(tableRow(measurement))

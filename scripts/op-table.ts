@@ -23,7 +23,11 @@ output, or extra results of the forward kernel, such as a norm's statistics. Wha
 |---|---|---|---|`
 
 const typesText = (types: Op<unknown>['inputTypes']): string =>
-  types === undefined ? 'f32' : types === 'any' ? 'any' : types.join(', ')
+  types === undefined
+    ? 'f32'
+    : types === 'any'
+      ? 'any'
+      : types.map((type) => (type === 'float' ? 'f32 or f16' : type)).join(', ')
 
 function savesText(declared: Op<unknown>['saves']): string {
   const saves = typeof declared === 'function' ? declared({}) : declared

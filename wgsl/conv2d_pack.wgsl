@@ -21,9 +21,15 @@ struct Params {
 
 #const TRANSPOSE: bool = false
 #const COLUMNS: u32 = 16
+// Weights in half precision stay so.
+#const HALF: bool = false
+#alias Weight = f32
+#if HALF
+enable f16;
+#end
 
-@group(0) @binding(0) var<storage, read> weight: array<f32>;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(0) var<storage, read> weight: array<Weight>;
+@group(0) @binding(1) var<storage, read_write> out: array<Weight>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -52,7 +58,7 @@ fn main(
         inside &= ky < params.kh && kx < params.kw;
         source = ((input * channels + output - phase * channels) * params.kh + ky) * params.kw + kx;
       }
-      out[i * COLUMNS + j] = select(0.0, weight[source], inside);
+      out[i * COLUMNS + j] = select(Weight(), weight[source], inside);
     }
   }
 }

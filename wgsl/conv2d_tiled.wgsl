@@ -41,10 +41,18 @@ struct Params {
 // Lanes that share a tap's weights, and how many each loads.
 #const SHARES: u32 = 8
 #const EACH: u32 = 2
-// EACH weights, or four without BROADCAST, as stored and as computed with.
+// EACH weights, or four without BROADCAST, as stored (a vector of them, where two values are computed with) and as
+// computed with.
 #alias Chunk = vec2f
+#alias Loaded = vec2f
 #alias Values = vec2f
 #const SIZE: u32 = 64
+// Whether weights or elements of x are stored in half precision; sums are f32.
+#const HALF: bool = false
+#alias Element = f32
+#if HALF
+enable f16;
+#end
 #const BIAS: bool = false
 #const RESIDUAL: bool = false
 // The output's rows are a multiple of four long.
@@ -61,7 +69,7 @@ alias V = vec4f;
 enable subgroups;
 #end
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Element>;
 @group(0) @binding(1) var<storage, read> weight: array<Chunk>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read> residual: array<Out>;
@@ -87,7 +95,7 @@ fn unit_at(id: u32) -> Unit {
 }
 
 fn load(base: u32, column: u32, inside: bool) -> f32 {
-  return select(0.0, x[base + column], inside && column < params.w);
+  return select(0.0, f32(x[base + column]), inside && column < params.w);
 }
 
 fn store(at: u32, o: u32, column: u32, sum: vec4f) {
@@ -149,7 +157,7 @@ fn main(
 #end
 #for t in STEPS
 #if BROADCAST
-    let w${t} = Values(weight[chunk + ${t} * STORED]);
+    let w${t} = Values(Loaded(weight[chunk + ${t} * STORED]));
 #else
     let w${t} = array<vec4f, STORED>(
 #for q in QUADS

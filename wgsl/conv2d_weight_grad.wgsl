@@ -32,6 +32,12 @@ struct Params {
 #const EACH: u32 = 2
 #const SHARES: u32 = 8
 #const SIZE: u32 = 8
+// Whether x is stored in half precision; sums are f32.
+#const HALF: bool = false
+#alias Element = f32
+#if HALF
+enable f16;
+#end
 // The output's rows are a multiple of four long.
 #const FOUR: bool = false
 #if FOUR
@@ -44,12 +50,12 @@ alias Grad = f32;
 enable subgroups;
 #end
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Element>;
 @group(0) @binding(1) var<storage, read> grad: array<Grad>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 
 fn load(base: u32, column: u32, inside: bool) -> f32 {
-  return select(0.0, x[base + column], inside && column < params.w);
+  return select(0.0, f32(x[base + column]), inside && column < params.w);
 }
 
 // Gradients of four neighbouring pixels, of which `count` belong to the row; the others are zero.

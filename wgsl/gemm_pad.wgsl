@@ -12,8 +12,15 @@ struct Params {
 }
 #params Params
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+// What is in half precision stays so.
+#const HALF: bool = false
+#alias Element = f32
+#if HALF
+enable f16;
+#end
+
+@group(0) @binding(0) var<storage, read> x: array<Element>;
+@group(0) @binding(1) var<storage, read_write> out: array<Element>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -28,6 +35,6 @@ fn main(
     let batch = line / params.tall;
     let row = line - batch * params.tall;
     let inside = row < params.rows && column < params.columns;
-    out[i] = select(0.0, x[params.start + batch * params.stride + row * params.columns + column], inside);
+    out[i] = select(Element(), x[params.start + batch * params.stride + row * params.columns + column], inside);
   }
 }

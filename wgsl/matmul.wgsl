@@ -36,6 +36,13 @@ struct Params {
 #alias B = vec2f
 #const WIDTH_B: u32 = 2
 #alias Values = vec2f
+// Elements of a, and those of b as a vector: operands may be stored in half precision; sums are f32.
+#const HALF: bool = false
+#alias A = vec4f
+#alias Loaded = vec2f
+#if HALF
+enable f16;
+#end
 #const SIZE: u32 = 64
 #const BIAS: bool = false
 #const RESIDUAL: bool = false
@@ -54,7 +61,7 @@ alias V = vec4f;
 enable subgroups;
 #end
 
-@group(0) @binding(0) var<storage, read> a: array<vec4f>;
+@group(0) @binding(0) var<storage, read> a: array<A>;
 @group(0) @binding(1) var<storage, read> b: array<B>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read> residual: array<Out>;
@@ -113,12 +120,12 @@ fn main(
 #for u in UNITS
 #if TRANSPOSE_A
 #for t in STEPS
-      let v${u}_${t} = a[(a_base + (k + ${t}) * params.width_a) / 4u + ${u}];
+      let v${u}_${t} = vec4f(a[(a_base + (k + ${t}) * params.width_a) / 4u + ${u}]);
 #end
 #else
       let across${u} = array<vec4f, 4>(
 #for r in 4
-        a[(a_base + (4 * ${u} + ${r}) * params.width_a + k) / 4u],
+        vec4f(a[(a_base + (4 * ${u} + ${r}) * params.width_a + k) / 4u]),
 #end
       );
 #for t in STEPS
@@ -142,7 +149,7 @@ fn main(
 #end
       );
 #else
-      let w${t} = Values(b[(b_base + (k + ${t}) * params.width_b) / WIDTH_B]);
+      let w${t} = Values(Loaded(b[(b_base + (k + ${t}) * params.width_b) / WIDTH_B]));
 #end
 #else
       let w${t} = array<vec4f, QUADS>(

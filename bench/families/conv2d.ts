@@ -1,5 +1,5 @@
 import * as kernels from '../../src/kernels/index.ts'
-import { family, floats, row, rowsFor } from '../harness.ts'
+import { family, floats, halves, row, rowsFor } from '../harness.ts'
 
 interface Size {
   readonly n: number
@@ -44,6 +44,9 @@ const convolutions = rowsFor<Size>(SIZES, ({ n, c, size, o, kernel = 3, stride =
   return [
     row('conv2d', shape, { x, weight, bias: floats(o) }, (device, { x, weight, bias }) =>
       kernels.conv2d(device, x, weight, sizes, { bias }),
+    ),
+    row('conv2d, f16 weight', shape, { x, weight: halves(weight.count), bias: floats(o) }, (device, b) =>
+      kernels.conv2d(device, b.x, b.weight, sizes, { bias: b.bias }, { right: true }),
     ),
     row('conv2dInputGrad', shape, { grad, weight }, (device, { grad, weight }) =>
       kernels.conv2dInputGrad(device, grad, weight, sizes),

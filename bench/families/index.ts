@@ -5,6 +5,7 @@ import { ddim } from './ddim.ts'
 import { elementwise } from './elementwise.ts'
 import { fusion } from './fusion.ts'
 import { gridSample } from './grid-sample.ts'
+import { half } from './half.ts'
 import { indexing } from './indexing.ts'
 import { layout } from './layout.ts'
 import { matmul } from './matmul.ts'
@@ -27,6 +28,7 @@ export const families: readonly Family[] = [
   pooling,
   upsample,
   layout,
+  half,
   indexing,
   softmax,
   norm,

@@ -1,5 +1,5 @@
 import * as kernels from '../../src/kernels/index.ts'
-import { family, floats, row, rowsFor } from '../harness.ts'
+import { family, floats, halves, row, rowsFor } from '../harness.ts'
 
 type Size = readonly [batches: number, m: number, k: number, n: number]
 
@@ -35,4 +35,15 @@ const products = rowsFor<Size>(SIZES, ([batches, m, k, n]) =>
   ),
 )
 
-export const matmul = family('matmul', products)
+/** By a linear layer's frozen weight. */
+const byHalves = rowsFor<Size>(SIZES, ([batches, m, k, n]) => [
+  row(
+    'matmul a·bᵀ, f16 b',
+    `${batches > 1 ? `${batches}× ` : ''}${m}×${k} · ${k}×${n}`,
+    { a: floats(batches * m * k), b: halves(batches * k * n) },
+    (device, { a, b }) =>
+      kernels.matmul(device, a, b, { batches, m, n, k, transposeA: false, transposeB: true }, {}, { halves: { right: true } }),
+  ),
+])
+
+export const matmul = family('matmul', products, byHalves)

@@ -1,4 +1,4 @@
-import { Ld3mError } from '../errors.ts'
+import { Ld3mError, shapeError } from '../errors.ts'
 import { gradientByRecording } from './decompose.ts'
 import { Node } from './node.ts'
 import { scope } from './scope.ts'
@@ -9,8 +9,15 @@ import { isRecording, noGrad, Tensor } from './tensor.ts'
  * to any depth, and their gradients can be differentiated. `f` must give the same result each time, and every tensor
  * that needs a gradient must be passed in `xs`, since no gradient would flow to what `f` merely closes over: the
  * backward pass throws Ld3mError `graph` where it finds such a tensor.
+ * @throws Ld3mError `shape` if an input that needs a gradient is f16
  */
 export function checkpoint(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]): Tensor {
+  if (isRecording() && xs.some((x) => x.node && x.dtype !== 'f32')) {
+    throw shapeError(
+      'checkpoint: gradients do not pass through inputs in f16.',
+      'Give it the f32 tensor that toHalf converts.',
+    )
+  }
   const y = scope(() => noGrad(() => f(...xs.map((x) => x.detach()))))
   if (!isRecording() || !xs.some((x) => x.node)) return y
   const saved = xs.map((x) => ({ storage: x.storage.retain(), shape: x.shape, dtype: x.dtype, node: x.node }))

@@ -37,6 +37,9 @@ export function grad(y: Tensor, xs: readonly Tensor[], options: GradOptions = {}
       "Pass one of y's shape.",
     )
   }
+  if (gradOutput && gradOutput.dtype !== 'f32') {
+    throw shapeError(`grad: gradOutput is ${gradOutput.dtype}; gradients are f32.`, 'Convert it first.')
+  }
   const seed = () => gradOutput ?? fill(y.device, y.shape, 1)
   return gradientsFrom(y.node, seed, xs, { createGraph, retainGraph, allowUnused })
 }
@@ -53,6 +56,10 @@ export function gradientsFrom(
 ): Tensor[] {
   const targets = new Set<Node>()
   for (const [i, x] of xs.entries()) {
+    if (x.dtype !== 'f32') {
+      const fix = x.dtype === 'f16' ? 'Take it with respect to the f32 tensor that toHalf converts.' : 'Leave it out.'
+      throw shapeError(`grad: input ${i}, of shape ${formatShape(x.shape)}, is ${x.dtype}; gradients are f32.`, fix)
+    }
     if (x.node) targets.add(x.node)
     else if (!allowUnused) throw unusedError(i, x, 'does not require a gradient')
   }

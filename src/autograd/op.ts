@@ -36,6 +36,15 @@ export type Vjp<A> = (context: VjpContext<A>) => readonly (Tensor | undefined)[]
 /** Something that an op keeps for its gradient. */
 export type Saves = number | 'output' | 'extras'
 
+/** What an input may be; `float` is f32 or f16. */
+export type InputType = DType | 'float'
+
+function accepts(types: OpDefinition<never>['inputTypes'], index: number, dtype: DType): boolean {
+  if (types === 'any') return dtype !== 'f16'
+  const type = types?.[index] ?? 'f32'
+  return type === dtype || (type === 'float' && dtype !== 'i32')
+}
+
 /** One record an op: everything that is known about it. */
 export interface OpDefinition<A> {
   readonly name: string
@@ -43,8 +52,8 @@ export interface OpDefinition<A> {
   shape(inputs: readonly Tensor[], attrs: A): Shape
   /** The output's element type, or `input` for that of the first input. Default `f32`. */
   readonly dtype?: DType | 'input'
-  /** Default: every input is f32. With `any`, the op copies elements and does not look at them. */
-  readonly inputTypes?: readonly DType[] | 'any'
+  /** Default: every input is f32. With `any`, the op copies elements of four bytes and does not look at them. */
+  readonly inputTypes?: readonly InputType[] | 'any'
   /** Launches the kernels, or gives the chain to be computed when its result is asked for. */
   forward(device: Device, inputs: readonly Tensor[], attrs: A, outputShape: Shape): GpuBuffer | Chain | ForwardResult
   /** What the gradient needs: input numbers, the output, the extras. */
@@ -72,9 +81,10 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
     if (input.device !== device) {
       throw shapeError(`${op.name}: its inputs are on different devices.`, 'Create all tensors on one device.')
     }
-    const expected = op.inputTypes === 'any' ? input.dtype : (op.inputTypes?.[i] ?? 'f32')
-    if (input.dtype !== expected) {
-      throw shapeError(`${op.name}: input ${i} must be ${expected}, got ${input.dtype}.`, 'Check the argument order.')
+    if (!accepts(op.inputTypes, i, input.dtype)) {
+      const expected = op.inputTypes === 'any' ? 'f32 or i32' : (op.inputTypes?.[i] ?? 'f32')
+      const fix = input.dtype === 'f16' ? 'Convert it with toFloat.' : 'Check the argument order.'
+      throw shapeError(`${op.name}: input ${i} must be ${expected}, got ${input.dtype}.`, fix)
     }
   }
   const shape = op.shape(inputs, attrs)

@@ -3,8 +3,15 @@ import { shapeError } from '../errors.ts'
 /** Sizes of a tensor's dimensions, outermost first; `[]` is a scalar. */
 export type Shape = readonly number[]
 
-/** Element types: `f32` for numbers, `i32` for class labels and indices. */
-export type DType = 'f32' | 'i32'
+/**
+ * Element types: `f32` for numbers, `i32` for class labels and indices; `f16` for frozen weights and saved activations,
+ * which products read (docs/performance.md tells which ops). Gradients are f32.
+ */
+export type DType = 'f32' | 'i32' | 'f16'
+
+/** Bytes of `count` elements, padded to whole words. */
+export const bytesOf = (count: number, dtype: DType): number =>
+  Math.max(4, dtype === 'f16' ? Math.ceil(count / 2) * 4 : count * 4)
 
 export const sizeOf = (shape: Shape): number => shape.reduce((n, d) => n * d, 1)
 

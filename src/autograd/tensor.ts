@@ -1,8 +1,9 @@
 import { Ld3mError, optionError, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
+import { halfToNumber, toHalfBits } from '../io/index.ts'
 import { Node } from './node.ts'
 import { register, TENSOR, unregister } from './scope.ts'
-import { type DType, formatShape, type Shape, sizeOf } from './shape.ts'
+import { bytesOf, type DType, formatShape, type Shape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
 
 let recording = true
@@ -103,13 +104,14 @@ export class Tensor {
 
   /** Another tensor over the same memory that is a leaf: gradients can be taken with respect to it. */
   leaf(): Tensor {
-    if (this.dtype !== 'f32') throw shapeError(`A leaf must be f32; this is ${this.dtype}.`, 'Only f32 has gradients.')
+    checkLeaf(this.dtype)
     return new Tensor(this.storage.retain(), this.shape, this.dtype, new Node('leaf', [], [], undefined))
   }
 
   /** The elements, once everything recorded so far has run. */
   async read(): Promise<Float32Array<ArrayBuffer>> {
-    const bytes = await this.device.read(this.buffer, this.size * 4)
+    const bytes = await this.device.read(this.buffer, this.size * (this.dtype === 'f16' ? 2 : 4))
+    if (this.dtype === 'f16') return Float32Array.from(new Uint16Array(bytes), halfToNumber)
     return this.dtype === 'f32' ? new Float32Array(bytes) : Float32Array.from(new Int32Array(bytes))
   }
 
@@ -121,10 +123,10 @@ export class Tensor {
     return (await this.read())[0] as number
   }
 
-  /** Replaces the elements in place. Graphs that saved this tensor see the new values. */
+  /** Replaces the elements in place, rounded where this is f16. Graphs that saved this tensor see the new values. */
   write(data: Float32Array | Int32Array): void {
     checkData(data, this.shape, this.dtype)
-    this.device.upload(this.buffer, data)
+    this.device.upload(this.buffer, elementsOf(data, this.dtype))
   }
 
   /** Frees the memory, unless a graph or another tensor still needs it. Disposing twice is harmless. */
@@ -149,21 +151,51 @@ function checkData(data: ArrayLike<number>, shape: Shape, dtype: DType): void {
       'Give one number an element, row-major.',
     )
   }
-  if (dtype === 'f32' ? data instanceof Int32Array : data instanceof Float32Array) {
+  if (dtype === 'i32' ? data instanceof Float32Array : data instanceof Int32Array) {
     throw shapeError(`The data is a ${data.constructor.name}; the tensor is ${dtype}.`, 'Convert it first.')
   }
+}
+
+function checkLeaf(dtype: DType): void {
+  if (dtype === 'f32') return
+  const fix = dtype === 'f16' ? 'Make the leaf in f32, and give ops its toHalf.' : 'Only f32 has gradients.'
+  throw shapeError(`A leaf must be f32; this is ${dtype}.`, fix)
+}
+
+/**
+ * Throws unless tensors of that type can be on the device.
+ * @throws Ld3mError `adapter` for f16 where the adapter has no half precision
+ */
+export function checkDType(device: Device, dtype: DType): void {
+  if (dtype !== 'f16' || device.info.features.has('shader-f16')) return
+  throw new Ld3mError(
+    'adapter',
+    `f16 tensors need half precision (shader-f16), which this adapter lacks: ${device.info.description}.`,
+    'Use f32, or another adapter.',
+  )
+}
+
+/** What is uploaded for the given data. */
+function elementsOf(data: Float32Array | Int32Array | readonly number[], dtype: DType): ArrayBufferView {
+  if (dtype === 'i32') return data instanceof Int32Array ? data : Int32Array.from(data)
+  const floats = data instanceof Float32Array ? data : Float32Array.from(data)
+  return dtype === 'f16' ? toHalfBits(floats) : floats
 }
 
 export interface TensorOptions {
   /** Row-major; default: one dimension of the data's length. */
   shape?: Shape
-  /** Default `f32`. */
+  /** Default `f32`, or `i32` for an Int32Array. With `f16`, elements are rounded to the nearest, at most ±65,504. */
   dtype?: DType
   /** Make it a leaf that gradients can be taken with respect to. Default false. */
   requiresGrad?: boolean
 }
 
-/** A tensor with the given elements. */
+/**
+ * A tensor with the given elements.
+ * @throws Ld3mError `shape` if data, shape and type do not fit; `adapter` for f16 where the adapter has none; `numeric`
+ * for f16 of NaN or infinity
+ */
 export function tensor(
   device: Device,
   data: Float32Array | Int32Array | readonly number[],
@@ -176,16 +208,19 @@ export function tensor(
       throw optionError(`Shape ${formatShape(shape)} is not a shape.`, 'Use integers ≥ 0.')
   }
   checkData(data, shape, dtype)
-  const elements = Array.isArray(data) ? (dtype === 'f32' ? Float32Array.from(data) : Int32Array.from(data)) : data
-  const buffer = device.alloc(Math.max(4, data.length * 4))
-  device.upload(buffer, elements as Float32Array | Int32Array)
+  checkDType(device, dtype)
+  if (options.requiresGrad) checkLeaf(dtype)
+  const elements = elementsOf(data, dtype)
+  const buffer = device.alloc(bytesOf(data.length, dtype))
+  device.upload(buffer, elements)
   const node = options.requiresGrad ? new Node('leaf', [], [], undefined) : undefined
   return new Tensor(new Storage(device, buffer), shape, dtype, node)
 }
 
 /** Zeros. */
 export function zeros(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
-  const bytes = Math.max(4, sizeOf(shape) * 4)
+  checkDType(device, dtype)
+  const bytes = bytesOf(sizeOf(shape), dtype)
   const buffer = device.alloc(bytes)
   device.clear(buffer, bytes)
   return new Tensor(new Storage(device, buffer), shape, dtype)

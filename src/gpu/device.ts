@@ -30,6 +30,8 @@ export interface DeviceOptions {
   forceUniforms?: boolean
   /** Use kernels without subgroups even where the adapter has them (the portable path; tests use it). */
   withoutSubgroups?: boolean
+  /** Do without half precision even where the adapter has it (the portable path; tests use it). */
+  withoutHalf?: boolean
   /** Choose kernels as for a GPU even on a software adapter (tests use it). */
   likeHardware?: boolean
   /** Run chains of elementwise ops as one kernel (tests compare with ops that run one by one). Default true. */
@@ -112,7 +114,9 @@ export class Device {
       const value = (adapter.limits as unknown as Record<string, number | undefined>)[limit]
       if (value !== undefined) requiredLimits[limit] = value
     }
-    const requiredFeatures = WANTED.filter((f) => adapter.features.has(f))
+    const requiredFeatures = WANTED.filter(
+      (f) => adapter.features.has(f) && !(options.withoutHalf && f === 'shader-f16'),
+    )
     const handle = await adapter.requestDevice({ requiredFeatures, requiredLimits })
     const info = adapter.info
     const subgroups = !options.withoutSubgroups && handle.features.has('subgroups' as GPUFeatureName)

@@ -1,5 +1,6 @@
 import { dataError } from '../errors.ts'
 import type { StoredTensor } from './dtypes.ts'
+import { halfToNumber } from './half.ts'
 
 /**
  * The elements of a stored tensor as f32. F32 data comes back as it is, without a copy; F16, BF16, F64 and the
@@ -28,16 +29,6 @@ export function toFloat32(tensor: StoredTensor): Float32Array {
         'Convert it to F32, F16 or BF16 before saving the file.',
       )
   }
-}
-
-/** The value of IEEE half-precision bits. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const exponent = (bits >> 10) & 0x1f
-  const fraction = bits & 0x3ff
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN
-  return sign * (1024 + fraction) * 2 ** (exponent - 25)
 }
 
 /** A bfloat16 is the upper half of an f32. */

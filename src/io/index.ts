@@ -1,5 +1,6 @@
 export { DTYPE_NAMES, type Dtype, type DtypeArrays, type StoredTensor } from './dtypes.ts'
 export { toFloat32 } from './float32.ts'
+export { halfToNumber, LARGEST_HALF, toHalfBits } from './half.ts'
 export { type IdxArray, readIdx, writeIdx } from './idx.ts'
 export { type ImageGridOptions, imageGrid } from './image-grid.ts'
 export { decodePng, encodePng, type PngImage } from './png.ts'

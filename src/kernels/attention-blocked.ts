@@ -53,7 +53,7 @@ function productsOf(
   views: MatmulViews,
 ): GpuBuffer {
   const sizes = { batches, m: queries, n: keys, k: inner, transposeA: false, transposeB: true }
-  return matmul(device, x, y, sizes, {}, views)
+  return matmul(device, x, y, sizes, {}, { views })
 }
 
 /** Runs the kernel on a block of scores, in place. */
@@ -94,7 +94,7 @@ export function blockedAttention(
     const scores = productsOf(device, q, k, block, keys, depth, { a: ofQueries(depth), b: ofKeys(depth) })
     onScores(device, [scores, lse], false, sizes, block, scale)
     const outer = { batches: block.batches, m: block.queries, n: width, k: keys, transposeA: false, transposeB: false }
-    matmul(device, scores, v, outer, {}, { b: ofKeys(width), out: { buffer: output, ...ofQueries(width) } })
+    matmul(device, scores, v, outer, {}, { views: { b: ofKeys(width), out: { buffer: output, ...ofQueries(width) } } })
     device.release(scores)
   }
   return { output, lse }
@@ -120,11 +120,18 @@ class KeyGradient {
     const { ofQueries, ofKeys } = viewsOf(sizes, block)
     const outer = { batches, m: sizes.keys, n: width, k: queries, transposeA: true, transposeB: false }
     if (queries === sizes.queries) {
-      matmul(device, scores, x, outer, {}, { b: ofQueries(width), out: { buffer: this.buffer, ...ofKeys(width) } })
+      matmul(
+        device,
+        scores,
+        x,
+        outer,
+        {},
+        { views: { b: ofQueries(width), out: { buffer: this.buffer, ...ofKeys(width) } } },
+      )
       return
     }
     const before = this.#sum
-    this.#sum = matmul(device, scores, x, outer, { residual: before }, { b: ofQueries(width) })
+    this.#sum = matmul(device, scores, x, outer, { residual: before }, { views: { b: ofQueries(width) } })
     if (before) device.release(before)
     if (query + queries < sizes.queries) return
     const bytes = sizes.keys * width * 4
@@ -163,7 +170,7 @@ export function blockedAttentionGrad(
         transposeA: false,
         transposeB: false,
       }
-      matmul(device, grads, k, outer, {}, { b: ofKeys(depth), out: { buffer: dq, ...ofQueries(depth) } })
+      matmul(device, grads, k, outer, {}, { views: { b: ofKeys(depth), out: { buffer: dq, ...ofQueries(depth) } } })
     }
     device.release(scores)
     device.release(grads)

@@ -4,6 +4,7 @@ import tiledSource from '../../wgsl/conv2d_tiled.wgsl'
 import weightGradSource from '../../wgsl/conv2d_weight_grad.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
+import { bytesEach, type Halves, halved } from './half.ts'
 import { mostLoads, sharing, splitsFor, type Tile, tileConstants, tileFor, unrolls } from './tile.ts'
 
 const tiledKernel = defineKernel('conv2d_tiled', tiledSource)
@@ -28,8 +29,9 @@ export interface Conv2dSizes {
 }
 
 /** A fused multiply-add for every output, input channel and tap; each array read or written once. */
-function workOf({ n, c, h, w, o, ho, wo, kh, kw }: Conv2dSizes) {
-  return { flops: 2 * n * o * ho * wo * c * kh * kw, bytes: 4 * (n * c * h * w + o * c * kh * kw + n * o * ho * wo) }
+function workOf({ n, c, h, w, o, ho, wo, kh, kw }: Conv2dSizes, { left, right }: Halves = {}) {
+  const bytes = bytesEach(left) * n * c * h * w + bytesEach(right) * o * c * kh * kw + 4 * n * o * ho * wo
+  return { flops: 2 * n * o * ho * wo * c * kh * kw, bytes }
 }
 
 /** Lines (a row of taps of one channel) in a step of the kernel. */
@@ -55,14 +57,15 @@ function pack(
   { o, c, kh: rows, kw: columns }: Conv2dSizes,
   { columns: width }: Tile,
   lines: number,
+  half: boolean | undefined,
 ): GpuBuffer {
   const padded = rows * columns === 1 ? Math.ceil(c / lines) * lines : c
   return device.derive(weight, `conv2d_pack ${transpose} ${stride} ${o} ${padded} ${kh} ${kw} ${width}`, () => {
     const count = Math.ceil(o / width) * padded * rows * columns
-    const packed = device.alloc(count * width * 4)
+    const packed = device.alloc(count * width * bytesEach(half))
     const params = { count, outputs: o, inputs: c, padded, kh, kw, rows, columns, stride }
-    const work = { flops: 0, bytes: 8 * count * width }
-    const variant = packKernel.variant({ TRANSPOSE: transpose, COLUMNS: width })
+    const work = { flops: 0, bytes: 2 * bytesEach(half) * count * width }
+    const variant = packKernel.variant({ TRANSPOSE: transpose, COLUMNS: width, ...halved({ Weight: half && 'f32' }) })
     device.dispatch(variant, [weight, packed], params, loopGrid(device, count, 64), work)
     return packed
   })
@@ -76,13 +79,14 @@ function tiled(
   packing: Packing,
   sizes: Conv2dSizes,
   epilogue: GemmEpilogue,
+  halves: Halves,
 ): GpuBuffer {
   const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
   const segments = Math.ceil(wo / 4)
   const units = n * ho * segments
   const tile = tileFor(device, o, kh * kw === 1 ? 16 : 3 * stride + kw)
   const lines = linesOf(device, sizes, tile)
-  const packed = pack(device, weight, packing, sizes, tile, lines)
+  const packed = pack(device, weight, packing, sizes, tile, lines, halves.right)
   const count = n * o * ho * wo
   const groups = Math.ceil(units / tile.units / tile.size)
   const blocks = Math.ceil(o / tile.columns)
@@ -93,46 +97,57 @@ function tiled(
   const splits = Math.ceil((c * kh) / linesEach)
   const out = device.alloc(Math.max(4, splits * count * 4))
   const { bias, residual } = splits === 1 ? epilogue : {}
+  const constants = tileConstants(tile)
+  const { Chunk, Values } = constants
   const variant = tiledKernel.variant({
-    ...tileConstants(tile),
+    ...constants,
+    Loaded: Values,
+    ...halved({ Element: halves.left && 'f32', Chunk: halves.right && Chunk, Loaded: halves.right && Values }),
     ...epilogueConstants(splits === 1 ? epilogue : {}),
     ...{ KH: kh, KW: kw, POINTWISE: kh * kw === 1, STRIDE: stride, SPAN: 3 * stride + kw },
     ...{ LINES: lines, STEPS: lines * kw, FOUR: wo % 4 === 0 },
   })
   const params = { units, c, h, w, o, ho, wo, segments, top, left, lines: linesEach, partial: count }
   const buffers = [x, packed, bias ?? packed, residual ?? packed, out]
-  device.dispatch(variant, buffers, params, [groups, blocks, splits], workOf(sizes))
+  device.dispatch(variant, buffers, params, [groups, blocks, splits], workOf(sizes, halves))
   return splits === 1 ? out : join(device, out, { splits, count, inner: ho * wo, biases: o }, epilogue)
 }
 
-/** out [n, o, ho, wo] = activation(x ⋆ weight + bias [o] + residual). */
+/** out [n, o, ho, wo] = activation(x ⋆ weight + bias [o] + residual). `halves` tells of x and weight. */
 export function conv2d(
   device: Device,
   x: GpuBuffer,
   weight: GpuBuffer,
   sizes: Conv2dSizes,
   epilogue: GemmEpilogue = {},
+  halves: Halves = {},
 ): GpuBuffer {
   const { kh, kw } = sizes
-  return tiled(device, x, weight, { transpose: false, kh, kw, stride: 1 }, sizes, epilogue)
+  return tiled(device, x, weight, { transpose: false, kh, kw, stride: 1 }, sizes, epilogue, halves)
 }
 
 /**
  * The gradient of conv2d with respect to x: out [n, c, h, w] of grad [n, o, ho, wo] and weight. A convolution of the
  * gradient by the turned weights; with a stride, of one phase of the input's pixels each, put together afterwards.
  */
-export function conv2dInputGrad(device: Device, grad: GpuBuffer, weight: GpuBuffer, sizes: Conv2dSizes): GpuBuffer {
+export function conv2dInputGrad(
+  device: Device,
+  grad: GpuBuffer,
+  weight: GpuBuffer,
+  sizes: Conv2dSizes,
+  halves: Halves = {},
+): GpuBuffer {
   const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
   const [rows, columns] = [Math.ceil(kh / stride), Math.ceil(kw / stride)]
   const packing = { transpose: true, kh, kw, stride }
   const turned = { n, c: o, h: ho, w: wo, kh: rows, kw: columns, stride: 1 }
   if (stride === 1) {
     const own = { ...turned, o: c, ho: h, wo: w, top: kh - 1 - top, left: kw - 1 - left }
-    return tiled(device, grad, weight, packing, own, {})
+    return tiled(device, grad, weight, packing, own, {}, halves)
   }
   const [high, wide] = [Math.ceil((h + top) / stride), Math.ceil((w + left) / stride)]
   const own = { ...turned, o: stride * stride * c, ho: high, wo: wide, top: rows - 1, left: columns - 1 }
-  const phases = tiled(device, grad, weight, packing, own, {})
+  const phases = tiled(device, grad, weight, packing, own, {}, halves)
   const count = n * c * h * w
   const out = device.alloc(Math.max(4, count * 4))
   const params = { count, c, h, w, rows: high, columns: wide, stride, top, left }
@@ -157,7 +172,13 @@ function weightTile(
 }
 
 /** The gradient of conv2d with respect to the weight: out [o, c, kh, kw] of x and grad [n, o, ho, wo]. */
-export function conv2dWeightGrad(device: Device, x: GpuBuffer, grad: GpuBuffer, sizes: Conv2dSizes): GpuBuffer {
+export function conv2dWeightGrad(
+  device: Device,
+  x: GpuBuffer,
+  grad: GpuBuffer,
+  sizes: Conv2dSizes,
+  halves: Pick<Halves, 'left'> = {},
+): GpuBuffer {
   const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
   const { lanes } = tileFor(device, 16)
   const tile = weightTile(device, sizes)
@@ -176,8 +197,9 @@ export function conv2dWeightGrad(device: Device, x: GpuBuffer, grad: GpuBuffer, 
     ...tile,
     ...sharing({ columns: 16, lanes }),
     ...{ STRIDE: stride, SPAN: 3 * stride + tile.WIDE, BROADCAST: lanes > 0, SIZE: size, FOUR: wo % 4 === 0 },
+    ...halved({ Element: halves.left && 'f32' }),
   })
   const params = { units, rows, rowsEach, c, h, w, o, ho, wo, kh, kw, top, left }
-  device.dispatch(variant, [x, grad, partial], params, [groups, blocks, splits], workOf(sizes))
+  device.dispatch(variant, [x, grad, partial], params, [groups, blocks, splits], workOf(sizes, halves))
   return join(device, partial, { splits, count: o * inner, inner, width })
 }

@@ -2,6 +2,7 @@ import padSource from '../../wgsl/gemm_pad.wgsl'
 import source from '../../wgsl/matmul.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
+import { bytesEach, type Halves, halved } from './half.ts'
 import { splitsFor, tileConstants, tileFor } from './tile.ts'
 
 const kernel = defineKernel('matmul', source)
@@ -32,6 +33,12 @@ export interface MatmulViews {
   readonly out?: MatrixView & { readonly buffer: GpuBuffer }
 }
 
+/** How the operands lie and what their elements are. */
+export interface MatmulOperands {
+  readonly views?: MatmulViews
+  readonly halves?: Halves
+}
+
 /** Elements of K in a step of the kernel. */
 const STEP = 4
 /** Elements of K that make a part worth its partial sums. */
@@ -41,7 +48,7 @@ const MOST_BATCHES = 65_535
 
 /**
  * out [batches, m, n] = activation(a · b + bias [n] + residual) for each batch.
- * FLOPs: 2·batches·m·n·k; bytes: both inputs and the output.
+ * FLOPs: 2·batches·m·n·k; bytes: both inputs and the output. `halves` tells of a and b.
  */
 export function matmul(
   device: Device,
@@ -49,7 +56,7 @@ export function matmul(
   b: GpuBuffer,
   sizes: MatmulSizes,
   epilogue: GemmEpilogue = {},
-  views: MatmulViews = {},
+  { views = {}, halves = {} }: MatmulOperands = {},
 ): GpuBuffer {
   const { batches, m, n, k, transposeA, transposeB } = sizes
   // The core's rows go to neighbouring lanes. Those of b's columns write neighbouring elements, unless there are too few.
@@ -61,14 +68,16 @@ export function matmul(
   const viewA = views.a ?? { start: 0, stride: m * k }
   const viewB = views.b ?? { start: 0, stride: k * n }
   const [leftX, rightX] = swapped ? [b, a] : [a, b]
+  const [halfLeft, halfRight] = swapped ? [halves.right, halves.left] : [halves.left, halves.right]
   const [leftView, rightView] = swapped ? [viewB, viewA] : [viewA, viewB]
   const leftSize = transposeLeft ? ([k, rows] as const) : ([rows, k] as const)
   const rightSize = transposeRight ? ([columns, k] as const) : ([k, columns] as const)
-  const left = operand(device, leftX, leftView, batches, leftSize, transposeLeft)
-  const right = operand(device, rightX, rightView, batches, rightSize, !transposeRight)
+  const left = operand(device, leftX, leftView, batches, leftSize, transposeLeft, halfLeft)
+  const right = operand(device, rightX, rightView, batches, rightSize, !transposeRight, halfRight)
   const tile = tileFor(device, columns)
   const { Chunk, ...constants } = tileConstants(tile)
   const four = transposeRight || !constants.BROADCAST
+  const B = four ? 'vec4f' : Chunk
   const count = batches * m * n
   const groups = Math.ceil(rows / (4 * tile.units * tile.size))
   const blocks = Math.ceil(columns / tile.columns)
@@ -79,11 +88,13 @@ export function matmul(
   const variant = kernel.variant({
     ...constants,
     ...{ TRANSPOSE_A: transposeLeft, TRANSPOSE_B: transposeRight, ROWS_INNERMOST: swapped },
-    ...{ B: four ? 'vec4f' : Chunk, WIDTH_B: four ? 4 : constants.EACH },
+    ...{ B, WIDTH_B: four ? 4 : constants.EACH, Loaded: constants.Values },
+    ...halved({ A: halfLeft && 'vec4f', B: halfRight && B, Loaded: halfRight && constants.Values }),
     ...{ FOUR: n % 4 === 0, ...epilogueConstants(parts === 1 ? epilogue : {}) },
   })
   const { bias, residual } = parts === 1 ? epilogue : {}
-  const work = { flops: 2 * count * k, bytes: 4 * batches * (m * k + k * n + m * n) }
+  const read = bytesEach(halves.left) * m * k + bytesEach(halves.right) * k * n
+  const work = { flops: 2 * count * k, bytes: batches * (read + 4 * m * n) }
   const params = {
     ...{ batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part },
     ...{ start_a: left.view.start, start_b: right.view.start, start_out: views.out?.start ?? 0 },
@@ -112,15 +123,22 @@ function operand(
   batches: number,
   [rows, columns]: readonly [number, number],
   alongRows: boolean,
+  half: boolean | undefined,
 ): { buffer: GpuBuffer; view: MatrixView; width: number; temporary: boolean } {
   const tall = alongRows ? Math.max(STEP, up(rows)) : rows
   const wide = Math.max(STEP, up(columns))
   const aligned = view.start % STEP === 0 && view.stride % STEP === 0
   if (tall === rows && wide === columns && aligned) return { buffer: x, view, width: wide, temporary: false }
   const count = batches * tall * wide
-  const buffer = device.alloc(Math.max(4, count * 4))
+  const buffer = device.alloc(Math.max(4, count * bytesEach(half)))
   const params = { count, rows, columns, tall, wide, ...view }
-  const work = { flops: 0, bytes: 4 * (batches * rows * columns + count) }
-  device.dispatch(padKernel.variant(), [x, buffer], params, loopGrid(device, count, 64), work)
+  const work = { flops: 0, bytes: bytesEach(half) * (batches * rows * columns + count) }
+  device.dispatch(
+    padKernel.variant(halved({ Element: half && 'f32' })),
+    [x, buffer],
+    params,
+    loopGrid(device, count, 64),
+    work,
+  )
   return { buffer, view: { start: 0, stride: tall * wide }, width: wide, temporary: true }
 }

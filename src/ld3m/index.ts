@@ -17,7 +17,7 @@ export {
 } from './evaluate.ts'
 export { denormalize, type Normalization, normalizationOf, normalize } from './normalization.ts'
 export { type DcOptions, dc, dm, type Matched, type MatchingContext, type Objective } from './objectives/index.ts'
-export { Prior, type PriorConfig, priorFromSafetensors } from './prior.ts'
+export { Prior, type PriorConfig, type PriorOptions, priorFromSafetensors } from './prior.ts'
 export {
   type DiffusionOptions,
   diffuse,

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
 import { ops, type Tensor, tensor } from '../autograd/index.ts'
-import { dataError, shapeError } from '../errors.ts'
+import { dataError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
+import { readSafetensors, type StoredTensor, toFloat32, toHalfBits, writeSafetensors } from '../io/index.ts'
 import {
   disposeState,
   freeze,
@@ -98,17 +98,19 @@ export class Prior {
     return ops.gather(this.embedding, classIds)
   }
 
-  /** The file's bytes: tensors under latent diffusion's names, the configuration as metadata. */
+  /** The file's bytes: tensors under latent diffusion's names, in their types, the configuration as metadata. */
   async toSafetensors(): Promise<Uint8Array> {
     const tensors = new Map<string, StoredTensor>()
-    const put = (name: string, { shape, data }: NamedArrays[string]) => tensors.set(name, { dtype: 'F32', shape, data })
-    for (const [name, array] of Object.entries(await readStateDict(this.autoencoderState))) {
-      put(PREFIX.autoencoder + name, array)
+    const put = async (prefix: string, state: StateDict) => {
+      for (const [name, { shape, data }] of Object.entries(await readStateDict(state))) {
+        const half = state[name]?.dtype === 'f16'
+        const stored = half ? ({ dtype: 'F16', data: toHalfBits(data) } as const) : ({ dtype: 'F32', data } as const)
+        tensors.set(prefix + name, { ...stored, shape })
+      }
     }
-    for (const [name, array] of Object.entries(await readStateDict(this.denoiserState))) {
-      put(PREFIX.denoiser + name, array)
-    }
-    put(EMBEDDING, { shape: this.embedding.shape, data: await this.embedding.read() })
+    await put(PREFIX.autoencoder, this.autoencoderState)
+    await put(PREFIX.denoiser, this.denoiserState)
+    await put('', { [EMBEDDING]: this.embedding })
     return writeSafetensors(tensors, { config: JSON.stringify(this.config) })
   }
 
@@ -120,11 +122,19 @@ export class Prior {
   }
 }
 
+export interface PriorOptions {
+  /** `f16`: weights of convolutions and linear layers take half the memory. Default f32. */
+  dtype?: 'f32' | 'f16'
+}
+
 /**
  * Loads a prior that `trainPrior` saved, frozen.
- * @throws Ld3mError `data` if the bytes are not such a file; `shape` if tensors are missing, unexpected or misshapen
+ * @throws Ld3mError `data` if the bytes are not such a file; `shape` if tensors are missing, unexpected or misshapen;
+ * `adapter` for f16 where the adapter has no half precision
  */
-export function priorFromSafetensors(device: Device, bytes: Uint8Array): Prior {
+export function priorFromSafetensors(device: Device, bytes: Uint8Array, options: PriorOptions = {}): Prior {
+  rejectUnknownOptions('priorFromSafetensors', options, ['dtype'])
+  const { dtype = 'f32' } = options
   const file = readSafetensors(bytes, 'the prior')
   const config = parseConfig(file.metadata.config)
   const autoencoder: NamedArrays = {}
@@ -151,8 +161,8 @@ export function priorFromSafetensors(device: Device, bytes: Uint8Array): Prior {
   return new Prior(
     device,
     config,
-    freeze(loadStateDict(device, vqAutoencoder(config.autoencoder), autoencoder)),
-    freeze(loadStateDict(device, unet(config.denoiser), denoiser)),
+    freeze(loadStateDict(device, vqAutoencoder(config.autoencoder), autoencoder, { dtype })),
+    freeze(loadStateDict(device, unet(config.denoiser), denoiser, { dtype })),
     tensor(device, embedding.data, { shape: embedding.shape }),
   )
 }

@@ -28,6 +28,7 @@ export {
   disposeState,
   freeze,
   type HostTensor,
+  halve,
   type InitializeOptions,
   initialize,
   type LoadOptions,

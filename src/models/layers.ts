@@ -34,7 +34,7 @@ export function conv2dOnto(
 ): Module<[x: Tensor, residual: Tensor | undefined]> {
   const { kernel, stride = 1, padding = 0, bias = true, zeroInit = false } = options
   const init = zeroInit ? ZERO : uniformInit(inChannels * kernel * kernel)
-  const weight = { shape: [outChannels, inChannels, kernel, kernel], init }
+  const weight = { shape: [outChannels, inChannels, kernel, kernel], init, half: true }
   return {
     parameters: bias ? { weight, bias: { shape: [outChannels], init } } : { weight },
     apply: (params, x, residual) =>
@@ -50,7 +50,7 @@ export interface LinearOptions {
 /** x: […, inFeatures] → […, outFeatures]; the weight is [outFeatures, inFeatures]. */
 export function linear(inFeatures: number, outFeatures: number, { bias = true }: LinearOptions = {}): Module {
   const init = uniformInit(inFeatures)
-  const weight = { shape: [outFeatures, inFeatures], init }
+  const weight = { shape: [outFeatures, inFeatures], init, half: true }
   return {
     parameters: bias ? { weight, bias: { shape: [outFeatures], init } } : { weight },
     apply: (params, x) =>

@@ -13,6 +13,8 @@ export type Init =
 export interface ParameterSpec {
   readonly shape: Shape
   readonly init: Init
+  /** Whether it may be f16: the module only multiplies by it. Default false. */
+  readonly half?: boolean
 }
 
 /**

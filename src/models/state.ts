@@ -1,5 +1,5 @@
 import { noGrad, ops, random, type Shape, scope, type Tensor, tensor } from '../autograd/index.ts'
-import { rejectUnknownOptions, shapeError } from '../errors.ts'
+import { optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { checkStateDict, type Init, type Module, Params, type StateDict } from './module.ts'
 
@@ -51,11 +51,17 @@ function draw(device: Device, shape: Shape, init: Init, seed: number, stream: nu
 export interface LoadOptions {
   /** Take the tensors whose names begin with this, without it; the others are ignored. Default '': all of them. */
   prefix?: string
+  /**
+   * `f16`: for a frozen module, whose state takes no gradients; weights of convolutions and linear layers are f16, half
+   * as large, and the rest is f32. Default f32.
+   */
+  dtype?: 'f32' | 'f16'
 }
 
 /**
- * Parameters for `module` from host tensors, each a leaf that gradients can be taken with respect to.
- * @throws Ld3mError `shape`, naming every missing, unexpected and misshapen tensor
+ * Parameters for `module` from host tensors, each a leaf that gradients can be taken with respect to (unless in f16).
+ * @throws Ld3mError `shape`, naming every missing, unexpected and misshapen tensor; `adapter` for f16 where the adapter
+ * has none; `numeric` for f16 of a weight that is NaN or infinite
  */
 export function loadStateDict(
   device: Device,
@@ -63,8 +69,10 @@ export function loadStateDict(
   tensors: Readonly<NamedArrays> | ReadonlyMap<string, HostTensor>,
   options: LoadOptions = {},
 ): StateDict {
-  rejectUnknownOptions('loadStateDict', options, ['prefix'])
-  const { prefix = '' } = options
+  rejectUnknownOptions('loadStateDict', options, ['prefix', 'dtype'])
+  const { prefix = '', dtype = 'f32' } = options
+  if (dtype !== 'f32' && dtype !== 'f16')
+    throw optionError(`loadStateDict: dtype is '${dtype}'.`, "Use 'f32' or 'f16'.")
   const entries = tensors instanceof Map ? [...tensors] : Object.entries(tensors as NamedArrays)
   const given = Object.fromEntries(
     entries.flatMap(([name, value]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [])),
@@ -72,9 +80,10 @@ export function loadStateDict(
   checkStateDict('loadStateDict', module, given)
   return scope(() =>
     Object.fromEntries(
-      Object.keys(module.parameters).map((name) => {
+      Object.entries(module.parameters).map(([name, { half = false }]) => {
         const { shape, data } = given[name] as HostTensor
-        return [name, tensor(device, data, { shape, requiresGrad: true })]
+        const frozen = { shape, dtype: half ? 'f16' : 'f32' } as const
+        return [name, tensor(device, data, dtype === 'f32' ? { shape, requiresGrad: true } : frozen)]
       }),
     ),
   )
@@ -105,6 +114,21 @@ export const parameterCount = (module: Parametrised): number =>
 /** Handles on the same memory that gradients do not flow to; the caller disposes both state dicts. */
 export const freeze = (state: StateDict): StateDict =>
   Object.fromEntries(Object.entries(state).map(([name, value]) => [name, value.detach()]))
+
+/**
+ * A frozen copy of `module`'s state in which weights of convolutions and linear layers are f16, half as large, and the
+ * rest shares memory with `state`; gradients do not flow to it. The caller disposes both state dicts.
+ * @throws Ld3mError `adapter` where the adapter has no half precision, `shape` if the state does not fit the module
+ */
+export function halve(module: Parametrised, state: StateDict): StateDict {
+  checkStateDict('halve', module, state)
+  const convert = (value: Tensor, half = false) => (half && value.dtype === 'f32' ? ops.toHalf(value) : value.detach())
+  return noGrad(() =>
+    Object.fromEntries(
+      Object.entries(module.parameters).map(([name, { half }]) => [name, convert(state[name] as Tensor, half)]),
+    ),
+  )
+}
 
 /** Frees all tensors of a state dict. */
 export function disposeState(state: StateDict): void {

@@ -21,6 +21,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
     'description',
     'forceUniforms',
     'withoutSubgroups',
+    'withoutHalf',
     'likeHardware',
     'fuse',
     'keepBytes',

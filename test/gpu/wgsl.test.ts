@@ -20,9 +20,9 @@ describe.each(names)('wgsl/%s.wgsl', (name) => {
   const text = textOf(name)
 
   test('compiles with its defaults, with params as immediates and as a uniform', async () => {
-    const needed = [...text.matchAll(/^enable\s+(\w+)/gm)].map((m) => (m[1] === 'f16' ? 'shader-f16' : m[1]!))
-    const missing = needed.filter((feature) => !device.info.features.has(feature))
     const variant = new Kernel(name, text).variant()
+    const needed = [...variant.code(false).matchAll(/^enable\s+(\w+)/gm)].map((m) => m[1]!)
+    const missing = needed.filter((feature) => !device.info.features.has(feature))
     for (const immediates of device.info.immediates ? [false, true] : [false]) {
       device.handle.pushErrorScope('validation')
       const module = device.handle.createShaderModule({ code: variant.code(immediates) })

@@ -3,6 +3,7 @@ import { conv } from './conv.ts'
 import { ddim } from './ddim.ts'
 import { elementwise } from './elementwise.ts'
 import { gridSample } from './grid-sample.ts'
+import { half } from './half.ts'
 import { indexing } from './indexing.ts'
 import { layout } from './layout.ts'
 import { loss } from './loss.ts'
@@ -20,6 +21,7 @@ export const samples: SamplesByOp = {
   ...attention,
   ...conv,
   ...elementwise,
+  ...half,
   ...indexing,
   ...layout,
   ...loss,

@@ -8,10 +8,10 @@ export type AttrsOf<K extends OpName> = Parameters<(typeof registry)[K]['apply']
 /** How to draw an input. */
 export interface InputSpec {
   readonly shape: readonly number[]
-  /** Values are uniform in [low, high). Default −2, 2. For dtype i32: integers in it. */
+  /** Values are uniform in [low, high). Default −2, 2. For dtype i32: integers in it; f16: exact. */
   readonly low?: number
   readonly high?: number
-  readonly dtype?: 'f32' | 'i32'
+  readonly dtype?: 'f32' | 'i32' | 'f16'
   /** Kinks: values nearer than 0.05 to one of these are moved away. */
   readonly avoid?: readonly number[]
   /** All elements at least 0.05 apart, for functions that pick by order (max). */
@@ -40,6 +40,8 @@ export interface Samples<A> {
    * (say why beside it).
    */
   readonly order?: 0 | 1 | 2
+  /** A feature of the adapter; where it is missing, the op says so. */
+  readonly needs?: 'shader-f16'
 }
 
 export type SamplesByOp = { readonly [K in OpName]: Samples<AttrsOf<K>> }

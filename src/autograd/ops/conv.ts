@@ -12,6 +12,7 @@ import {
   savesOf,
   withEpilogue,
 } from './epilogue.ts'
+import { halvesOf } from './half.ts'
 import { sum } from './sum.ts'
 
 /** Zeros added around a map: the same everywhere, or [top, bottom, left, right]. */
@@ -46,6 +47,7 @@ function sizesOf(where: string, x: Shape, weight: Shape, { stride, padding }: Co
 
 export const conv2dOp: Op<ConvAttrs & EpilogueAttrs> = defineOp<ConvAttrs & EpilogueAttrs>({
   name: 'conv2d',
+  inputTypes: ['float', 'float', 'f32', 'f32'],
   shape(inputs, attrs) {
     const { x, weight, bias, residual } = epilogueInputs(inputs, attrs)
     expectShape('conv2d: x', x.shape, ['N', 'C', 'H', 'W'])
@@ -58,7 +60,8 @@ export const conv2dOp: Op<ConvAttrs & EpilogueAttrs> = defineOp<ConvAttrs & Epil
   forward(device, inputs, attrs) {
     const { x, weight, bias, residual } = epilogueInputs(inputs, attrs)
     const epilogue = { bias: bias?.buffer, residual: residual?.buffer, activation: attrs.activation }
-    return kernels.conv2d(device, x.buffer, weight.buffer, sizesOf('conv2d', x.shape, weight.shape, attrs), epilogue)
+    const sizes = sizesOf('conv2d', x.shape, weight.shape, attrs)
+    return kernels.conv2d(device, x.buffer, weight.buffer, sizes, epilogue, halvesOf(x, weight))
   },
   saves: savesOf,
   vjp(context) {
@@ -78,6 +81,7 @@ export const conv2dOp: Op<ConvAttrs & EpilogueAttrs> = defineOp<ConvAttrs & Epil
 
 export const conv2dInputGradOp: Op<InputGradAttrs> = defineOp<InputGradAttrs>({
   name: 'conv2dInputGrad',
+  inputTypes: ['f32', 'float'],
   shape([grad, weight], attrs) {
     const where = 'conv2dInputGrad'
     expectShape(`${where}: weight`, (weight as Tensor).shape, ['O', 'C', 'kh', 'kw'])
@@ -94,7 +98,8 @@ export const conv2dInputGradOp: Op<InputGradAttrs> = defineOp<InputGradAttrs>({
   },
   forward(device, [grad, weight], attrs, x) {
     const sizes = sizesOf('conv2dInputGrad', x, (weight as Tensor).shape, attrs)
-    return kernels.conv2dInputGrad(device, (grad as Tensor).buffer, (weight as Tensor).buffer, sizes)
+    const [from, by] = [(grad as Tensor).buffer, (weight as Tensor).buffer]
+    return kernels.conv2dInputGrad(device, from, by, sizes, halvesOf(grad, weight))
   },
   saves: [0, 1],
   vjp({ grad, input, needs, shapes: [, weight], attrs: { stride, padding } }) {
@@ -114,6 +119,7 @@ const inputShape = (grad: Tensor, weight: Tensor, { inputSize }: InputGradAttrs)
 
 export const conv2dWeightGradOp: Op<WeightGradAttrs> = defineOp<WeightGradAttrs>({
   name: 'conv2dWeightGrad',
+  inputTypes: ['float', 'f32'],
   shape([x, grad], attrs) {
     const where = 'conv2dWeightGrad'
     expectShape(`${where}: x`, (x as Tensor).shape, ['N', 'C', 'H', 'W'])
@@ -125,7 +131,8 @@ export const conv2dWeightGradOp: Op<WeightGradAttrs> = defineOp<WeightGradAttrs>
   },
   forward(device, [x, grad], attrs, weight) {
     const sizes = sizesOf('conv2dWeightGrad', (x as Tensor).shape, weight, attrs)
-    return kernels.conv2dWeightGrad(device, (x as Tensor).buffer, (grad as Tensor).buffer, sizes)
+    const [from, by] = [(x as Tensor).buffer, (grad as Tensor).buffer]
+    return kernels.conv2dWeightGrad(device, from, by, sizes, halvesOf(x, grad))
   },
   saves: [0, 1],
   vjp({ grad, input, needs, shapes: [x], attrs: { stride, padding } }) {
@@ -175,6 +182,7 @@ function checkPair(where: string, value: readonly number[]): void {
 /**
  * 2-D convolution (cross-correlation) with zero padding: x [N, C, H, W], weight [O, C, kh, kw], bias [O] to
  * [N, O, Ho, Wo], where Ho = ⌊(H + top + bottom − kh) / stride⌋ + 1; plus a residual of that shape, then the activation.
+ * x and weight may be f16; sums and the result are f32.
  * @throws Ld3mError `shape` if the shapes do not fit, `option` if an option is unknown or out of range
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions & EpilogueOptions = {}): Tensor {

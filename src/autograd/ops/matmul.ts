@@ -12,6 +12,7 @@ import {
   savesOf,
   withEpilogue,
 } from './epilogue.ts'
+import { halvesOf } from './half.ts'
 import { reshape } from './reshape.ts'
 import { broadcastTo, sum } from './sum.ts'
 
@@ -38,6 +39,7 @@ function sizesOf(a: Tensor, b: Tensor, { transposeA, transposeB }: MatmulAttrs):
 
 export const matmulOp: Op<MatmulAttrs> = defineOp<MatmulAttrs>({
   name: 'matmul',
+  inputTypes: ['float', 'float', 'f32', 'f32'],
   shape(inputs, attrs) {
     const { x: a, weight: b, bias, residual } = epilogueInputs(inputs, attrs)
     const { m, n } = sizesOf(a, b, attrs)
@@ -49,7 +51,7 @@ export const matmulOp: Op<MatmulAttrs> = defineOp<MatmulAttrs>({
   forward(device, inputs, attrs) {
     const { x: a, weight: b, bias, residual } = epilogueInputs(inputs, attrs)
     const epilogue = { bias: bias?.buffer, residual: residual?.buffer, activation: attrs.activation }
-    return kernels.matmul(device, a.buffer, b.buffer, sizesOf(a, b, attrs), epilogue)
+    return kernels.matmul(device, a.buffer, b.buffer, sizesOf(a, b, attrs), epilogue, { halves: halvesOf(a, b) })
   },
   saves: savesOf,
   // With C = op(A)·op(B): dA = dC·op(B)ᵀ and dB = op(A)ᵀ·dC, transposed where the input is stored transposed.
@@ -98,7 +100,8 @@ export interface MatmulOptions extends EpilogueOptions {
 
 /**
  * Matrix product a · b: a [...B, M, K] and b [...B, K, N] with equal batch dimensions, or b [K, N] shared by all
- * batches, to [...B, M, N]; plus a bias [N] and a residual of the result's shape, then the activation.
+ * batches, to [...B, M, N]; plus a bias [N] and a residual of the result's shape, then the activation. a and b may be
+ * f16; sums and the result are f32.
  * @throws Ld3mError `shape` if the shapes do not fit, `option` if an option is unknown
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {

@@ -4,6 +4,7 @@ import * as compare from './compare.ts'
 import * as conv from './conv.ts'
 import * as ddim from './ddim.ts'
 import * as gridSample from './grid-sample.ts'
+import * as half from './half.ts'
 import * as indexing from './indexing.ts'
 import * as layout from './layout.ts'
 import * as loss from './loss.ts'
@@ -38,6 +39,7 @@ export const registry = {
   ...opsOf(conv),
   ...opsOf(ddim),
   ...opsOf(gridSample),
+  ...opsOf(half),
   ...opsOf(indexing),
   ...opsOf(layout),
   ...opsOf(loss),
