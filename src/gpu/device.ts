@@ -1,11 +1,14 @@
 import { Ld3mError } from '../errors.ts'
 import { DerivedBuffers } from './derived.ts'
 import { BufferUsage, MapModeRead } from './flags.ts'
+import { indexedDbStore } from './indexed-db.ts'
 import type { Variant } from './kernel.ts'
 import { PipelineCache } from './pipelines.ts'
 import { BufferPool, type GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
 import { type ProfileRow, Profiler, type Work } from './profiler.ts'
 import { Recorder } from './recorder.ts'
+import { Tuner, type TunerOptions } from './tuner.ts'
+import { Workbench } from './workbench.ts'
 
 export interface DeviceInfo {
   /** One line for people: what runs the kernels. */
@@ -34,6 +37,13 @@ export interface DeviceOptions {
   fuse?: boolean
   /** Bytes of unused buffers to keep for reuse. Default 1 GiB. */
   keepBytes?: number
+  /**
+   * Whether kernel variants are measured and the fastest taken (`device.tuner`): 'on' keeps results in the browser's
+   * IndexedDB, elsewhere for the device's life; an object says where, and how much time measuring may take. Default 'off'.
+   */
+  tune?: 'off' | 'on' | TunerOptions
+  /** Pins the default variants: nothing is measured, and what was stored or is imported is ignored. Default false. */
+  deterministic?: boolean
   /** What to do while a promise of the adapter is pending. Default: just await it. */
   wait?: <T>(pending: Promise<T>) => Promise<T>
 }
@@ -69,6 +79,9 @@ export class Device {
   readonly #wait: <T>(pending: Promise<T>) => Promise<T>
   /** Whether chains of elementwise ops run as one kernel. */
   readonly fuse: boolean
+  /** Chooses kernel variants by what they take on this adapter. */
+  readonly tuner: Tuner
+  readonly #bench: Workbench
   #failure: Ld3mError | undefined
   #destroyed = false
 
@@ -76,13 +89,23 @@ export class Device {
     /** The WebGPU device. */
     readonly handle: GPUDevice,
     readonly info: DeviceInfo,
-    { fuse = true, keepBytes = 2 ** 30, wait = (pending) => pending }: DeviceOptions,
+    adapter: string,
+    options: DeviceOptions,
   ) {
+    const { fuse = true, keepBytes = 2 ** 30, wait = (pending) => pending, tune = 'off', deterministic } = options
     this.fuse = fuse
     this.#wait = wait
     this.#pool = new BufferPool(handle, keepBytes)
     this.#pipelines = new PipelineCache(handle, info.immediates)
     this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
+    this.#bench = new Workbench(this, this.#recorder, this.#pipelines, wait)
+    const mode = deterministic ? 'pinned' : tune === 'off' ? 'off' : 'on'
+    this.tuner = new Tuner(
+      this.#bench,
+      adapter,
+      mode,
+      tune === 'on' ? { store: indexedDbStore() } : tune === 'off' ? {} : tune,
+    )
     handle.addEventListener('uncapturederror', (event) => {
       this.#fail((event as GPUUncapturedErrorEvent).error)
     })
@@ -113,19 +136,33 @@ export class Device {
       !options.forceUniforms &&
       language.has('immediate_address_space') &&
       ((handle.limits as unknown as { maxImmediateSize?: number }).maxImmediateSize ?? 0) >= 64
-    return new Device(
+    const lanes = subgroups ? ((info as { subgroupMinSize?: number }).subgroupMinSize ?? 0) : 0
+    const software = !options.likeHardware && (info.isFallbackAdapter ?? false)
+    const device = new Device(
       handle,
       {
         description: options.description ?? (info.description || `${info.vendor} ${info.architecture}`.trim()),
         vendor: info.vendor,
         architecture: info.architecture,
         features: new Set(handle.features),
-        subgroupSize: subgroups ? ((info as { subgroupMinSize?: number }).subgroupMinSize ?? 0) : 0,
-        software: !options.likeHardware && (info.isFallbackAdapter ?? false),
+        subgroupSize: lanes,
+        software,
         immediates,
       },
+      [
+        info.vendor,
+        info.architecture,
+        info.device,
+        info.description,
+        `${lanes} lanes`,
+        software ? 'software' : 'hardware',
+      ]
+        .filter((text) => text !== '')
+        .join(', '),
       options,
     )
+    await device.tuner.load()
+    return device
   }
 
   /** GPU memory in use by this library on this device, derived buffers (`derive`) included. */
@@ -209,6 +246,7 @@ export class Device {
         'Use a smaller batch, or split the work into chunks.',
       )
     }
+    if (this.#bench.intercept(variant)) return
     const { bindings } = variant.interface
     for (let i = 0; i < bindings.length; i++) {
       if (bindings[i] === 'read_write') (buffers[i] as GpuBuffer).willBeWritten()
@@ -218,6 +256,12 @@ export class Device {
 
   /** The first `bytes` of a buffer, after everything recorded so far has run. */
   async read(buffer: GpuBuffer, bytes: number): Promise<ArrayBuffer> {
+    const data = await this.#read(buffer, bytes)
+    await this.tuner.advance()
+    return data
+  }
+
+  async #read(buffer: GpuBuffer, bytes: number): Promise<ArrayBuffer> {
     this.#check()
     const size = Math.ceil(bytes / 4) * 4
     const staging = this.handle.createBuffer({
@@ -248,6 +292,7 @@ export class Device {
     await this.#wait(this.#recorder.flush())
     await this.#wait(this.handle.queue.onSubmittedWorkDone())
     this.#check()
+    await this.tuner.advance()
   }
 
   /**

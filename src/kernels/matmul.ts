@@ -2,7 +2,8 @@ import padSource from '../../wgsl/gemm_pad.wgsl'
 import source from '../../wgsl/matmul.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
-import { splitsFor, tileConstants, tileFor } from './tile.ts'
+import { groupsOf, splitsFor, type Tile, tileConstants, tileFor } from './tile.ts'
+import { classOf, partsToTime, tileCandidates } from './tuned.ts'
 
 const kernel = defineKernel('matmul', source)
 const padKernel = defineKernel('gemm_pad', padSource)
@@ -23,6 +24,8 @@ export interface MatmulSizes {
 const STEP = 4
 /** Elements of K that make a part worth its partial sums. */
 const LEAST_PART = 256
+/** Rows of a that the tuner times at least. */
+const LEAST_ROWS = 64
 /** Workgroups in z that every adapter allows; the kernel loops over the batches beyond. */
 const MOST_BATCHES = 65_535
 
@@ -37,22 +40,67 @@ export function matmul(
   sizes: MatmulSizes,
   epilogue: GemmEpilogue = {},
 ): GpuBuffer {
+  const { m, n, k } = sizes
+  const base = tileFor(device, isSwapped(sizes) ? m : n)
+  if (device.tuner.idle) return matmulBy(device, base, a, b, sizes, epilogue)
+  const own = timed(device, sizes)
+  const { batches, transposeA, transposeB } = own
+  const shape = `f32 ${transposeA ? 'aᵀ' : 'a'}·${transposeB ? 'bᵀ' : 'b'} ${classOf(batches, own.m, n, k)}`
+  const tile = device.tuner.choose(kernel, shape, base, workOf(sizes).flops, () => ({
+    candidates: tileCandidates(device, base, isSwapped(sizes) ? m : n),
+    inputs: [4 * batches * own.m * k, 4 * batches * k * n],
+    launch: ([a, b], tile) => matmulBy(device, tile, a as GpuBuffer, b as GpuBuffer, own, {}),
+  }))
+  return matmulBy(device, tile, a, b, sizes, epilogue)
+}
+
+/** A fused multiply-add for every element and step of K; each array read or written once. */
+const workOf = ({ batches, m, n, k }: MatmulSizes) => ({
+  flops: 2 * batches * m * n * k,
+  bytes: 4 * batches * (m * k + k * n + m * n),
+})
+
+/**
+ * Whether the core's rows are b's columns. They go to neighbouring lanes; those of b's columns write neighbouring
+ * elements, unless there are too few.
+ */
+const isSwapped = ({ m, n }: MatmulSizes): boolean => n >= 32 || n >= m
+
+/** The product that the tuner times: fewer batches, and fewer rows of a if one batch is too much. */
+function timed(device: Device, sizes: MatmulSizes): MatmulSizes {
+  const batches = partsToTime(device, sizes.batches, workOf({ ...sizes, batches: 1 }))
+  // As many as keep the core's rows and columns as they are.
+  const blocks = Math.floor(sizes.m / LEAST_ROWS)
+  if (batches > 1 || blocks <= 1 || isSwapped(sizes) !== isSwapped({ ...sizes, m: LEAST_ROWS }))
+    return { ...sizes, batches }
+  const m = LEAST_ROWS * partsToTime(device, blocks, workOf({ ...sizes, batches, m: LEAST_ROWS }))
+  return { ...sizes, batches, m: m === LEAST_ROWS * blocks ? sizes.m : m }
+}
+
+/** The same by a given tile; the result has the same bits for each. */
+function matmulBy(
+  device: Device,
+  tile: Tile,
+  a: GpuBuffer,
+  b: GpuBuffer,
+  sizes: MatmulSizes,
+  epilogue: GemmEpilogue,
+): GpuBuffer {
   const { batches, m, n, k, transposeA, transposeB } = sizes
-  // The core's rows go to neighbouring lanes. Those of b's columns write neighbouring elements, unless there are too few.
-  const swapped = n >= 32 || n >= m
+  const swapped = isSwapped(sizes)
   const [rows, columns] = swapped ? [n, m] : [m, n]
   const [transposeLeft, transposeRight] = swapped ? [!transposeB, !transposeA] : [transposeA, transposeB]
   // An empty sum is zero: a step of zeros.
   const padded = Math.max(STEP, up(k))
   const left = operand(device, swapped ? b : a, batches, transposeLeft ? [k, rows] : [rows, k], transposeLeft)
   const right = operand(device, swapped ? a : b, batches, transposeRight ? [columns, k] : [k, columns], !transposeRight)
-  const tile = tileFor(device, columns)
   const { Chunk, ...constants } = tileConstants(tile)
   const four = transposeRight || !constants.BROADCAST
   const count = batches * m * n
-  const groups = Math.ceil(rows / (4 * tile.units * tile.size))
-  const blocks = Math.ceil(columns / tile.columns)
-  const wanted = splitsFor(device, groups * blocks * batches, padded, LEAST_PART, 4 * count)
+  const [groups, blocks] = groupsOf(tile, rows / 4, columns)
+  // The parts decide in which order is added, and so follow from the sizes alone.
+  const [usual, usualBlocks] = groupsOf(tileFor(device, columns), rows / 4, columns)
+  const wanted = splitsFor(device, usual * usualBlocks * batches, padded, LEAST_PART, 4 * count)
   const part = up(padded / wanted)
   const parts = Math.ceil(padded / part)
   const out = device.alloc(Math.max(4, parts * count * 4))
@@ -63,7 +111,6 @@ export function matmul(
     ...{ FOUR: n % 4 === 0, ...epilogueConstants(parts === 1 ? epilogue : {}) },
   })
   const { bias, residual } = parts === 1 ? epilogue : {}
-  const work = { flops: 2 * count * k, bytes: 4 * batches * (m * k + k * n + m * n) }
   const params = { batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part }
   const grid = [groups, blocks * parts, Math.min(batches, MOST_BATCHES)] as const
   device.dispatch(
@@ -71,7 +118,7 @@ export function matmul(
     [left.buffer, right.buffer, bias ?? left.buffer, residual ?? left.buffer, out],
     params,
     grid,
-    work,
+    workOf(sizes),
   )
   for (const { buffer, temporary } of [left, right]) if (temporary) device.release(buffer)
   return parts === 1 ? out : join(device, out, { splits: parts, count, biases: n }, epilogue)

@@ -2,6 +2,7 @@ import { rejectUnknownOptions } from '../errors.ts'
 import { Device, type DeviceOptions } from '../gpu/index.ts'
 import { type AdapterOptions, requestAdapter } from './adapter.ts'
 import { waitAsleep } from './patience.ts'
+import { tuningFolder } from './tuning-folder.ts'
 
 export interface OpenDeviceOptions extends AdapterOptions, DeviceOptions {
   /** Receives the line that says which adapter was chosen. Default: standard error, once a process for each line. */
@@ -24,15 +25,16 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
     'likeHardware',
     'fuse',
     'keepBytes',
-    'wait',
+    ...['tune', 'deterministic', 'wait'],
   ]
   rejectUnknownOptions('openDevice', options, known)
-  const { adapter: choice, log = printOnce, ...deviceOptions } = options
+  const { adapter: choice, log = printOnce, tune, ...deviceOptions } = options
   const { gpu, adapter, kind, description } = await requestAdapter(choice === undefined ? {} : { adapter: choice })
   log(`ld3m-gpu runs on ${description}`)
   return await Device.open(adapter, gpu.wgslLanguageFeatures, {
     description,
     ...(kind === 'hardware' ? {} : { wait: waitAsleep }),
+    ...(tune === undefined ? {} : { tune: tune === 'on' ? { store: tuningFolder() } : tune }),
     ...deviceOptions,
   })
 }
