@@ -6,13 +6,14 @@ import { openDevice } from '../src/node/index.ts'
 import { families } from './families/index.ts'
 import { clockOf, type Measurement, measure, tableHead, tableRow } from './harness.ts'
 import { type BenchOptions, parseOptions, USAGE } from './options.ts'
+import { benchTuner } from './tune.ts'
 
 const CLOCKS = {
   timestamps: 'GPU timestamps around each dispatch',
   wall: 'the wall clock around many launches (the adapter has no timestamp queries)',
 } as const
 
-async function bench({ json, filter, quick }: BenchOptions): Promise<void> {
+async function bench({ json, filter, quick, tune }: BenchOptions): Promise<void> {
   const matches = (...texts: readonly string[]) => texts.some((text) => text.includes(filter))
   const chosen = families.flatMap(({ name, rows }) =>
     rows(quick).flatMap((row) => (matches(name, row.name, row.shape) ? [{ name, row }] : [])),
@@ -21,6 +22,7 @@ async function bench({ json, filter, quick }: BenchOptions): Promise<void> {
     const names = families.map(({ name }) => name).join(', ')
     throw new Ld3mError('option', `bench: no row contains '${filter}'.`, `The families are ${names}.`)
   }
+  if (tune) return await benchTuner(chosen, quick)
   const device = await openDevice()
   const clock = clockOf(device)
   console.log(`${device.info.description}; times are medians, by ${CLOCKS[clock]}\n`)

@@ -8,12 +8,15 @@ export interface BenchOptions {
   readonly filter: string
   /** Tiny sizes, one launch each: shows that everything runs. */
   readonly quick: boolean
+  /** Instead of the table: what the tuner chooses. */
+  readonly tune: boolean
 }
 
-export const USAGE = `Usage: npm run bench -- [--filter TEXT] [--json FILE] [--quick]
+export const USAGE = `Usage: npm run bench -- [--filter TEXT] [--json FILE] [--tune] [--quick]
 
   --filter TEXT  only rows whose family, name or shape contains TEXT
   --json FILE    write the measurements to FILE
+  --tune         what the tuner chooses for each row that it knows, with the times of all variants
   --quick        tiny sizes, one launch each: shows that everything runs, times mean nothing
   --help         this text`
 
@@ -22,19 +25,21 @@ export const USAGE = `Usage: npm run bench -- [--filter TEXT] [--json FILE] [--q
  * @throws Ld3mError `option` for an unknown option or a missing value
  */
 export function parseOptions(args: readonly string[]): BenchOptions | undefined {
-  let values: { json?: string; filter?: string; quick?: boolean; help?: boolean }
+  let values: { json?: string; filter?: string; quick?: boolean; tune?: boolean; help?: boolean }
   try {
     const options = {
       json: { type: 'string' },
       filter: { type: 'string' },
       quick: { type: 'boolean' },
+      tune: { type: 'boolean' },
       help: { type: 'boolean' },
     } as const
     values = parseArgs({ args: [...args], options, allowPositionals: false }).values
   } catch (error) {
     throw optionError(`bench: ${(error as Error).message.split('. ')[0]}.`, 'See --help for the options.')
   }
-  const { json, filter = '', quick = false, help = false } = values
+  const { json, filter = '', quick = false, tune = false, help = false } = values
   if (help) return undefined
-  return { ...(json === undefined ? {} : { json }), filter, quick }
+  if (tune && json !== undefined) throw optionError('bench: --tune and --json exclude each other.', 'Give one of them.')
+  return { ...(json === undefined ? {} : { json }), filter, quick, tune }
 }

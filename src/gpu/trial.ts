@@ -29,7 +29,10 @@ const MARGIN = 0.95
 const ROUNDS_WON = 4
 /** After two rounds, candidates that took so many times the default's time in both are out. */
 const HOPELESS = 1.25
-/** The middle half of the default's times may spread over this part of their median. */
+/**
+ * Where the middle half of the default's times spreads over more than this part of their median, timing is unreliable:
+ * a candidate must then gain more than that spread, in every round.
+ */
 const MOST_SPREAD = 0.3
 /** Launches are repeated until a sample takes this long … */
 const SAMPLE_MS = 10
@@ -144,24 +147,28 @@ export class Trial<T = unknown> {
     }
     const base = this.#times.get(fallback)
     if (!base?.length) return keep(this.#dropped.size > 0 ? 'the others are slower' : 'nothing to compare', true)
-    if (base.length === ROUNDS) {
-      const spread = spreadOf(base)
-      if (!(spread <= MOST_SPREAD)) {
-        return keep(`timing is unreliable, half of its times spread over ${percent(spread)} of their median`, false)
-      }
-    }
-    let best: { name: string; ratio: number; won: number } | undefined
-    for (const [name, own] of this.#times) {
-      if (name === fallback) continue
-      const ratios = own.map((ms, i) => ms / (base[i] as number))
-      const ratio = median(ratios)
-      const won = ratios.filter((r) => r < 1).length
-      if (ratio <= MARGIN && won >= ROUNDS_WON && !(best && best.ratio <= ratio)) best = { name, ratio, won }
+    const best = this.#best(base)
+    const spread = base.length === ROUNDS ? spreadOf(base) : 0
+    if (spread > MOST_SPREAD && !(best && 1 - best.ratio >= spread && best.won === ROUNDS)) {
+      return keep(`timing is unreliable, half of its times spread over ${percent(spread)} of their median`, false)
     }
     if (!best)
       return keep(`no other is faster by ${percent(1 - MARGIN)} and in ${ROUNDS_WON} of ${ROUNDS} rounds`, true)
     const reason = `${percent(1 - best.ratio)} less time than the default, faster in ${best.won} of ${ROUNDS} rounds`
     return { choice: best.name, reason, times, settled: true }
+  }
+
+  /** The candidate that is the clearest winner against the default's times, if any is. */
+  #best(base: readonly number[]): { name: string; ratio: number; won: number } | undefined {
+    let best: { name: string; ratio: number; won: number } | undefined
+    for (const [name, own] of this.#times) {
+      if (name === this.#fallback) continue
+      const ratios = own.map((ms, i) => ms / (base[i] as number))
+      const ratio = median(ratios)
+      const won = ratios.filter((r) => r < 1).length
+      if (ratio <= MARGIN && won >= ROUNDS_WON && !(best && best.ratio <= ratio)) best = { name, ratio, won }
+    }
+    return best
   }
 }
 

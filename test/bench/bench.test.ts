@@ -51,16 +51,20 @@ describe('the bench', () => {
 
 describe('its command line', () => {
   test('reads options', () => {
-    expect(parseOptions([])).toEqual({ filter: '', quick: false })
+    expect(parseOptions([])).toEqual({ filter: '', quick: false, tune: false })
     expect(parseOptions(['--filter', 'conv', '--json', 'out.json', '--quick'])).toEqual({
       filter: 'conv',
       json: 'out.json',
       quick: true,
+      tune: false,
     })
     expect(parseOptions(['--help'])).toBeUndefined()
   })
 
-  test.each([[['--fliter', 'conv']], [['conv']], [['--json']]])('refuses %j', (args) => {
-    expect(() => parseOptions(args)).toThrow(Ld3mError)
-  })
+  test.each([[['--fliter', 'conv']], [['conv']], [['--json']], [['--tune', '--json', 'out.json']]])(
+    'refuses %j',
+    (args) => {
+      expect(() => parseOptions(args)).toThrow(Ld3mError)
+    },
+  )
 })
