@@ -21,7 +21,10 @@ export interface Verdict {
   readonly settled: boolean
 }
 
-/** Rounds, in each of which every candidate is timed once: what slows the machine down for a while hits all alike. */
+/**
+ * Rounds, in each of which every candidate is timed once: what slows the machine down for a while hits all alike. A
+ * candidate that wins goes through as many again, alone with the default.
+ */
 const ROUNDS = 5
 /** A candidate replaces the default if it takes at most this part of its time, by the median over rounds … */
 const MARGIN = 0.95
@@ -51,6 +54,16 @@ function spreadOf(values: readonly number[]): number {
   return (high - low) / median(values)
 }
 
+/** How a candidate did against the default: the median over rounds of its part of the default's time, and rounds won. */
+interface Winner {
+  readonly name: string
+  readonly ratio: number
+  readonly won: number
+}
+
+const isUnreliable = (spread: number, best: Winner | undefined): boolean =>
+  spread > MOST_SPREAD && !(best && 1 - best.ratio >= spread && best.won === ROUNDS)
+
 /** Finds out which candidate of a contest is the fastest, in steps: one a candidate that compiles it, then the rounds. */
 export class Trial<T = unknown> {
   /** Of candidates that compiled and are not hopeless, in order: milliseconds a launch, by round. */
@@ -60,6 +73,8 @@ export class Trial<T = unknown> {
   readonly #failures: string[] = []
   #compiled = 0
   #rounds = 0
+  /** Whether the rounds are the second ones, in which the winner of the first has to win once more against the default. */
+  #confirming = false
   #launches = 0
 
   constructor(readonly contest: Contest<T>) {}
@@ -120,7 +135,9 @@ export class Trial<T = unknown> {
     }
     for (const [times, ms] of samples) times.push(ms)
     this.#rounds++
+    if (this.#confirming) return true
     if (this.#rounds === 2) this.#dropHopeless()
+    if (this.#rounds === ROUNDS) this.#confirm()
     return true
   }
 
@@ -130,6 +147,22 @@ export class Trial<T = unknown> {
       if (times.every((ms, i) => ms > HOPELESS * (base[i] as number))) this.#dropped.set(name, median(times))
     }
     for (const name of this.#dropped.keys()) this.#times.delete(name)
+  }
+
+  /** The best of several is often only the luckiest: it has to show that again. */
+  #confirm(): void {
+    const base = this.#times.get(this.#fallback) as number[]
+    const best = this.#best(base)
+    if (!best || isUnreliable(spreadOf(base), best)) return
+    for (const [name, times] of [...this.#times]) {
+      if (name === this.#fallback || name === best.name) this.#times.set(name, [])
+      else {
+        this.#dropped.set(name, median(times))
+        this.#times.delete(name)
+      }
+    }
+    this.#rounds = 0
+    this.#confirming = true
   }
 
   /** What the steps have shown, once there is none left. */
@@ -149,9 +182,10 @@ export class Trial<T = unknown> {
     if (!base?.length) return keep(this.#dropped.size > 0 ? 'the others are slower' : 'nothing to compare', true)
     const best = this.#best(base)
     const spread = base.length === ROUNDS ? spreadOf(base) : 0
-    if (spread > MOST_SPREAD && !(best && 1 - best.ratio >= spread && best.won === ROUNDS)) {
+    if (isUnreliable(spread, best)) {
       return keep(`timing is unreliable, half of its times spread over ${percent(spread)} of their median`, false)
     }
+    if (!best && this.#confirming) return keep('what seemed to be faster was not when timed again', true)
     if (!best)
       return keep(`no other is faster by ${percent(1 - MARGIN)} and in ${ROUNDS_WON} of ${ROUNDS} rounds`, true)
     const reason = `${percent(1 - best.ratio)} less time than the default, faster in ${best.won} of ${ROUNDS} rounds`
@@ -159,8 +193,8 @@ export class Trial<T = unknown> {
   }
 
   /** The candidate that is the clearest winner against the default's times, if any is. */
-  #best(base: readonly number[]): { name: string; ratio: number; won: number } | undefined {
-    let best: { name: string; ratio: number; won: number } | undefined
+  #best(base: readonly number[]): Winner | undefined {
+    let best: Winner | undefined
     for (const [name, own] of this.#times) {
       if (name === this.#fallback) continue
       const ratios = own.map((ms, i) => ms / (base[i] as number))

@@ -68,9 +68,16 @@ describe('a trial', () => {
     expect(await verdictOf({ usual: steady(10), lucky })).toMatchObject({ choice: 'usual', settled: true })
   })
 
+  test('keeps the default if the winner does not win again', async () => {
+    const lucky: Times = (round) => (round < 5 ? 8 : 10)
+    const verdict = await verdictOf({ usual: steady(10), lucky, other: steady(9) })
+    expect(verdict).toMatchObject({ choice: 'usual', settled: true, times: { usual: 10, lucky: 10, other: 9 } })
+    expect(verdict.reason).toMatch(/timed again/)
+  })
+
   test('keeps the default where timing is unreliable, and says so', async () => {
     const noise = [5, 20, 9, 30, 4]
-    const noisy: Times = (round) => noise[round] as number
+    const noisy: Times = (round) => noise[round % 5] as number
     const verdict = await verdictOf({ usual: noisy, other: steady(3.9) })
     expect(verdict).toMatchObject({ choice: 'usual', settled: false })
     expect(verdict.reason).toMatch(/unreliable/)
@@ -81,7 +88,7 @@ describe('a trial', () => {
     const slowed =
       (ms: number): Times =>
       (round) =>
-        ms * (load[round] as number)
+        ms * (load[round % 5] as number)
     expect((await verdictOf({ usual: slowed(10), other: slowed(9) })).choice).toBe('other')
   })
 
