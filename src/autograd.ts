@@ -5,5 +5,18 @@
  */
 export * from './autograd/index.ts'
 export { type ErrorCode, Ld3mError } from './errors.ts'
-export { Device, type DeviceInfo, type DeviceOptions, type MemoryUse, type ProfileRow } from './gpu/index.ts'
+export {
+  Device,
+  type DeviceInfo,
+  type DeviceOptions,
+  type ImportReport,
+  indexedDbStore,
+  type MemoryUse,
+  type ProfileRow,
+  type Tuner,
+  type TunerOptions,
+  type TuningData,
+  type TuningRecord,
+  type TuningStore,
+} from './gpu/index.ts'
 export * from './optim/index.ts'

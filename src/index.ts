@@ -5,6 +5,19 @@
  */
 export * from './data/index.ts'
 export { type ErrorCode, Ld3mError } from './errors.ts'
-export { Device, type DeviceInfo, type DeviceOptions, type MemoryUse, type ProfileRow } from './gpu/index.ts'
+export {
+  Device,
+  type DeviceInfo,
+  type DeviceOptions,
+  type ImportReport,
+  indexedDbStore,
+  type MemoryUse,
+  type ProfileRow,
+  type Tuner,
+  type TunerOptions,
+  type TuningData,
+  type TuningRecord,
+  type TuningStore,
+} from './gpu/index.ts'
 export * from './ld3m/index.ts'
 export { alexNet, convNet, type HostTensor, resNet, type Student, vgg } from './models/index.ts'

@@ -1,13 +1,12 @@
 import { Ld3mError } from '../errors.ts'
 import { DerivedBuffers } from './derived.ts'
 import { BufferUsage, MapModeRead } from './flags.ts'
-import { indexedDbStore } from './indexed-db.ts'
 import type { Variant } from './kernel.ts'
 import { PipelineCache } from './pipelines.ts'
 import { BufferPool, type GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
 import { type ProfileRow, Profiler, type Work } from './profiler.ts'
 import { Recorder } from './recorder.ts'
-import { Tuner, type TunerOptions } from './tuner.ts'
+import { Tuner, type TunerOptions, tunerSettings } from './tuner.ts'
 import { Workbench } from './workbench.ts'
 
 export interface DeviceInfo {
@@ -90,22 +89,17 @@ export class Device {
     readonly handle: GPUDevice,
     readonly info: DeviceInfo,
     adapter: string,
+    settings: ReturnType<typeof tunerSettings>,
     options: DeviceOptions,
   ) {
-    const { fuse = true, keepBytes = 2 ** 30, wait = (pending) => pending, tune = 'off', deterministic } = options
+    const { fuse = true, keepBytes = 2 ** 30, wait = (pending) => pending } = options
     this.fuse = fuse
     this.#wait = wait
     this.#pool = new BufferPool(handle, keepBytes)
     this.#pipelines = new PipelineCache(handle, info.immediates)
     this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
     this.#bench = new Workbench(this, this.#recorder, this.#pipelines, wait)
-    const mode = deterministic ? 'pinned' : tune === 'off' ? 'off' : 'on'
-    this.tuner = new Tuner(
-      this.#bench,
-      adapter,
-      mode,
-      tune === 'on' ? { store: indexedDbStore() } : tune === 'off' ? {} : tune,
-    )
+    this.tuner = new Tuner(this.#bench, adapter, settings.mode, settings.options)
     handle.addEventListener('uncapturederror', (event) => {
       this.#fail((event as GPUUncapturedErrorEvent).error)
     })
@@ -123,6 +117,7 @@ export class Device {
     language: { has(feature: string): boolean },
     options: DeviceOptions = {},
   ): Promise<Device> {
+    const settings = tunerSettings(options.tune ?? 'off', options.deterministic ?? false)
     const requiredLimits: Record<string, number> = {}
     for (const limit of LIMITS) {
       const value = (adapter.limits as unknown as Record<string, number | undefined>)[limit]
@@ -159,6 +154,7 @@ export class Device {
       ]
         .filter((text) => text !== '')
         .join(', '),
+      settings,
       options,
     )
     await device.tuner.load()

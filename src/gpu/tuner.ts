@@ -1,4 +1,5 @@
-import { Ld3mError } from '../errors.ts'
+import { Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
+import { indexedDbStore } from './indexed-db.ts'
 import type { Kernel } from './kernel.ts'
 import { type Contest, Trial } from './trial.ts'
 import {
@@ -25,6 +26,24 @@ export interface TunerOptions {
  * takes the defaults whatever it is given.
  */
 export type TunerMode = 'on' | 'off' | 'pinned'
+
+/**
+ * What the options of a device say about its tuner.
+ * @throws Ld3mError `option` if one of them is unknown or out of range
+ */
+export function tunerSettings(
+  tune: 'off' | 'on' | TunerOptions,
+  deterministic: boolean,
+): { mode: TunerMode; options: TunerOptions } {
+  if (typeof tune === 'string' && tune !== 'on' && tune !== 'off') {
+    throw optionError(`tune is '${tune as string}'.`, "Use 'on', 'off', or an object with store and share.")
+  }
+  const options = tune === 'off' ? {} : tune === 'on' ? { store: indexedDbStore() } : tune
+  rejectUnknownOptions('tune', options, ['store', 'share'])
+  const { share = 0 } = options
+  if (!(share >= 0 && share <= 1)) throw optionError(`tune: share is ${share}.`, 'Use a number from 0 to 1.')
+  return { mode: deterministic ? 'pinned' : tune === 'off' ? 'off' : 'on', options }
+}
 
 /** What an import did. */
 export interface ImportReport {
@@ -71,7 +90,6 @@ export class Tuner {
   #running: Promise<void> | undefined
   #unsaved = false
 
-  /** @throws Ld3mError `option` if the share is not between 0 and 1 */
   constructor(
     readonly bench: Workbench,
     /** Vendor, architecture, name and driver of the adapter, and how kernels are chosen for it. */
@@ -79,9 +97,6 @@ export class Tuner {
     readonly mode: TunerMode,
     { store, share = DEFAULT_SHARE }: TunerOptions,
   ) {
-    if (!(share >= 0 && share <= 1)) {
-      throw new Ld3mError('option', `The tuner's share is ${share}.`, 'Use a number from 0 to 1.')
-    }
     this.#store = mode === 'on' ? store : undefined
     this.#share = share
     this.#longest = {

@@ -12,7 +12,8 @@ export interface OpenDeviceOptions extends AdapterOptions, DeviceOptions {
 const printed = new Set<string>()
 
 /**
- * Opens a GPU in Node, by the policy of `requestAdapter`.
+ * Opens a GPU in Node, by the policy of `requestAdapter`. With `tune: 'on'`, what the tuner measures is kept in the
+ * user's cache folder.
  * @throws Ld3mError `adapter` if there is none, `option` if an option is unknown
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {

@@ -235,7 +235,9 @@ test('never measures where its share is nothing, and refuses a share of more tha
   multiply(device)
   await device.synchronize()
   expect(device.tuner).toMatchObject({ pending: 1, spent: 0 })
-  await expect(openDevice({ tune: { share: 1.5 } })).rejects.toThrow(/share/)
+  await expect(openDevice({ tune: { share: 1.5 } })).rejects.toThrow(/share is 1.5/)
+  await expect(openDevice({ tune: 'yes' as 'on' })).rejects.toThrow(/tune is 'yes'/)
+  await expect(openDevice({ tune: { shore: 1 } as object })).rejects.toThrow(/unknown option 'shore'/)
 })
 
 describe('a store', () => {
