@@ -179,9 +179,11 @@ export class Trial<T = unknown> {
       return { choice: fallback, reason: `the default: ${why}${failures}`, times, settled }
     }
     const base = this.#times.get(fallback)
-    if (!base?.length) return keep(this.#dropped.size > 0 ? 'the others are slower' : 'nothing to compare', true)
+    if (!base || this.#times.size < 2) {
+      return keep(this.#dropped.size > 0 ? 'all others are clearly slower' : 'nothing to compare it with', true)
+    }
     const best = this.#best(base)
-    const spread = base.length === ROUNDS ? spreadOf(base) : 0
+    const spread = spreadOf(base)
     if (isUnreliable(spread, best)) {
       return keep(`timing is unreliable, half of its times spread over ${percent(spread)} of their median`, false)
     }
