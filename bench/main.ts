@@ -7,6 +7,7 @@ import { families } from './families/index.ts'
 import { clockOf, type Measurement, measure, runs, tableHead, tableRow } from './harness.ts'
 import { type BenchOptions, parseOptions, USAGE } from './options.ts'
 import { profileDistillation } from './profile.ts'
+import { benchTuner } from './tune.ts'
 
 const CLOCKS = {
   timestamps: 'GPU timestamps around each dispatch',
@@ -31,7 +32,7 @@ async function profileStep({ json, trace: traceFile }: BenchOptions): Promise<vo
   device.destroy()
 }
 
-async function bench({ json, filter, quick }: BenchOptions): Promise<void> {
+async function bench({ json, filter, quick, tune }: BenchOptions): Promise<void> {
   const matches = (...texts: readonly string[]) => texts.some((text) => text.includes(filter))
   const chosen = families.flatMap(({ name, rows }) =>
     rows(quick).flatMap((row) => (matches(name, row.name, row.shape) ? [{ name, row }] : [])),
@@ -40,6 +41,7 @@ async function bench({ json, filter, quick }: BenchOptions): Promise<void> {
     const names = families.map(({ name }) => name).join(', ')
     throw new Ld3mError('option', `bench: no row contains '${filter}'.`, `The families are ${names}.`)
   }
+  if (tune) return await benchTuner(chosen, quick)
   const device = await openDevice()
   const clock = clockOf(device)
   console.log(`${device.info.description}; times are medians, by ${CLOCKS[clock]}\n`)

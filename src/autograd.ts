@@ -10,11 +10,18 @@ export {
   Device,
   type DeviceInfo,
   type DeviceOptions,
+  type ImportReport,
+  indexedDbStore,
   type MemoryPlan,
   type MemoryUse,
   type PlannedUse,
   type Profile,
   type ProfileRow,
   type TraceEvent,
+  type Tuner,
+  type TunerOptions,
+  type TuningData,
+  type TuningRecord,
+  type TuningStore,
 } from './gpu/index.ts'
 export * from './optim/index.ts'

@@ -10,12 +10,19 @@ export {
   Device,
   type DeviceInfo,
   type DeviceOptions,
+  type ImportReport,
+  indexedDbStore,
   type MemoryPlan,
   type MemoryUse,
   type PlannedUse,
   type Profile,
   type ProfileRow,
   type TraceEvent,
+  type Tuner,
+  type TunerOptions,
+  type TuningData,
+  type TuningRecord,
+  type TuningStore,
 } from './gpu/index.ts'
 export * from './ld3m/index.ts'
 export { alexNet, convNet, type HostTensor, resNet, type Student, vgg } from './models/index.ts'

@@ -42,7 +42,14 @@ const byHalves = rowsFor<Size>(SIZES, ([batches, m, k, n]) => [
     `${batches > 1 ? `${batches}× ` : ''}${m}×${k} · ${k}×${n}`,
     { a: floats(batches * m * k), b: halves(batches * k * n) },
     (device, { a, b }) =>
-      kernels.matmul(device, a, b, { batches, m, n, k, transposeA: false, transposeB: true }, {}, { halves: { right: true } }),
+      kernels.matmul(
+        device,
+        a,
+        b,
+        { batches, m, n, k, transposeA: false, transposeB: true },
+        {},
+        { halves: { right: true } },
+      ),
   ),
 ])
 

@@ -8,6 +8,8 @@ import { BufferPool, type GpuBuffer, type MemoryUse, sizeClass } from './pool.ts
 import { type Profile, profileOf } from './profile.ts'
 import { Profiler, type Work } from './profiler.ts'
 import { Recorder } from './recorder.ts'
+import { Tuner, type TunerOptions, tunerSettings } from './tuner.ts'
+import { Workbench } from './workbench.ts'
 
 export interface DeviceInfo {
   /** One line for people: what runs the kernels. */
@@ -38,6 +40,13 @@ export interface DeviceOptions {
   fuse?: boolean
   /** Bytes of unused buffers to keep for reuse. Default 1 GiB. */
   keepBytes?: number
+  /**
+   * Whether kernel variants are measured and the fastest taken (`device.tuner`): 'on' keeps results in the browser's
+   * IndexedDB, elsewhere for the device's life; an object says where, and how much time measuring may take. Default 'off'.
+   */
+  tune?: 'off' | 'on' | TunerOptions
+  /** Pins the default variants: nothing is measured, and what was stored or is imported is ignored. Default false. */
+  deterministic?: boolean
   /** What to do while a promise of the adapter is pending. Default: just await it. */
   wait?: <T>(pending: Promise<T>) => Promise<T>
 }
@@ -77,6 +86,9 @@ export class Device {
   readonly fuse: boolean
   /** Set while a memory plan is made: memory is counted, and commands are dropped. */
   #rehearsal: Rehearsal | undefined
+  /** Chooses kernel variants by what they take on this adapter. */
+  readonly tuner: Tuner
+  readonly #bench: Workbench
   #failure: Ld3mError | undefined
   #destroyed = false
 
@@ -84,14 +96,19 @@ export class Device {
     /** The WebGPU device. */
     readonly handle: GPUDevice,
     readonly info: DeviceInfo,
-    { fuse = true, keepBytes = 2 ** 30, wait = (pending) => pending }: DeviceOptions,
+    adapter: string,
+    settings: ReturnType<typeof tunerSettings>,
+    options: DeviceOptions,
   ) {
+    const { fuse = true, keepBytes = 2 ** 30, wait = (pending) => pending } = options
     this.fuse = fuse
     this.#wait = wait
     this.#maxGrid = handle.limits.maxComputeWorkgroupsPerDimension
     this.#pool = new BufferPool(handle, keepBytes)
     this.#pipelines = new PipelineCache(handle, info.immediates)
     this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
+    this.#bench = new Workbench(this, this.#recorder, this.#pipelines, wait)
+    this.tuner = new Tuner(this.#bench, adapter, settings.mode, settings.options)
     handle.addEventListener('uncapturederror', (event) => {
       this.#fail((event as GPUUncapturedErrorEvent).error)
     })
@@ -109,6 +126,7 @@ export class Device {
     language: { has(feature: string): boolean },
     options: DeviceOptions = {},
   ): Promise<Device> {
+    const settings = tunerSettings(options.tune ?? 'off', options.deterministic ?? false)
     const requiredLimits: Record<string, number> = {}
     for (const limit of LIMITS) {
       const value = (adapter.limits as unknown as Record<string, number | undefined>)[limit]
@@ -124,19 +142,34 @@ export class Device {
       !options.forceUniforms &&
       language.has('immediate_address_space') &&
       ((handle.limits as unknown as { maxImmediateSize?: number }).maxImmediateSize ?? 0) >= 64
-    return new Device(
+    const lanes = subgroups ? ((info as { subgroupMinSize?: number }).subgroupMinSize ?? 0) : 0
+    const software = !options.likeHardware && (info.isFallbackAdapter ?? false)
+    const device = new Device(
       handle,
       {
         description: options.description ?? (info.description || `${info.vendor} ${info.architecture}`.trim()),
         vendor: info.vendor,
         architecture: info.architecture,
         features: new Set(handle.features),
-        subgroupSize: subgroups ? ((info as { subgroupMinSize?: number }).subgroupMinSize ?? 0) : 0,
-        software: !options.likeHardware && (info.isFallbackAdapter ?? false),
+        subgroupSize: lanes,
+        software,
         immediates,
       },
+      [
+        info.vendor,
+        info.architecture,
+        info.device,
+        info.description,
+        `${lanes} lanes`,
+        software ? 'software' : 'hardware',
+      ]
+        .filter((text) => text !== '')
+        .join(', '),
+      settings,
       options,
     )
+    await device.tuner.load()
+    return device
   }
 
   /** GPU memory in use by this library on this device, derived buffers (`derive`) included. */
@@ -243,6 +276,7 @@ export class Device {
         'Use a smaller batch, or split the work into chunks.',
       )
     }
+    if (this.#bench.intercept(variant)) return
     const { bindings } = variant.interface
     if (this.#rehearsal) {
       for (const [i, access] of bindings.entries()) {
@@ -258,6 +292,12 @@ export class Device {
 
   /** The first `bytes` of a buffer, after everything recorded so far has run. */
   async read(buffer: GpuBuffer, bytes: number): Promise<ArrayBuffer> {
+    const data = await this.#read(buffer, bytes)
+    await this.tuner.advance()
+    return data
+  }
+
+  async #read(buffer: GpuBuffer, bytes: number): Promise<ArrayBuffer> {
     this.#check()
     if (this.#rehearsal) return this.#refuse('reads a tensor back')
     const size = Math.ceil(bytes / 4) * 4
@@ -290,6 +330,7 @@ export class Device {
     await this.#wait(this.#recorder.flush())
     await this.#wait(this.handle.queue.onSubmittedWorkDone())
     this.#check()
+    await this.tuner.advance()
   }
 
   /**

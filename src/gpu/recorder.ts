@@ -57,6 +57,8 @@ export class Recorder {
   #tail: Promise<void> | undefined
   #uniforms: GPUBuffer | undefined
   #uniformGroup: GPUBindGroup | undefined
+  /** Batches submitted so far. */
+  submissions = 0
   /** Set while a profile is taken. */
   profiler: Profiler | undefined
 
@@ -110,6 +112,11 @@ export class Recorder {
     this.#batch.destroy.push(buffer)
   }
 
+  /** Whether everything recorded so far is submitted. */
+  get idle(): boolean {
+    return this.#batch.commands.length === 0 && !this.#tail
+  }
+
   /** Submits what is recorded; resolves when it has been handed to the queue (not: when it has run). */
   flush(): Promise<void> {
     const batch = this.#batch
@@ -150,6 +157,7 @@ export class Recorder {
   #submit(batch: Batch): void {
     const { device } = this
     const submitStart = this.profiler ? performance.now() : 0
+    this.submissions++
     if (!this.pipelines.immediates) this.#writeUniforms(batch)
     const dispatches = batch.commands.filter((c) => c.type === 'dispatch')
     const queries = this.profiler && dispatches.length > 0 ? this.profiler.begin(dispatches.length) : undefined

@@ -31,3 +31,9 @@ export function cast(device: Device, x: GpuBuffer, count: number, half: boolean)
   device.dispatch(variant, [x, out], { count: units }, loopGrid(device, units, 64), work)
   return out
 }
+
+/** The operands' types, for people and for the tuner: `f32`, or both where one is half. */
+export const dtypesOf = ({ left, right }: Halves): string => {
+  const name = (half: boolean | undefined) => (half ? 'f16' : 'f32')
+  return left || right ? `${name(left)}·${name(right)}` : 'f32'
+}

@@ -2,8 +2,9 @@ import padSource from '../../wgsl/gemm_pad.wgsl'
 import source from '../../wgsl/matmul.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
-import { bytesEach, type Halves, halved } from './half.ts'
-import { splitsFor, tileConstants, tileFor } from './tile.ts'
+import { bytesEach, dtypesOf, type Halves, halved } from './half.ts'
+import { groupsOf, splitsFor, type Tile, tileConstants, tileFor } from './tile.ts'
+import { classOf, partsToTime, tileCandidates } from './tuned.ts'
 
 const kernel = defineKernel('matmul', source)
 const padKernel = defineKernel('gemm_pad', padSource)
@@ -43,6 +44,8 @@ export interface MatmulOperands {
 const STEP = 4
 /** Elements of K that make a part worth its partial sums. */
 const LEAST_PART = 256
+/** Rows of a that the tuner times at least. */
+const LEAST_ROWS = 64
 /** Workgroups in z that every adapter allows; the kernel loops over the batches beyond. */
 const MOST_BATCHES = 65_535
 
@@ -58,9 +61,55 @@ export function matmul(
   epilogue: GemmEpilogue = {},
   { views = {}, halves = {} }: MatmulOperands = {},
 ): GpuBuffer {
+  const { m, n, k } = sizes
+  const base = tileFor(device, isSwapped(sizes) ? m : n)
+  if (device.tuner.idle) return matmulBy(device, base, a, b, sizes, epilogue, { views, halves })
+  const own = timed(device, sizes)
+  const { batches, transposeA, transposeB } = own
+  const shape = `${dtypesOf(halves)} ${transposeA ? 'aᵀ' : 'a'}·${transposeB ? 'bᵀ' : 'b'} ${classOf(batches, own.m, n, k)}`
+  const tile = device.tuner.choose(kernel, shape, base, workOf(sizes).flops, () => ({
+    candidates: tileCandidates(device, base, isSwapped(sizes) ? m : n),
+    inputs: [bytesEach(halves.left) * batches * own.m * k, bytesEach(halves.right) * batches * k * n],
+    launch: ([a, b], tile) => matmulBy(device, tile, a as GpuBuffer, b as GpuBuffer, own, {}, { halves }),
+  }))
+  return matmulBy(device, tile, a, b, sizes, epilogue, { views, halves })
+}
+
+/** A fused multiply-add for every element and step of K; each array read or written once. */
+const workOf = ({ batches, m, n, k }: MatmulSizes, halves: Halves = {}) => ({
+  flops: 2 * batches * m * n * k,
+  bytes: batches * (bytesEach(halves.left) * m * k + bytesEach(halves.right) * k * n + 4 * m * n),
+})
+
+/**
+ * Whether the core's rows are b's columns. They go to neighbouring lanes; those of b's columns write neighbouring
+ * elements, unless there are too few.
+ */
+const isSwapped = ({ m, n }: MatmulSizes): boolean => n >= 32 || n >= m
+
+/** The product that the tuner times: fewer batches, and fewer rows of a if one batch is too much. */
+function timed(device: Device, sizes: MatmulSizes): MatmulSizes {
+  const batches = partsToTime(device, sizes.batches, workOf({ ...sizes, batches: 1 }))
+  // As many as keep the core's rows and columns as they are.
+  const blocks = Math.floor(sizes.m / LEAST_ROWS)
+  if (batches > 1 || blocks <= 1 || isSwapped(sizes) !== isSwapped({ ...sizes, m: LEAST_ROWS }))
+    return { ...sizes, batches }
+  const m = LEAST_ROWS * partsToTime(device, blocks, workOf({ ...sizes, batches, m: LEAST_ROWS }))
+  return { ...sizes, batches, m: m === LEAST_ROWS * blocks ? sizes.m : m }
+}
+
+/** The same by a given tile; the result has the same bits for each. */
+function matmulBy(
+  device: Device,
+  tile: Tile,
+  a: GpuBuffer,
+  b: GpuBuffer,
+  sizes: MatmulSizes,
+  epilogue: GemmEpilogue,
+  { views = {}, halves = {} }: MatmulOperands,
+): GpuBuffer {
   const { batches, m, n, k, transposeA, transposeB } = sizes
-  // The core's rows go to neighbouring lanes. Those of b's columns write neighbouring elements, unless there are too few.
-  const swapped = n >= 32 || n >= m
+  const swapped = isSwapped(sizes)
   const [rows, columns] = swapped ? [n, m] : [m, n]
   const [transposeLeft, transposeRight] = swapped ? [!transposeB, !transposeA] : [transposeA, transposeB]
   // An empty sum is zero: a step of zeros.
@@ -74,14 +123,14 @@ export function matmul(
   const rightSize = transposeRight ? ([columns, k] as const) : ([k, columns] as const)
   const left = operand(device, leftX, leftView, batches, leftSize, transposeLeft, halfLeft)
   const right = operand(device, rightX, rightView, batches, rightSize, !transposeRight, halfRight)
-  const tile = tileFor(device, columns)
   const { Chunk, ...constants } = tileConstants(tile)
   const four = transposeRight || !constants.BROADCAST
   const B = four ? 'vec4f' : Chunk
   const count = batches * m * n
-  const groups = Math.ceil(rows / (4 * tile.units * tile.size))
-  const blocks = Math.ceil(columns / tile.columns)
-  const wanted = views.out ? 1 : splitsFor(device, groups * blocks * batches, padded, LEAST_PART, 4 * count)
+  const [groups, blocks] = groupsOf(tile, rows / 4, columns)
+  // The parts decide in which order is added, and so follow from the sizes alone.
+  const [usual, usualBlocks] = groupsOf(tileFor(device, columns), rows / 4, columns)
+  const wanted = views.out ? 1 : splitsFor(device, usual * usualBlocks * batches, padded, LEAST_PART, 4 * count)
   const part = up(padded / wanted)
   const parts = Math.ceil(padded / part)
   const out = views.out?.buffer ?? device.alloc(Math.max(4, parts * count * 4))
@@ -93,8 +142,6 @@ export function matmul(
     ...{ FOUR: n % 4 === 0, ...epilogueConstants(parts === 1 ? epilogue : {}) },
   })
   const { bias, residual } = parts === 1 ? epilogue : {}
-  const read = bytesEach(halves.left) * m * k + bytesEach(halves.right) * k * n
-  const work = { flops: 2 * count * k, bytes: batches * (read + 4 * m * n) }
   const params = {
     ...{ batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part },
     ...{ start_a: left.view.start, start_b: right.view.start, start_out: views.out?.start ?? 0 },
@@ -106,7 +153,7 @@ export function matmul(
     [left.buffer, right.buffer, bias ?? left.buffer, residual ?? left.buffer, out],
     params,
     grid,
-    work,
+    workOf(sizes, halves),
   )
   for (const { buffer, temporary } of [left, right]) if (temporary) device.release(buffer)
   return parts === 1 ? out : join(device, out, { splits: parts, count, biases: n }, epilogue)

@@ -30,6 +30,12 @@ export function tileFor(device: Device, columns: number, loads = 0): Tile {
   return { units, columns: wide, lanes, size: device.info.software ? lanes || 8 : 64 }
 }
 
+/** Workgroups for `units` of rows, and blocks of columns. */
+export const groupsOf = (tile: Tile, units: number, columns: number): [groups: number, blocks: number] => [
+  Math.ceil(units / tile.units / tile.size),
+  Math.ceil(columns / tile.columns),
+]
+
 /** How many lanes share the columns of a tile, and how many each loads. */
 export function sharing({ columns, lanes }: Pick<Tile, 'columns' | 'lanes'>): { SHARES: number; EACH: number } {
   if (lanes === 0) return { SHARES: 1, EACH: columns }

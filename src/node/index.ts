@@ -21,3 +21,4 @@ export {
   type RunMetrics,
   reopenRun,
 } from './run.ts'
+export { tuningFolder } from './tuning-folder.ts'

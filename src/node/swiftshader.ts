@@ -1,11 +1,12 @@
 import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { constants, homedir } from 'node:os'
-import { dirname, isAbsolute, join } from 'node:path'
+import { constants } from 'node:os'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { brotliDecompress } from 'node:zlib'
 import { parseTar } from 'nanotar'
 import { Ld3mError } from '../errors.ts'
+import { cacheFolder } from './cache.ts'
 
 const LOADER = 'libvulkan.so.1'
 const DRIVER_FILE = 'vk_swiftshader_icd.json'
@@ -92,12 +93,6 @@ async function locatePackage(): Promise<{ archive: string; version: string }> {
       { cause },
     )
   }
-}
-
-function cacheFolder(): string {
-  const base = process.env.XDG_CACHE_HOME
-  // By the XDG specification a relative path is to be ignored.
-  return join(base && isAbsolute(base) ? base : join(homedir(), '.cache'), 'ld3m-gpu')
 }
 
 async function exists(path: string): Promise<boolean> {

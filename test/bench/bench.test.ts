@@ -50,26 +50,32 @@ describe('the bench', () => {
 
 describe('its command line', () => {
   test('reads options', () => {
-    expect(parseOptions([])).toEqual({ filter: '', quick: false, profile: false })
+    expect(parseOptions([])).toEqual({ filter: '', quick: false, tune: false, profile: false })
     expect(parseOptions(['--filter', 'conv', '--json', 'out.json', '--quick'])).toEqual({
       filter: 'conv',
       json: 'out.json',
       quick: true,
+      tune: false,
       profile: false,
     })
     expect(parseOptions(['--profile', '--trace', 'trace.json'])).toEqual({
       filter: '',
       quick: false,
+      tune: false,
       profile: true,
       trace: 'trace.json',
     })
     expect(parseOptions(['--help'])).toBeUndefined()
   })
 
-  test.each([[['--fliter', 'conv']], [['conv']], [['--json']], [['--trace', 'x']], [['--profile', '--quick']]])(
-    'refuses %j',
-    (args) => {
-      expect(() => parseOptions(args)).toThrow(Ld3mError)
-    },
-  )
+  test.each([
+    [['--fliter', 'conv']],
+    [['conv']],
+    [['--json']],
+    [['--trace', 'x']],
+    [['--profile', '--quick']],
+    [['--tune', '--json', 'out.json']],
+  ])('refuses %j', (args) => {
+    expect(() => parseOptions(args)).toThrow(Ld3mError)
+  })
 })
