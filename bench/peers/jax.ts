@@ -1,7 +1,8 @@
 /**
  * jax-js's works. What it is given to be fast: every work is one function under `jit`, gradients included, so that its
- * kernels fuse and nothing is traced in the timed part; its own functions for attention and normalisation; weights of
- * the training step handed from step to step.
+ * kernels fuse and nothing is traced in the timed part; parameters that are handed from training step to training step.
+ * Attention is two products and a softmax over [heads, tokens, depth]: its own dotProductAttention, over [tokens, heads,
+ * depth], is not faster, and needs Node 22.
  */
 import type * as Jax from '@jax-js/jax'
 import type { AdapterKind } from '../../src/node/index.ts'
@@ -51,7 +52,7 @@ export async function openJax(kind: AdapterKind, version: string): Promise<Libra
       }
       return runtime.prepared(program)
     },
-    close: () => jax.getWebGPUDevice().destroy(),
+    close: async () => jax.getWebGPUDevice().destroy(),
   }
 }
 

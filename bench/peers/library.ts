@@ -13,7 +13,7 @@ export interface Library {
    * @throws if the library cannot do it
    */
   prepare(work: Work): Promise<Prepared>
-  close(): void
+  close(): Promise<void>
 }
 
 /** A work with its inputs in place. */

@@ -36,7 +36,7 @@ export async function openOurs(kind: AdapterKind, version: string): Promise<Libr
       }
       return runtime.prepared(program)
     },
-    close: () => device.destroy(),
+    close: async () => device.destroy(),
   }
 }
 

@@ -31,15 +31,34 @@ export async function main(field: Field, args: readonly string[]): Promise<void>
 }
 
 async function run(field: Field, options: PeerOptions): Promise<void> {
-  const { json, quick, samples } = options
   const chosen = worksOf(field, options)
   const adapter = await requestAdapter()
   const peers = await field.open(adapter)
   const ours = await openOurs(adapter.kind, await packageVersion(''))
+  try {
+    await compareAll(chosen, adapter, ours, peers, options)
+  } finally {
+    await Promise.all([ours, ...peers].map((library) => library.close()))
+  }
+}
+
+async function compareAll(
+  chosen: readonly Work[],
+  { description }: NodeAdapter,
+  ours: Library,
+  peers: readonly Library[],
+  options: PeerOptions,
+): Promise<void> {
+  const { json, quick, samples } = options
   const libraries = [ours, ...peers]
   const versions = Object.fromEntries(libraries.map(({ name, version }) => [name, version]))
-  console.log(`${adapter.description}; medians of ${samples}; ratio: the best peer's time over ours\n`)
-  console.log(tableHead(libraries.map(({ name, version }) => `${name} ${version}`)))
+  console.log(
+    Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join('; '),
+  )
+  console.log(`${description}; medians of ${samples}; ratio: the best peer's time over ours\n`)
+  console.log(tableHead(Object.keys(versions)))
   const rows: Comparison[] = []
   for (const work of chosen) {
     const row = await compare(work, ours, peers, options)
@@ -50,13 +69,10 @@ async function run(field: Field, options: PeerOptions): Promise<void> {
   const summary = summaryOf(rows)
   const text = (value: number | null) => (value === null ? 'none' : value.toFixed(2))
   console.log(`\nratio: geometric mean ${text(summary.geometricMean)}, lowest ${text(summary.lowest)}`)
-  if (json !== undefined) {
-    const date = new Date().toISOString()
-    const report = { adapter: adapter.description, date, versions, quick, samples, ...summary, rows }
-    await writeFile(json, `${JSON.stringify(report, null, 2)}\n`)
-    console.log(`Wrote ${rows.length} rows to ${json}`)
-  }
-  for (const library of libraries) library.close()
+  if (json === undefined) return
+  const report = { adapter: description, date: new Date().toISOString(), versions, quick, samples, ...summary, rows }
+  await writeFile(json, `${JSON.stringify(report, null, 2)}\n`)
+  console.log(`Wrote ${rows.length} rows to ${json}`)
 }
 
 function worksOf({ script }: Field, { filter, quick }: PeerOptions): Work[] {

@@ -2,7 +2,7 @@
 import type { Comparison, Figures } from './runner.ts'
 
 const line = (work: string, shape: string, cells: readonly string[], ratio: string): string =>
-  [work.padEnd(38), shape.padEnd(30), ...cells.map((cell) => cell.padStart(22)), ratio.padStart(7)].join(' ')
+  [work.padEnd(46), shape.padEnd(31), ...cells.map((cell) => cell.padStart(22)), ratio.padStart(7)].join(' ')
 
 export const tableHead = (libraries: readonly string[]): string => line('work', 'shape', libraries, 'ratio')
 

@@ -55,7 +55,7 @@ export async function openTensorFlow(kind: AdapterKind): Promise<Library> {
       }
       return runtime.prepared(program)
     },
-    close: () => backend.dispose(),
+    close: async () => backend.dispose(),
   }
 }
 
