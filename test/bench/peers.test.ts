@@ -56,7 +56,7 @@ describe('the bench against peers', () => {
     }
   })
 
-  test('counts the operations of a training step as its kernels state them', () => {
+  test('counts the operations of a training step', () => {
     const step = works(false).find(({ name }) => name === 'training step')
     // Forward 2·32·9·64·(3·32² + 64·16² + 64·8²) and 2·32·1024·10; backward twice that, less the images' gradient.
     const forward = 2 * 32 * 9 * 64 * (3 * 1024 + 64 * 256 + 64 * 64) + 2 * 32 * 1024 * 10
