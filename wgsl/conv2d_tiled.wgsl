@@ -99,14 +99,22 @@ fn load(base: u32, column: u32, inside: bool) -> f32 {
 }
 
 fn store(at: u32, o: u32, column: u32, sum: vec4f) {
-  var value = sum + select(0.0, bias[o], BIAS);
+  var value = sum;
+#if BIAS
+  value += bias[o];
+#end
 #if FOUR
-  if (RESIDUAL) { value += residual[at / 4u]; }
+#if RESIDUAL
+  value += residual[at / 4u];
+#end
   out[at / 4u] = activate(value);
 #else
   let count = params.wo - column;
 #for i in 4
-  if (count > ${i}) { out[at + ${i}] = activate(vec4f(value[${i}] + select(0.0, residual[at + ${i}], RESIDUAL))).x; }
+#if RESIDUAL
+  value[${i}] += residual[at + ${i}];
+#end
+  if (count > ${i}) { out[at + ${i}] = activate(value)[${i}]; }
 #end
 #end
 }

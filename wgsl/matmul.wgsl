@@ -67,19 +67,28 @@ enable subgroups;
 @group(0) @binding(3) var<storage, read> residual: array<Out>;
 @group(0) @binding(4) var<storage, read_write> out: array<Out>;
 
-// Biases go with the innermost dimension of out.
-fn bias_at(i: u32) -> f32 {
-  return select(0.0, bias[i], BIAS);
-}
-
+// Stores sums from index `i` of out's innermost dimension, with which biases go.
 #if FOUR
 fn store(at: u32, i: u32, sums: vec4f) {
-  let value = sums + vec4f(bias_at(i), bias_at(i + 1u), bias_at(i + 2u), bias_at(i + 3u));
-  out[at / 4u] = activate(value + select(vec4f(), residual[at / 4u], RESIDUAL));
+  var value = sums;
+#if BIAS
+  value += vec4f(bias[i], bias[i + 1u], bias[i + 2u], bias[i + 3u]);
+#end
+#if RESIDUAL
+  value += residual[at / 4u];
+#end
+  out[at / 4u] = activate(value);
 }
 #else
 fn store(at: u32, i: u32, sum: f32) {
-  out[at] = activate(vec4f(sum + bias_at(i) + select(0.0, residual[at], RESIDUAL))).x;
+  var value = sum;
+#if BIAS
+  value += bias[i];
+#end
+#if RESIDUAL
+  value += residual[at];
+#end
+  out[at] = activate(vec4f(value)).x;
 }
 #end
 

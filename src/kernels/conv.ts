@@ -37,7 +37,7 @@ function workOf({ n, c, h, w, o, ho, wo, kh, kw }: Conv2dSizes, { left, right }:
 
 /** Lines (a row of taps of one channel) in a step of the kernel. */
 function linesOf(device: Device, { kh, kw, stride }: Conv2dSizes, { units }: Tile): number {
-  if (kh === 1 && kw === 1) return 4
+  if (kh === 1 && kw === 1) return unrolls(device) ? 1 : 4
   return unrolls(device) && kh * (3 * stride + kw) * units <= mostLoads(device) ? kh : 1
 }
 
