@@ -72,9 +72,6 @@ function pack(
   })
 }
 
-/** Inputs that a unit of four outputs needs a step. */
-const loadsOf = ({ kh, kw, stride }: Conv2dSizes): number => (kh * kw === 1 ? 16 : 3 * stride + kw)
-
 /** `sizes` with as many images as the tuner times, and the name of their class. */
 function timed(device: Device, sizes: Conv2dSizes, halves: Halves): { sizes: Conv2dSizes; shape: string } {
   const { n, c, o, ho, wo, kh, kw, stride } = sizes
@@ -93,13 +90,13 @@ function tiled(
   halves: Halves,
 ): GpuBuffer {
   const { o } = sizes
-  const base = tileFor(device, o, loadsOf(sizes))
+  const base = tileFor(device, o)
   if (device.tuner.idle) return tiledBy(device, base, x, weight, packing, sizes, epilogue, halves)
   const { sizes: own, shape } = timed(device, sizes, halves)
   const tile = device.tuner.choose(tiledKernel, shape, base, workOf(sizes).flops, () => {
     const weights = (bytesEach(halves.right) * own.c * o * packing.kh * packing.kw) / packing.stride ** 2
     return {
-      candidates: tileCandidates(device, base, o, loadsOf(sizes)),
+      candidates: tileCandidates(device, base, o),
       inputs: [bytesEach(halves.left) * own.n * own.c * own.h * own.w, weights],
       launch: ([x, weight], tile) =>
         tiledBy(device, tile, x as GpuBuffer, weight as GpuBuffer, packing, own, {}, halves),
@@ -129,7 +126,7 @@ function tiledBy(
   // A part holds whole channels, and whole steps.
   const whole = Math.max(kh, lines)
   // The parts decide in which order is added, and so follow from the sizes alone.
-  const [usual, usualBlocks] = groupsOf(tileFor(device, o, loadsOf(sizes)), units, o)
+  const [usual, usualBlocks] = groupsOf(tileFor(device, o), units, o)
   const wanted = splitsFor(device, usual * usualBlocks, c * kh, 16 * whole, 4 * count)
   const linesEach = Math.ceil(Math.ceil((c * kh) / wanted) / whole) * whole
   const splits = Math.ceil((c * kh) / linesEach)

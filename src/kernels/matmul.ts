@@ -40,8 +40,6 @@ export interface MatmulOperands {
   readonly halves?: Halves
 }
 
-/** What a unit of four rows reads a step, in vectors of four, with its share of the columns' reads. */
-const LOADS = 10
 /** Elements of K in a step of the kernel. */
 const STEP = 4
 /** Elements of K that make a part worth its partial sums. */
@@ -64,13 +62,13 @@ export function matmul(
   { views = {}, halves = {} }: MatmulOperands = {},
 ): GpuBuffer {
   const { m, n, k } = sizes
-  const base = tileFor(device, isSwapped(sizes) ? m : n, LOADS)
+  const base = tileFor(device, isSwapped(sizes) ? m : n)
   if (device.tuner.idle) return matmulBy(device, base, a, b, sizes, epilogue, { views, halves })
   const own = timed(device, sizes)
   const { batches, transposeA, transposeB } = own
   const shape = `${dtypesOf(halves)} ${transposeA ? 'aᵀ' : 'a'}·${transposeB ? 'bᵀ' : 'b'} ${classOf(batches, own.m, n, k)}`
   const tile = device.tuner.choose(kernel, shape, base, workOf(sizes).flops, () => ({
-    candidates: tileCandidates(device, base, isSwapped(sizes) ? m : n, LOADS),
+    candidates: tileCandidates(device, base, isSwapped(sizes) ? m : n),
     inputs: [bytesEach(halves.left) * batches * own.m * k, bytesEach(halves.right) * batches * k * n],
     launch: ([a, b], tile) => matmulBy(device, tile, a as GpuBuffer, b as GpuBuffer, own, {}, { halves }),
   }))
@@ -131,7 +129,7 @@ function matmulBy(
   const count = batches * m * n
   const [groups, blocks] = groupsOf(tile, rows / 4, columns)
   // The parts decide in which order is added, and so follow from the sizes alone.
-  const [usual, usualBlocks] = groupsOf(tileFor(device, columns, LOADS), rows / 4, columns)
+  const [usual, usualBlocks] = groupsOf(tileFor(device, columns), rows / 4, columns)
   const wanted = views.out ? 1 : splitsFor(device, usual * usualBlocks * batches, padded, LEAST_PART, 4 * count)
   const part = up(padded / wanted)
   const parts = Math.ceil(padded / part)

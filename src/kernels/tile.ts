@@ -19,12 +19,13 @@ function lanesOf(device: Device): 0 | 4 | 8 {
 }
 
 /**
- * The tile for a product with `columns`, where a unit of four rows needs `loads` a step. Narrow products get more rows
- * an invocation, except on SwiftShader, whose compiler does not end with several units. On software adapters a workgroup is one subgroup, where larger ones would leave lanes idle.
+ * The tile for a product with `columns`. Narrow products get more rows an invocation, except on SwiftShader, whose compiler
+ * does not end with several units. On software adapters a workgroup is one subgroup, where larger ones would leave
+ * lanes idle.
  */
-export function tileFor(device: Device, columns: number, loads = 0): Tile {
+export function tileFor(device: Device, columns: number): Tile {
   const narrow = columns > 8 ? 16 : columns > 4 ? 8 : 4
-  const wide = (unrolls(device) || (16 / narrow) * loads > mostLoads(device) ? 16 : narrow) as Tile['columns']
+  const wide = (unrolls(device) ? 16 : narrow) as Tile['columns']
   const units = (16 / wide) as Tile['units']
   const lanes = lanesOf(device)
   return { units, columns: wide, lanes, size: device.info.software ? lanes || 8 : 64 }

@@ -1,5 +1,5 @@
 import type { Device } from '../gpu/index.ts'
-import { mostLoads, type Tile, unrolls } from './tile.ts'
+import { type Tile, unrolls } from './tile.ts'
 
 /** What launches that the tuner times may do: enough to fill the adapter, little enough to end soon. */
 const LIMITS = { hardware: { flops: 1e10, bytes: 64 << 20 }, software: { flops: 1e8, bytes: 16 << 20 } } as const
@@ -43,11 +43,12 @@ export const groupingName = ({ size, lanes }: Sharing): string =>
  * Tiles for what `base` is the default of, which comes first: they differ from it in one respect each. Tiles wider than
  * the product are left out, and those whose units of four rows, which need `loads` a step, need more than a step may have.
  */
-export function tileCandidates(device: Device, base: Tile, columns: number, loads = 0): readonly Named<Tile>[] {
+export function tileCandidates(device: Device, base: Tile, columns: number): readonly Named<Tile>[] {
   const shapes = ([16, 8, 4] as const)
     .map((wide) => ({ ...base, columns: wide, units: (16 / wide) as Tile['units'] }))
     .filter((tile) => tile.columns !== base.columns && (tile.columns === 4 || 2 * columns > tile.columns))
-    .filter((tile) => tile.units * loads <= mostLoads(device))
+    // SwiftShader's compiler does not end with several units.
+    .filter((tile) => tile.units === 1 || !unrolls(device))
   return [base, ...shapes, ...groupings(device, base)].map((tile) => [
     `${tile.units}×${tile.columns}, ${groupingName(tile)}`,
     tile,
