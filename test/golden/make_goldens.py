@@ -161,6 +161,61 @@ class ResNet(nn.Module):
         return self.classifier(h.mean((2, 3)))
 
 
+class VitAttention(nn.Module):
+    def __init__(self, width, heads, head_width):
+        super().__init__()
+        self.heads = heads
+        self.scale = head_width**-0.5
+        self.to_qkv = nn.Linear(width, 3 * heads * head_width, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(heads * head_width, width))
+
+    def forward(self, x):
+        n, tokens, _ = x.shape
+        q, k, v = (t.reshape(n, tokens, self.heads, -1).transpose(1, 2) for t in self.to_qkv(x).chunk(3, dim=-1))
+        mixed = F.softmax(q @ k.transpose(-1, -2) * self.scale, dim=-1) @ v
+        return self.to_out(mixed.transpose(1, 2).reshape(n, tokens, -1))
+
+
+class VitFeedForward(nn.Module):
+    def __init__(self, width, hidden):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Identity(), nn.Linear(hidden, width))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class VitTransformer(nn.Module):
+    def __init__(self, width, depth, heads, head_width, hidden):
+        super().__init__()
+        layer = lambda: nn.ModuleList([VitAttention(width, heads, head_width), VitFeedForward(width, hidden)])
+        self.layers = nn.ModuleList([layer() for _ in range(depth)])
+
+    def forward(self, x):
+        for attention, feed_forward in self.layers:
+            x = attention(x) + x
+            x = feed_forward(x) + x
+        return x
+
+
+class Vit(nn.Module):
+    def __init__(self, channels, classes, size, patch, width, depth, heads, head_width, hidden):
+        super().__init__()
+        self.patch = patch
+        self.to_patch_embedding = nn.Sequential(nn.Identity(), nn.Linear(channels * patch**2, width))
+        self.pos_embedding = nn.Parameter(torch.empty(1, (size // patch) ** 2 + 1, width))
+        self.cls_token = nn.Parameter(torch.empty(1, 1, width))
+        self.transformer = VitTransformer(width, depth, heads, head_width, hidden)
+        self.mlp_head = nn.Linear(width, classes)
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        p = self.patch
+        patches = x.reshape(n, c, h // p, p, w // p, p).permute(0, 2, 4, 3, 5, 1).reshape(n, -1, p * p * c)
+        tokens = torch.cat([self.cls_token.expand(n, -1, -1), self.to_patch_embedding(patches)], 1) + self.pos_embedding
+        return self.mlp_head(self.transformer(tokens)[:, 0])
+
+
 def students():
     cases = {
         "ConvNet": (ConvNet(3, 5, width=8, depth=3, features=8 * 4), (3, 3, 16, 16)),
@@ -168,6 +223,7 @@ def students():
         "AlexNet": (AlexNet(1, 5, widths=[6, 8, 10, 8], features=8 * 4), (3, 1, 16, 16)),
         "VGG": (Vgg(1, 5, widths=[4, 6, 8, 10, 10], pool=1), (3, 1, 32, 32)),
         "ResNet": (ResNet(3, 5, widths=[6, 8, 10], blocks=[2, 1, 1]), (3, 3, 16, 16)),
+        "ViT": (Vit(3, 5, 16, patch=4, width=12, depth=2, heads=2, head_width=8, hidden=20), (3, 3, 16, 16)),
     }
     golden = {}
     for name, (module, shape) in cases.items():

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { ops, scope, tensor } from '../../src/autograd/index.ts'
+import { HostRandom, ops, scope, tensor } from '../../src/autograd/index.ts'
+import { dropout } from '../../src/models/dropout.ts'
 import {
   alexNet,
   applyModule,
@@ -12,6 +13,7 @@ import {
   studentByName,
   studentNames,
   vgg,
+  vit,
 } from '../../src/models/index.ts'
 import { expectClose } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
@@ -31,6 +33,7 @@ const small: Record<string, Student> = {
   AlexNet: alexNet({ channels: 1, size: 16, classes: 5, widths: [6, 8, 10, 8] }),
   VGG: vgg({ channels: 1, size: 32, classes: 5, widths: [4, 6, 8, 10, 10], poolSize: 1 }),
   ResNet: resNet({ channels: 3, size: 16, classes: 5, widths: [6, 8, 10], blocks: [2, 1, 1] }),
+  ViT: vit({ channels: 3, size: 16, classes: 5, patch: 4, width: 12, depth: 2, heads: 2, headWidth: 8, hidden: 20 }),
 }
 
 test.each(Object.keys(small))('%s gives the logits, loss and gradients that PyTorch gives', async (name) => {
@@ -58,6 +61,8 @@ test('students have as many parameters as the originals', () => {
   expect(parameterCount(convNet({ ...rgb(128), depth: 5 }))).toBe(615_690)
   expect(parameterCount(convNet({ ...rgb(256), depth: 6 }))).toBe(763_530)
   expect(parameterCount(resNet(rgb(128)))).toBe(11_173_962)
+  // 10 blocks of 512·1536 + 512·512 + 512 and 2·(512·512 + 512), the patches' 768·512 + 512, 65 positions, the class token, the head.
+  expect(parameterCount(vit(rgb(128)))).toBe(16_176_650)
 })
 
 test('a student says what it takes and what it makes', () => {
@@ -73,7 +78,8 @@ test('a student says what it takes and what it makes', () => {
 test.each(studentNames)('%s runs on small images of any proportions', async (name) => {
   const device = await testDevice()
   const narrow = { AlexNet: { widths: [4, 4, 4] }, VGG: { widths: [4, 4, 4, 4, 4] }, ResNet: { widths: [4, 4, 4] } }
-  const extra = name === 'ConvNet' ? { width: 4 } : narrow[name]
+  const transformer = { width: 6, depth: 1, heads: 2, headWidth: 4, hidden: 8 }
+  const extra = name === 'ConvNet' ? { width: 4 } : name === 'ViT' ? transformer : narrow[name]
   const student = studentByName(name, { channels: 2, size: [16, 24], classes: 3, ...extra })
   const state = goldenState(device, student, 5)
   const x = valuesTensor(device, 6, [2, 2, 16, 24])
@@ -94,9 +100,56 @@ test('mistakes are named at the door', async () => {
   expect(() => alexNet({ ...options, size: 4 })).toThrow(/too small.*8×8/)
   expect(() => resNet({ ...options, size: 8 })).toThrow(/maps of 1×1/)
   expect(() => vgg({ ...options, widths: [1, 2] })).toThrow(/got 2 widths/)
+  expect(() => vit({ ...options, size: 30 })).toThrow(/4×4 do not tile images of 30×30/)
+  expect(() => vit({ ...options, dropout: 1 })).toThrow(/dropout is 1/)
   expect(() => studentByName('LeNet' as 'ConvNet', options)).toThrow(/no student is called 'LeNet'.*ConvNet/)
   const student = convNet({ ...options, width: 4 })
   const x = valuesTensor(device, 1, [2, 1, 32, 32])
   expect(() => applyModule(student, {}, x)).toThrow(/expected images of shape \[N, 3, 32, 32\], got \[2, 1, 32, 32\]/)
   x.dispose()
+})
+
+test('dropout drops in training only, as its draws say', async () => {
+  const device = await testDevice()
+  const student = vit({
+    channels: 1,
+    size: 8,
+    classes: 3,
+    patch: 4,
+    width: 8,
+    depth: 1,
+    heads: 1,
+    headWidth: 8,
+    hidden: 8,
+  })
+  const state = goldenState(device, student, 7)
+  const params = new Params(state)
+  const x = valuesTensor(device, 8, [2, 1, 8, 8])
+  const draws = (seed: number) => new HostRandom({ seed, stream: 0 })
+  const logits = async (random?: HostRandom) => {
+    const y = student.apply(params, x, random)
+    const values = await y.read()
+    y.dispose()
+    return values
+  }
+  const whole = await logits()
+  expect(await logits()).toEqual(whole)
+  const dropped = await logits(draws(1))
+  expect(dropped).not.toEqual(whole)
+  expect(await logits(draws(1))).toEqual(dropped)
+  expect(await logits(draws(2))).not.toEqual(dropped)
+  x.dispose()
+  disposeState(state)
+})
+
+test('dropout zeroes its share and keeps the mean', async () => {
+  const device = await testDevice()
+  const x = tensor(device, new Float32Array(40_000).fill(2))
+  const y = scope(() => dropout(x, 0.25, new HostRandom({ seed: 3, stream: 0 })))
+  const values = await y.read()
+  const dropped = values.filter((v) => v === 0).length
+  // Four standard deviations of a binomial draw.
+  expect(Math.abs(dropped - 10_000)).toBeLessThan(4 * Math.sqrt(40_000 * 0.25 * 0.75))
+  expect(values.every((v) => v === 0 || Math.abs(v - 2 / 0.75) < 1e-6)).toBe(true)
+  for (const t of [x, y]) t.dispose()
 })

@@ -4,18 +4,21 @@ import { type ConvNetOptions, convNet } from './convnet.ts'
 import { type ResNetOptions, resNet } from './resnet.ts'
 import type { Student } from './student.ts'
 import { type VggOptions, vgg } from './vgg.ts'
+import { type VitOptions, vit } from './vit.ts'
 
 export { type AlexNetOptions, alexNet } from './alexnet.ts'
 export { type ConvNetOptions, convNet } from './convnet.ts'
 export { type ResNetOptions, resNet } from './resnet.ts'
 export type { Student, StudentOptions } from './student.ts'
 export { type VggOptions, vgg } from './vgg.ts'
+export { type VitOptions, vit } from './vit.ts'
 
 interface OptionsByName {
   readonly ConvNet: ConvNetOptions
   readonly AlexNet: AlexNetOptions
   readonly VGG: VggOptions
   readonly ResNet: ResNetOptions
+  readonly ViT: VitOptions
 }
 
 export type StudentName = keyof OptionsByName
@@ -25,6 +28,7 @@ const students: { readonly [N in StudentName]: (options: OptionsByName[N]) => St
   AlexNet: alexNet,
   VGG: vgg,
   ResNet: resNet,
+  ViT: vit,
 }
 
 export const studentNames = Object.keys(students) as readonly StudentName[]

@@ -1,19 +1,22 @@
-import { ops, type Tensor } from '../../autograd/index.ts'
+import { type HostRandom, ops, type Tensor } from '../../autograd/index.ts'
 import { optionError, rejectUnknownOptions } from '../../errors.ts'
 import { linear } from '../layers.ts'
 import { childParameters, type Module, type Params } from '../module.ts'
 import { positiveIntegers } from '../options.ts'
 import { checkImages } from '../state.ts'
 
-/** A classifier that learns from the distilled images: images [N, C, H, W] → logits [N, classes]. */
-export interface Student extends Module<[images: Tensor]> {
+/**
+ * A classifier that learns from the distilled images: images [N, C, H, W] → logits [N, classes]. `draws` are the random
+ * numbers of dropout, for a network that has it, in training; without them nothing is dropped.
+ */
+export interface Student extends Module<[images: Tensor, draws?: HostRandom]> {
   readonly name: string
   readonly inputShape: readonly [channels: number, height: number, width: number]
   readonly classes: number
   /** Length of a feature vector. */
   readonly featureCount: number
   /** What the classifier sees: images [N, C, H, W] → [N, featureCount]. */
-  features(params: Params, images: Tensor): Tensor
+  features(params: Params, images: Tensor, draws?: HostRandom): Tensor
 }
 
 /** What every student is made for. */
@@ -53,14 +56,14 @@ export function student(
   name: string,
   inputShape: Student['inputShape'],
   classes: number,
-  extractor: Module,
+  extractor: Module<[images: Tensor, draws: HostRandom | undefined]>,
   featureCount: number,
   classifierName = 'classifier',
 ): Student {
   const classifier = linear(featureCount, classes)
-  const features = (params: Params, images: Tensor) => {
+  const features = (params: Params, images: Tensor, draws?: HostRandom) => {
     checkImages(name, images, inputShape)
-    return extractor.apply(params, images)
+    return extractor.apply(params, images, draws)
   }
   return {
     name,
@@ -69,7 +72,7 @@ export function student(
     featureCount,
     parameters: { ...extractor.parameters, ...childParameters({ [classifierName]: classifier }) },
     features,
-    apply: (params, images) => classifier.apply(params.child(classifierName), features(params, images)),
+    apply: (params, images, draws) => classifier.apply(params.child(classifierName), features(params, images, draws)),
   }
 }
 

@@ -1,23 +1,8 @@
 import { ops, type Tensor } from '../../autograd/index.ts'
+import { joinHeads, splitHeads } from '../heads.ts'
 import { compose, conv2d, conv2dOnto, groupNorm, layerNorm, linear, sequential } from '../layers.ts'
 import type { Module } from '../module.ts'
 import type { UnetLayer } from './residual.ts'
-
-/** [N, T, C] → [N·heads, T, C/heads]. */
-function splitHeads(x: Tensor, heads: number): Tensor {
-  if (heads === 1) return x
-  const [n, tokens, channels] = x.shape as [number, number, number]
-  const split = ops.permute(ops.reshape(x, [n, tokens, heads, channels / heads]), [0, 2, 1, 3])
-  return ops.reshape(split, [n * heads, tokens, channels / heads])
-}
-
-/** The inverse of splitHeads. */
-function joinHeads(x: Tensor, heads: number): Tensor {
-  if (heads === 1) return x
-  const [batch, tokens, channels] = x.shape as [number, number, number]
-  const joined = ops.permute(ops.reshape(x, [batch / heads, heads, tokens, channels]), [0, 2, 1, 3])
-  return ops.reshape(joined, [batch / heads, tokens, heads * channels])
-}
 
 /** Attention of x: [N, T, channels] to context: [N, L, contextDim]; to itself where they are the same tensor. */
 function attention(channels: number, contextDim: number, heads: number): Module<[x: Tensor, context: Tensor]> {
