@@ -14,6 +14,8 @@ export interface Extra {
 
 export interface ForwardResult {
   readonly output: GpuBuffer | Chain
+  /** Further outputs, f32, which are differentiable like the first. */
+  readonly others?: readonly { readonly buffer: GpuBuffer; readonly shape: Shape }[]
   readonly extras?: readonly Extra[]
 }
 
@@ -28,6 +30,8 @@ export interface VjpContext<A> extends Backward {
   output(): Tensor
   /** Extra result `index`, if `saves` names `extras`. */
   extra(index: number): Tensor
+  /** Says that the rule does not read input `index` any more, so that it can be freed before the rule has ended. */
+  release(index: number): void
 }
 
 /** A gradient rule: written in ops, so that it can be differentiated again. */
@@ -48,7 +52,7 @@ function accepts(types: OpDefinition<never>['inputTypes'], index: number, dtype:
 /** One record an op: everything that is known about it. */
 export interface OpDefinition<A> {
   readonly name: string
-  /** Output shape; throws Ld3mError `shape` or `option`, naming the argument, what came and what was expected. */
+  /** Shape of the output, or of the first of several; throws Ld3mError `shape` or `option`, naming the argument, what came and what was expected. */
   shape(inputs: readonly Tensor[], attrs: A): Shape
   /** The output's element type, or `input` for that of the first input. Default `f32`. */
   readonly dtype?: DType | 'input'
@@ -63,16 +67,24 @@ export interface OpDefinition<A> {
 }
 
 export interface Op<A> extends OpDefinition<A> {
-  /** Applies the op: checks, launches, and records a node if an input requires a gradient. */
+  /** Applies the op: checks, launches, and records a node if an input requires a gradient. Gives the first output. */
   apply(inputs: readonly Tensor[], attrs: A): Tensor
+  /** The same for an op of several outputs: gives all of them. */
+  applyAll(inputs: readonly Tensor[], attrs: A): Tensor[]
 }
 
 /** Makes an op of its record. */
 export function defineOp<A>(definition: OpDefinition<A>): Op<A> {
-  return { ...definition, apply: (inputs, attrs) => applyOp(definition, inputs, attrs) }
+  const applyAll = (inputs: readonly Tensor[], attrs: A) => applyOp(definition, inputs, attrs)
+  const apply = (inputs: readonly Tensor[], attrs: A): Tensor => {
+    const [first, ...others] = applyAll(inputs, attrs)
+    for (const other of others) other.dispose()
+    return first as Tensor
+  }
+  return { ...definition, apply, applyAll }
 }
 
-function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): Tensor {
+function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
   const first = inputs[0]
   if (!first) throw new Error(`${op.name}: an op needs an input`)
   const { device } = first
@@ -89,12 +101,17 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
   }
   const shape = op.shape(inputs, attrs)
   const result = op.forward(device, inputs, attrs, shape)
-  const { output, extras = [] } = 'output' in result ? result : { output: result }
+  const { output, extras = [], others = [] } = 'output' in result ? result : { output: result }
   const storage = new Storage(device, output)
   const extraStorages = extras.map((e) => new Storage(device, e.buffer))
   const node = recordNode(op, inputs, attrs, shape, storage, extras, extraStorages)
   for (const extra of extraStorages) extra.release()
-  return new Tensor(storage, shape, op.dtype === 'input' ? first.dtype : (op.dtype ?? 'f32'), node)
+  const outputs = [new Tensor(storage, shape, op.dtype === 'input' ? first.dtype : (op.dtype ?? 'f32'), node)]
+  for (const [i, other] of others.entries()) {
+    const place = node && new Node(op.name, [node], [], undefined, i + 1)
+    outputs.push(new Tensor(new Storage(device, other.buffer), other.shape, 'f32', place))
+  }
+  return outputs
 }
 
 function recordNode<A>(
@@ -136,14 +153,17 @@ function recordNode<A>(
       }
       return vjp({
         grad: backward.grad,
+        grads: backward.grads,
         needs: backward.needs,
         createGraph: backward.createGraph,
+        retainGraph: backward.retainGraph,
         attrs,
         shapes,
         outputShape,
         input: (index) => restore(index, false),
         output: () => restore(count, true),
         extra: (index) => restore(count + 1 + index, false),
+        release: (index) => backward.retainGraph || node.freeSaved(index),
       })
     },
   )
