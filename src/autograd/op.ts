@@ -43,6 +43,12 @@ export type Saves = number | 'output' | 'extras'
 /** What an input may be; `float` is f32 or f16. */
 export type InputType = DType | 'float'
 
+/** What a product saves: each of the first two inputs, if a gradient of the other one may be wanted. */
+export const savesFactors = ([first, second]: readonly boolean[]): readonly Saves[] => [
+  ...(second ? [0] : []),
+  ...(first ? [1] : []),
+]
+
 function accepts(types: OpDefinition<never>['inputTypes'], index: number, dtype: DType): boolean {
   if (types === 'any') return dtype !== 'f16'
   const type = types?.[index] ?? 'f32'
@@ -60,8 +66,8 @@ export interface OpDefinition<A> {
   readonly inputTypes?: readonly InputType[] | 'any'
   /** Launches the kernels, or gives the chain to be computed when its result is asked for. */
   forward(device: Device, inputs: readonly Tensor[], attrs: A, outputShape: Shape): GpuBuffer | Chain | ForwardResult
-  /** What the gradient needs: input numbers, the output, the extras. */
-  readonly saves: readonly Saves[] | ((attrs: A) => readonly Saves[])
+  /** What the gradient needs: input numbers, the output, the extras; where it depends, by which inputs may need one. */
+  readonly saves: readonly Saves[] | ((attrs: A, needs: readonly boolean[]) => readonly Saves[])
   /** The gradient, or the reason why there is none. */
   readonly vjp: Vjp<A> | { readonly none: string }
 }
@@ -127,7 +133,9 @@ function recordNode<A>(
   if (!isRecording() || typeof vjp !== 'function' || !inputs.some((t) => t.node)) return undefined
   const count = inputs.length
   const saved: (Saved | undefined)[] = new Array(count + 1 + extras.length).fill(undefined)
-  for (const what of typeof op.saves === 'function' ? op.saves(attrs) : op.saves) {
+  const parents = inputs.map((t) => t.node)
+  const saves = typeof op.saves === 'function' ? op.saves(attrs, parents.map(Boolean)) : op.saves
+  for (const what of saves) {
     if (what === 'output') {
       saved[count] = { storage: output.retain(), shape: outputShape, dtype: 'f32', node: undefined }
     } else if (what === 'extras') {
@@ -142,29 +150,24 @@ function recordNode<A>(
     }
   }
   const shapes = inputs.map((t) => t.shape)
-  return new Node(
-    op.name,
-    inputs.map((t) => t.node),
-    saved,
-    (node, backward) => {
-      const restore = (index: number, own: boolean) => {
-        const s = node.saved(index)
-        return new Tensor(s.storage.retain(), s.shape, s.dtype, own ? node : s.node)
-      }
-      return vjp({
-        grad: backward.grad,
-        grads: backward.grads,
-        needs: backward.needs,
-        createGraph: backward.createGraph,
-        retainGraph: backward.retainGraph,
-        attrs,
-        shapes,
-        outputShape,
-        input: (index) => restore(index, false),
-        output: () => restore(count, true),
-        extra: (index) => restore(count + 1 + index, false),
-        release: (index) => backward.retainGraph || node.freeSaved(index),
-      })
-    },
-  )
+  return new Node(op.name, parents, saved, (node, backward) => {
+    const restore = (index: number, own: boolean) => {
+      const s = node.saved(index)
+      return new Tensor(s.storage.retain(), s.shape, s.dtype, own ? node : s.node)
+    }
+    return vjp({
+      grad: backward.grad,
+      grads: backward.grads,
+      needs: backward.needs,
+      createGraph: backward.createGraph,
+      retainGraph: backward.retainGraph,
+      attrs,
+      shapes,
+      outputShape,
+      input: (index) => restore(index, false),
+      output: () => restore(count, true),
+      extra: (index) => restore(count + 1 + index, false),
+      release: (index) => backward.retainGraph || node.freeSaved(index),
+    })
+  })
 }
