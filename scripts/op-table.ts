@@ -17,7 +17,8 @@ is out of date. Public functions with more convenient arguments, such as \`ops.m
 
 "Gradient" says whether there is one; where there is, it holds at every order, and a generated test compares the first
 and second order with finite differences. "Saves" is what the graph keeps for the backward pass: inputs by number, the
-output, or extra results of the forward kernel, such as a norm's statistics. What is not listed is not kept.
+output, or extra results of the forward kernel, such as a norm's statistics. What is not listed is not kept, and a factor
+of a product only if a gradient of the other one may be wanted.
 
 | Op | Inputs | Gradient | Saves |
 |---|---|---|---|`
@@ -30,7 +31,8 @@ const typesText = (types: Op<unknown>['inputTypes']): string =>
       : types.map((type) => (type === 'float' ? 'f32 or f16' : type)).join(', ')
 
 function savesText(declared: Op<unknown>['saves']): string {
-  const saves = typeof declared === 'function' ? declared({}) : declared
+  // Of an op whose inputs all need a gradient.
+  const saves = typeof declared === 'function' ? declared({}, new Array<boolean>(8).fill(true)) : declared
   const inputs = saves.filter((what) => typeof what === 'number')
   const rest = saves.filter((what) => typeof what === 'string')
   const parts = [...(inputs.length > 0 ? [`input ${inputs.join(', ')}`] : []), ...rest]

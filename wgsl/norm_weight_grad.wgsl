@@ -1,7 +1,7 @@
-// Gradients of group normalisation with respect to its weight, Σ g′·x̂ over samples and positions, or its bias, Σ g′;
+// Gradients of group normalisation with respect to its weight, Σ g′·x̂ over samples and positions, and its bias, Σ g′;
 // g′ = g, or with an activation f: g·f′(x̂·weight + bias), g the gradient of its output.
 //
-// g, x: [N, C, inner]. A team shares one channel of one chunk of samples, and out: [chunks, C] holds partial sums,
+// g, x: [N, C, inner]. A team shares one channel of one chunk of samples, and the results: [chunks, C] are partial sums,
 // which the host reduces: a channel alone would leave most of a GPU idle, and float atomics do not repeat. Teams as in
 // norm.wgsl; where V = vec4f, inner counts fours. Limited by memory bandwidth.
 
@@ -24,16 +24,16 @@ struct Params {
 @group(0) @binding(2) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dweight: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dbias: array<f32>;
 
 #const LANES: u32 = 8
 #const SIZE: u32 = 64
 const TEAMS = SIZE / LANES;
-#const OF_BIAS: bool = false
 #const WEIGHT: bool = true
 #const BIAS: bool = true
 
-alias Sum = f32;
+alias Sum = vec2f;
 fn join(a: Sum, b: Sum) -> Sum {
   return a + b;
 }
@@ -59,7 +59,7 @@ fn main(
     var shift = 0.0;
     if (ACTIVATION != NONE && WEIGHT) { scale = weight[channel]; }
     if (ACTIVATION != NONE && BIAS) { shift = bias[channel]; }
-    var sum = 0.0;
+    var sums = vec2f(0.0);
     for (var n = start; n < end; n++) {
       let stat = stats[n * params.groups_per_sample + group];
       let base = (n * params.channels + channel) * params.inner;
@@ -67,11 +67,13 @@ fn main(
         let normalised = (x[base + i] - stat.x) * stat.y;
         var h = g[base + i];
         if (ACTIVATION != NONE) { h *= activation_slope(normalised * scale + shift); }
-        if (!OF_BIAS) { h *= normalised; }
-        sum += across(h);
+        sums += vec2f(across(h * normalised), across(h));
       }
     }
-    sum = team_join(sum, local);
-    if (lane == 0u && in_range) { out[output] = sum; }
+    sums = team_join(sums, local);
+    if (lane == 0u && in_range) {
+      dweight[output] = sums.x;
+      dbias[output] = sums.y;
+    }
   }
 }

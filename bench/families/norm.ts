@@ -30,6 +30,7 @@ const norms = rowsFor<Size>(SIZES, ({ label, silu, ...sizes }) => {
   const weight = floats(channels)
   const bias = floats(channels)
   const stats = floats(samples * groups * 2, 0.5, 1)
+  const second = { u: g, x, moments: floats(samples * groups * 4, 0.5, 1), directions: floats(2 * channels) }
   return [
     row('norm', shape, { x, weight, bias }, (device, { x, weight, bias }) => ({
       ...kernels.norm(device, x, sizes, { weight, bias, activation }, 1e-5),
@@ -37,15 +38,19 @@ const norms = rowsFor<Size>(SIZES, ({ label, silu, ...sizes }) => {
     row('normInputGrad', shape, { g, x, stats, weight, bias }, (device, { g, x, stats, weight, bias }) =>
       kernels.normInputGrad(device, g, x, stats, sizes, { weight, bias, activation }),
     ),
-    row('normWeightGrad', shape, { g, x, stats, weight, bias }, (device, { g, x, stats, weight, bias }) =>
-      kernels.normWeightGrad(device, 'weight', g, x, stats, sizes, {
-        weight,
-        bias,
-        activation,
-      }),
+    row('normWeightGrad', shape, { g, x, stats, weight, bias }, (device, { g, x, stats, weight, bias }) => ({
+      ...kernels.normWeightGrad(device, g, x, stats, sizes, { weight, bias, activation }),
+    })),
+    row('normMoments', shape, { u: g, x, stats }, (device, { u, x, stats }) =>
+      kernels.normMoments(device, u, x, stats, sizes),
     ),
-    row('normSecondGrad', shape, { u: g, g, x, stats, weight }, (device, { u, g, x, stats, weight }) =>
-      kernels.normSecondGrad(device, u, g, x, stats, weight, sizes),
+    row('normTangent', shape, { ...second, weight, bias }, (device, { u, x, moments, directions, weight, bias }) =>
+      kernels.normTangent(device, u, x, moments, directions, sizes, { weight, bias, activation }),
+    ),
+    ...[kernels.normSecondGrad, kernels.normSecondWeightGrad].map((launch) =>
+      row(launch.name, shape, { ...second, g, weight, bias }, (device, t) =>
+        launch(device, t.u, t.g, t.x, t.moments, t.directions, sizes, { weight: t.weight, bias: t.bias, activation }),
+      ),
     ),
   ]
 })

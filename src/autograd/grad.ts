@@ -67,22 +67,25 @@ export function gradientsFrom(
 
   return scope(() =>
     withRecording(createGraph, () => {
-      /** Gradients that have arrived at nodes not yet visited, and at targets. Each is a handle of our own. */
-      const arrived = new Map<Node, Tensor>()
+      /** Gradients that have arrived at nodes not yet visited, and at targets, by output. Each is a handle of our own. */
+      const arrived: Arrived = new Map()
       const onPath = new Set(order)
-      if (root && onPath.has(root)) arrived.set(root, gradOutput().alias())
+      if (root && onPath.has(root)) arrived.set(root, [gradOutput().alias()])
       for (const node of order) {
-        const gradient = arrived.get(node)
-        if (!gradient) continue
+        const grads = arrived.get(node)
+        if (!grads) continue
         const needs = node.parents.map((p) => p !== undefined && onPath.has(p))
-        if (needs.includes(true)) {
+        if (node.output > 0) {
+          accumulate(arrived, node.parents[0] as Node, node.output, grads[0] as Tensor)
+        } else if (needs.includes(true)) {
           if (node.freed) throw freedError(node.name)
           const parents = node.parents
           scope(() => {
             // What the gradients were computed from is freed before they are added to others.
             const gradients = scope(() => {
               const backward = node.backward as NonNullable<Node['backward']>
-              return backward(node, { grad: gradient, needs, createGraph }).filter((_, i) => needs[i])
+              const grad = grads[0] as Tensor
+              return backward(node, { grad, grads, needs, createGraph, retainGraph }).filter((_, i) => needs[i])
             })
             if (!retainGraph) node.free()
             let next = 0
@@ -90,17 +93,17 @@ export function gradientsFrom(
               if (!parent || !needs[i]) return undefined
               const g = gradients[next++]
               if (!g) throw new Error(`${node.name}: no gradient for input ${i}`)
-              return accumulate(arrived, parent, g)
+              return accumulate(arrived, parent, 0, g)
             })
           })
         }
         if (!targets.has(node)) {
           arrived.delete(node)
-          gradient.dispose()
+          for (const gradient of grads) gradient?.dispose()
         }
       }
       return xs.map((x, i) => {
-        const gradient = x.node && arrived.get(x.node)
+        const gradient = x.node && arrived.get(x.node)?.[0]
         if (gradient) return gradient.alias()
         if (!allowUnused) throw unusedError(i, x, 'is not used to compute y')
         return zeros(x.device, x.shape)
@@ -109,12 +112,16 @@ export function gradientsFrom(
   )
 }
 
-/** Adds a gradient to what has arrived at a node; the sum is a handle of its own, which is returned. */
-function accumulate(arrived: Map<Node, Tensor>, node: Node, gradient: Tensor): Tensor {
-  const before = arrived.get(node)
+type Arrived = Map<Node, (Tensor | undefined)[]>
+
+/** Adds a gradient to what has arrived at a node's output; the sum is a handle of its own, which is returned. */
+function accumulate(arrived: Arrived, node: Node, output: number, gradient: Tensor): Tensor {
+  const grads = arrived.get(node) ?? []
+  const before = grads[output]
   const sum = before ? add(before, gradient) : gradient.alias()
   before?.dispose()
-  arrived.set(node, sum)
+  grads[output] = sum
+  arrived.set(node, grads)
   return sum
 }
 

@@ -13,20 +13,25 @@ export interface Saved {
 
 /** What a node's gradient function gets. */
 export interface Backward {
-  /** The gradient that arrives, of the output's shape. */
+  /** The gradient that arrives at the output, or at the first of several. */
   readonly grad: Tensor
+  /** The gradients that arrive at the outputs, in their order; undefined where none does. */
+  readonly grads: readonly (Tensor | undefined)[]
   /** Which inputs need a gradient. */
   readonly needs: readonly boolean[]
   /** True if the gradient is itself to be differentiated. */
   readonly createGraph: boolean
+  /** True if the node is to be gone through again: what it saved stays. */
+  readonly retainGraph: boolean
 }
 
 /** Computes the gradients with respect to the inputs; entries that are not needed may be undefined. */
 export type BackwardFunction = (node: Node, backward: Backward) => readonly (Tensor | undefined)[]
 
 /**
- * A place in the graph: one operation and its one differentiable output, or a leaf. Nodes count their references
- * (tensors, and nodes that consume them), so that what they saved is freed as soon as nobody can ask for it.
+ * A place in the graph: one operation and its first differentiable output, a further output of an operation, or a leaf.
+ * Nodes count their references (tensors, and nodes that consume them), so that what they saved is freed as soon as
+ * nobody can ask for it.
  */
 export class Node {
   static #count = 0
@@ -34,16 +39,18 @@ export class Node {
   readonly id = Node.#count++
   #references = 0
   #freed = false
-  #saved: readonly (Saved | undefined)[]
+  #saved: (Saved | undefined)[]
   #parents: readonly (Node | undefined)[]
 
   constructor(
     readonly name: string,
     parents: readonly (Node | undefined)[],
     /** Owned by the node: each entry's storage is released with it. */
-    saved: readonly (Saved | undefined)[],
-    /** Undefined for a leaf. */
+    saved: (Saved | undefined)[],
+    /** Undefined for a leaf and for a further output. */
     readonly backward: BackwardFunction | undefined,
+    /** Which output of its only parent this is, if a further one: what arrives here is for that place of it. */
+    readonly output = 0,
   ) {
     this.#parents = parents
     this.#saved = saved
@@ -64,6 +71,15 @@ export class Node {
     const entry = this.#saved[index]
     if (!entry) throw new Error(`${this.name}: the gradient reads an input or output that the op does not save`)
     return entry
+  }
+
+  /** Frees one of the tensors that the node saved. */
+  freeSaved(index: number): void {
+    const entry = this.#saved[index]
+    this.#saved[index] = undefined
+    entry?.storage.release()
+    // It is also a parent, which this node still holds.
+    entry?.node?.release()
   }
 
   retain(): void {

@@ -14,6 +14,8 @@ export interface Extra {
 
 export interface ForwardResult {
   readonly output: GpuBuffer | Chain
+  /** Further outputs, f32, which are differentiable like the first. */
+  readonly others?: readonly { readonly buffer: GpuBuffer; readonly shape: Shape }[]
   readonly extras?: readonly Extra[]
 }
 
@@ -28,6 +30,8 @@ export interface VjpContext<A> extends Backward {
   output(): Tensor
   /** Extra result `index`, if `saves` names `extras`. */
   extra(index: number): Tensor
+  /** Says that the rule does not read input `index` any more, so that it can be freed before the rule has ended. */
+  release(index: number): void
 }
 
 /** A gradient rule: written in ops, so that it can be differentiated again. */
@@ -39,6 +43,12 @@ export type Saves = number | 'output' | 'extras'
 /** What an input may be; `float` is f32 or f16. */
 export type InputType = DType | 'float'
 
+/** What a product saves: each of the first two inputs, if a gradient of the other one may be wanted. */
+export const savesFactors = ([first, second]: readonly boolean[]): readonly Saves[] => [
+  ...(second ? [0] : []),
+  ...(first ? [1] : []),
+]
+
 function accepts(types: OpDefinition<never>['inputTypes'], index: number, dtype: DType): boolean {
   if (types === 'any') return dtype !== 'f16'
   const type = types?.[index] ?? 'f32'
@@ -48,7 +58,7 @@ function accepts(types: OpDefinition<never>['inputTypes'], index: number, dtype:
 /** One record an op: everything that is known about it. */
 export interface OpDefinition<A> {
   readonly name: string
-  /** Output shape; throws Ld3mError `shape` or `option`, naming the argument, what came and what was expected. */
+  /** Shape of the output, or of the first of several; throws Ld3mError `shape` or `option`, naming the argument, what came and what was expected. */
   shape(inputs: readonly Tensor[], attrs: A): Shape
   /** The output's element type, or `input` for that of the first input. Default `f32`. */
   readonly dtype?: DType | 'input'
@@ -56,23 +66,31 @@ export interface OpDefinition<A> {
   readonly inputTypes?: readonly InputType[] | 'any'
   /** Launches the kernels, or gives the chain to be computed when its result is asked for. */
   forward(device: Device, inputs: readonly Tensor[], attrs: A, outputShape: Shape): GpuBuffer | Chain | ForwardResult
-  /** What the gradient needs: input numbers, the output, the extras. */
-  readonly saves: readonly Saves[] | ((attrs: A) => readonly Saves[])
+  /** What the gradient needs: input numbers, the output, the extras; where it depends, by which inputs may need one. */
+  readonly saves: readonly Saves[] | ((attrs: A, needs: readonly boolean[]) => readonly Saves[])
   /** The gradient, or the reason why there is none. */
   readonly vjp: Vjp<A> | { readonly none: string }
 }
 
 export interface Op<A> extends OpDefinition<A> {
-  /** Applies the op: checks, launches, and records a node if an input requires a gradient. */
+  /** Applies the op: checks, launches, and records a node if an input requires a gradient. Gives the first output. */
   apply(inputs: readonly Tensor[], attrs: A): Tensor
+  /** The same for an op of several outputs: gives all of them. */
+  applyAll(inputs: readonly Tensor[], attrs: A): Tensor[]
 }
 
 /** Makes an op of its record. */
 export function defineOp<A>(definition: OpDefinition<A>): Op<A> {
-  return { ...definition, apply: (inputs, attrs) => applyOp(definition, inputs, attrs) }
+  const applyAll = (inputs: readonly Tensor[], attrs: A) => applyOp(definition, inputs, attrs)
+  const apply = (inputs: readonly Tensor[], attrs: A): Tensor => {
+    const [first, ...others] = applyAll(inputs, attrs)
+    for (const other of others) other.dispose()
+    return first as Tensor
+  }
+  return { ...definition, apply, applyAll }
 }
 
-function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): Tensor {
+function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
   const first = inputs[0]
   if (!first) throw new Error(`${op.name}: an op needs an input`)
   const { device } = first
@@ -89,12 +107,17 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
   }
   const shape = op.shape(inputs, attrs)
   const result = op.forward(device, inputs, attrs, shape)
-  const { output, extras = [] } = 'output' in result ? result : { output: result }
+  const { output, extras = [], others = [] } = 'output' in result ? result : { output: result }
   const storage = new Storage(device, output)
   const extraStorages = extras.map((e) => new Storage(device, e.buffer))
   const node = recordNode(op, inputs, attrs, shape, storage, extras, extraStorages)
   for (const extra of extraStorages) extra.release()
-  return new Tensor(storage, shape, op.dtype === 'input' ? first.dtype : (op.dtype ?? 'f32'), node)
+  const outputs = [new Tensor(storage, shape, op.dtype === 'input' ? first.dtype : (op.dtype ?? 'f32'), node)]
+  for (const [i, other] of others.entries()) {
+    const place = node && new Node(op.name, [node], [], undefined, i + 1)
+    outputs.push(new Tensor(new Storage(device, other.buffer), other.shape, 'f32', place))
+  }
+  return outputs
 }
 
 function recordNode<A>(
@@ -110,7 +133,9 @@ function recordNode<A>(
   if (!isRecording() || typeof vjp !== 'function' || !inputs.some((t) => t.node)) return undefined
   const count = inputs.length
   const saved: (Saved | undefined)[] = new Array(count + 1 + extras.length).fill(undefined)
-  for (const what of typeof op.saves === 'function' ? op.saves(attrs) : op.saves) {
+  const parents = inputs.map((t) => t.node)
+  const saves = typeof op.saves === 'function' ? op.saves(attrs, parents.map(Boolean)) : op.saves
+  for (const what of saves) {
     if (what === 'output') {
       saved[count] = { storage: output.retain(), shape: outputShape, dtype: 'f32', node: undefined }
     } else if (what === 'extras') {
@@ -125,26 +150,24 @@ function recordNode<A>(
     }
   }
   const shapes = inputs.map((t) => t.shape)
-  return new Node(
-    op.name,
-    inputs.map((t) => t.node),
-    saved,
-    (node, backward) => {
-      const restore = (index: number, own: boolean) => {
-        const s = node.saved(index)
-        return new Tensor(s.storage.retain(), s.shape, s.dtype, own ? node : s.node)
-      }
-      return vjp({
-        grad: backward.grad,
-        needs: backward.needs,
-        createGraph: backward.createGraph,
-        attrs,
-        shapes,
-        outputShape,
-        input: (index) => restore(index, false),
-        output: () => restore(count, true),
-        extra: (index) => restore(count + 1 + index, false),
-      })
-    },
-  )
+  return new Node(op.name, parents, saved, (node, backward) => {
+    const restore = (index: number, own: boolean) => {
+      const s = node.saved(index)
+      return new Tensor(s.storage.retain(), s.shape, s.dtype, own ? node : s.node)
+    }
+    return vjp({
+      grad: backward.grad,
+      grads: backward.grads,
+      needs: backward.needs,
+      createGraph: backward.createGraph,
+      retainGraph: backward.retainGraph,
+      attrs,
+      shapes,
+      outputShape,
+      input: (index) => restore(index, false),
+      output: () => restore(count, true),
+      extra: (index) => restore(count + 1 + index, false),
+      release: (index) => backward.retainGraph || node.freeSaved(index),
+    })
+  })
 }

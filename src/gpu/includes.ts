@@ -5,6 +5,7 @@ import elements from '../../wgsl/include/elements.wgsl'
 import gemm_step from '../../wgsl/include/gemm_step.wgsl'
 import gemm_sums from '../../wgsl/include/gemm_sums.wgsl'
 import linear from '../../wgsl/include/linear.wgsl'
+import norm_tangent from '../../wgsl/include/norm_tangent.wgsl'
 import philox from '../../wgsl/include/philox.wgsl'
 import quotient from '../../wgsl/include/quotient.wgsl'
 import team_alone from '../../wgsl/include/team_alone.wgsl'
@@ -14,6 +15,7 @@ import windows from '../../wgsl/include/windows.wgsl'
 
 /** The shared parts of kernels, by the name that `#include` and `#choose` use. */
 export const includes: Record<string, string> = {
-  ...{ activation, broadcast, channel_walk, elements, gemm_step, gemm_sums, linear, philox, quotient, windows },
+  ...{ activation, broadcast, channel_walk, elements, gemm_step, gemm_sums, linear, quotient, windows },
+  ...{ norm_tangent, philox },
   ...{ team_alone, team_subgroup, team_workgroup },
 }

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { grad, noGrad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import { defineOp, grad, noGrad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
+import { unary } from '../../src/kernels/index.ts'
 import { testDevice } from '../support/device.ts'
 
 const { add, exp, mul, square, sum } = ops
@@ -192,6 +193,90 @@ describe('the graph', () => {
     expect(device.memory.current - before).toBe(3 * 256) // x, z and the gradient
     for (const t of [x, z, g]) t.dispose()
     expect(device.memory.current).toBe(before)
+  })
+})
+
+describe('an op of several outputs', () => {
+  /** x² and eˣ. */
+  const both = defineOp<Record<never, never>>({
+    name: 'both',
+    shape: ([x]) => x!.shape,
+    forward: (device, [x], _, shape) => ({
+      output: unary(device, 'SQUARE', x!.buffer, x!.size),
+      others: [{ buffer: unary(device, 'EXP', x!.buffer, x!.size), shape }],
+    }),
+    saves: [0],
+    vjp({ grads: [ofSquare, ofExp], input }) {
+      const parts = [
+        ...(ofSquare ? [mul(ofSquare, mul(input(0), 2))] : []),
+        ...(ofExp ? [mul(ofExp, exp(input(0)))] : []),
+      ]
+      return [parts.reduce((a, b) => add(a, b))]
+    },
+  })
+
+  test.each<
+    [string, (square: Tensor, exp: Tensor) => Tensor, (x: number) => [y: number, first: number, second: number]]
+  >([
+    ['all', (a, b) => mul(a, b), (x) => [x * x, 2 * x + x * x, 2 + 4 * x + x * x].map((v) => v * Math.exp(x)) as never],
+    ['the first', (a) => a, (x) => [x * x, 2 * x, 2]],
+    ['the second', (_, b) => b, (x) => [Math.exp(x), Math.exp(x), Math.exp(x)]],
+  ])('has gradients where %s of them are used', async (_, f, expected) => {
+    const before = device.memory.current
+    const results = await values(() => {
+      const x = leaf(1.5)
+      const y = f(...(both.applyAll([x], {}) as [Tensor, Tensor]))
+      const [first] = grad(y, [x], { createGraph: true }) as [Tensor]
+      const [again] = grad(y, [x], { retainGraph: true }) as [Tensor]
+      return [y, first, again, ...grad(first, [x])]
+    })
+    const [y, first, second] = expected(1.5)
+    for (const [i, v] of [y, first, first, second].entries()) expect(results[i]![0]).toBeCloseTo(v, 4)
+    expect(device.memory.current).toBe(before)
+  })
+
+  test('has outputs that are targets', async () => {
+    expect(
+      await values(() => {
+        const [a, b] = both.applyAll([leaf(0)], {}) as [Tensor, Tensor]
+        return grad(add(mul(a, 3), mul(b, 5)), [b, a])
+      }),
+    ).toEqual([[5], [3]])
+  })
+
+  test('gives its first output alone, and frees the others', () => {
+    scope(() => {
+      const x = leaf(1)
+      const before = device.memory.current
+      both.apply([x], {})
+      expect(device.memory.current - before).toBe(256)
+    })
+  })
+})
+
+test('a gradient rule frees an input that it releases, unless the graph is kept', () => {
+  const freed: number[] = []
+  const own = defineOp<Record<never, never>>({
+    name: 'own',
+    shape: ([x]) => x!.shape,
+    forward: (device, [x]) => unary(device, 'SQUARE', x!.buffer, x!.size),
+    saves: [0],
+    vjp({ grad, input, release }) {
+      const g = scope(() => mul(grad, mul(input(0), 2)))
+      g.buffer // computed: a chain would keep the input
+      const before = device.memory.current
+      release(0)
+      freed.push(before - device.memory.current)
+      return [g]
+    },
+  })
+  scope(() => {
+    const x = leaf(2)
+    const z = scope(() => own.apply([square(x)], {}))
+    grad(z, [x], { retainGraph: true })
+    grad(z, [x])
+    expect(freed).toEqual([0, 256])
+    expect(() => grad(z, [x])).toThrow(graphError)
   })
 })
 

@@ -1,8 +1,9 @@
 // Peaks of memory, by plan: test/autograd/plan.test.ts shows that these are what a run needs.
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { checkpoint, grad, ops, planMemory, random, scope, type Tensor } from '../../src/autograd/index.ts'
+import { checkpoint, grad, ops, planMemory, random, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
+import { applyModule, convNet, initialize } from '../../src/models/index.ts'
 import { testDevice } from '../support/device.ts'
 
 let device: Device
@@ -107,5 +108,87 @@ describe('a chain of residual blocks', () => {
     for (const blocks of [4, 8, 16]) {
       expect(maps(2 * blocks, halves) - maps(blocks, halves)).toBeLessThan(2)
     }
+  })
+})
+
+test('a chain of frozen convolutions keeps nothing for the gradient of its input', () => {
+  const peak = (length: number) => {
+    const chain = { blocks: length, batch: 4, channels: 8, size: 32 }
+    const plan = planMemory(device, () => {
+      const x = normal([4, 8, 32, 32]).leaf()
+      const weight = normal([8, 8, 3, 3])
+      const y = scope(() => {
+        let h: Tensor = x
+        for (let i = 0; i < length; i++) {
+          const before = h
+          h = scope(() => ops.mul(ops.conv2d(before, weight, { padding: 1 }), 0.5))
+          if (before !== x) before.dispose()
+        }
+        return h
+      })
+      return grad(ops.sum(y), [x])
+    })
+    return (plan.peakBytes - plan.beforeBytes) / mapBytes(chain)
+  }
+  expect(peak(16)).toBe(peak(4))
+})
+
+describe('the squared norm of a student’s gradient, and its gradient', () => {
+  interface Case {
+    readonly batch: number
+    readonly width: number
+    readonly size: number
+    readonly depth: number
+    readonly of: 'images' | 'images and weights'
+  }
+
+  /**
+   * What the graph of the gradient must keep of each block: what enters its convolution, what enters its norm, and the
+   * gradients that arrive at both results.
+   */
+  const mustKeep = ({ batch, width, size, depth }: Case) => {
+    let bytes = 0
+    for (let d = 0; d < depth; d++) {
+      const map = (channels: number) => mapBytes({ batch, channels, size: size / 2 ** d, blocks: depth })
+      bytes += map(d === 0 ? 1 : width) + 3 * map(width)
+    }
+    return bytes
+  }
+
+  function peakOf({ batch, width, size, depth, of }: Case): { peak: number; parameters: number } {
+    const student = convNet({ channels: 1, size, classes: 10, depth, width })
+    let parameters = 0
+    const plan = planMemory(device, () => {
+      const labels = tensor(device, new Int32Array(batch))
+      const start = device.memory.current
+      const state = initialize(device, student, { seed: 0 })
+      parameters = device.memory.current - start
+      const weights = Object.values(state)
+      const images = normal([batch, 1, size, size]).leaf()
+      const gradients = grad(ops.crossEntropy(applyModule(student, state, images), labels), weights, {
+        createGraph: true,
+      })
+      const norm = gradients.map((g) => ops.sum(ops.square(g))).reduce((a, b) => ops.add(a, b))
+      return grad(norm, of === 'images' ? [images] : [images, ...weights], { allowUnused: true })
+    })
+    return { peak: plan.peakBytes - plan.beforeBytes, parameters }
+  }
+
+  test('need no more than 1.3 times what the graph must keep', () => {
+    const cases = fc.record({
+      batch: fc.integer({ min: 16, max: 64 }),
+      width: fc.constantFrom(16, 32),
+      size: fc.constantFrom(16, 32),
+      depth: fc.constantFrom(2, 3),
+      of: fc.constantFrom('images' as const, 'images and weights' as const),
+    })
+    fc.assert(
+      fc.property(cases, (c) => {
+        const { peak, parameters } = peakOf(c)
+        // The parameters, their first and second gradients, and the weights in the order that convolutions read.
+        expect(peak / (mustKeep(c) + 4 * parameters)).toBeLessThan(1.3)
+      }),
+      { numRuns: 30 },
+    )
   })
 })

@@ -21,53 +21,67 @@ test('keeps its digits under a mean far larger than the spread', async () => {
   await checkForward(device, ops.groupNormOp, { ...norm.groupNorm, tolerance: 2e-4 }, c, 3)
 })
 
-test.each([0, 2])('has a third gradient that agrees with finite differences, with %d parameters', async (params) => {
-  const device = await testDevice()
-  const shapes = [[2, 4, 5], [4], [4]].slice(0, 1 + params)
-  const random = uniform(params + 5)
-  const arrays = shapes.map((shape) => draw({ shape }, random))
-  const directions = [0, 1, 2].map(() => shapes.map((shape) => draw({ shape, low: -1, high: 1 }, random)))
-  const w = draw({ shape: shapes[0]! }, random)
-  const loss = (steps: number[]): number => {
-    const moved = arrays.map((x, k) => ({
-      shape: x.shape,
-      data: x.data.map((v, i) => v + steps.reduce((sum, s, d) => sum + s * directions[d]![k]!.data[i]!, 0)),
-    }))
-    return norm.groupNorm.reference(moved, attrs).data.reduce((sum, v, i) => sum + v * w.data[i]!, 0)
-  }
-  const h = 1e-3
-  let expected = 0
-  for (const a of [-1, 1])
-    for (const b of [-1, 1]) for (const c of [-1, 1]) expected += a * b * c * loss([a * h, b * h, c * h])
-  expected /= 8 * h ** 3
+test.each([
+  [0, 'none'],
+  [2, 'none'],
+  [0, 'silu'],
+  [1, 'silu'],
+  [2, 'silu'],
+] as const)(
+  'has a third gradient that agrees with finite differences, with %d parameters and activation %s',
+  async (params, activation) => {
+    const device = await testDevice()
+    const own = { ...attrs, activation }
+    const shapes = [[2, 4, 5], [4], [4]].slice(0, 1 + params)
+    const random = uniform(params + 5)
+    const arrays = shapes.map((shape) => draw({ shape }, random))
+    const directions = [0, 1, 2].map(() => shapes.map((shape) => draw({ shape, low: -1, high: 1 }, random)))
+    const w = draw({ shape: shapes[0]! }, random)
+    const loss = (steps: number[]): number => {
+      const moved = arrays.map((x, k) => ({
+        shape: x.shape,
+        data: x.data.map((v, i) => v + steps.reduce((sum, s, d) => sum + s * directions[d]![k]!.data[i]!, 0)),
+      }))
+      return norm.groupNorm.reference(moved, own).data.reduce((sum, v, i) => sum + v * w.data[i]!, 0)
+    }
+    const h = 1e-3
+    let expected = 0
+    for (const a of [-1, 1])
+      for (const b of [-1, 1]) for (const c of [-1, 1]) expected += a * b * c * loss([a * h, b * h, c * h])
+    expected /= 8 * h ** 3
 
-  const toTensor = (x: NdArray, requiresGrad = false) =>
-    tensor(device, Float32Array.from(x.data), { shape: x.shape, requiresGrad })
-  const result = scope(() => {
-    const xs = arrays.map((x) => toTensor(x, true))
-    const project = (gs: Tensor[], d: number) =>
-      gs.map((g, k) => ops.sum(ops.mul(g, toTensor(directions[d]![k]!)))).reduce((a, b) => ops.add(a, b))
-    let value = ops.sum(ops.mul(ops.groupNormOp.apply(xs, attrs), toTensor(w)))
-    // The result is linear in the bias: it drops out at second order.
-    for (const d of [0, 1, 2]) value = project(grad(value, xs, { createGraph: d < 2, allowUnused: true }), d)
-    return value
-  })
-  expect(Math.abs((await result.item()) - expected)).toBeLessThan(1e-3 * Math.max(1, Math.abs(expected)))
-})
+    const toTensor = (x: NdArray, requiresGrad = false) =>
+      tensor(device, Float32Array.from(x.data), { shape: x.shape, requiresGrad })
+    const result = scope(() => {
+      const xs = arrays.map((x) => toTensor(x, true))
+      const project = (gs: Tensor[], d: number) =>
+        gs.map((g, k) => ops.sum(ops.mul(g, toTensor(directions[d]![k]!)))).reduce((a, b) => ops.add(a, b))
+      let value = ops.sum(ops.mul(ops.groupNormOp.apply(xs, own), toTensor(w)))
+      // Without activation the result is linear in the bias, which drops out at second order.
+      for (const d of [0, 1, 2]) value = project(grad(value, xs, { createGraph: d < 2, allowUnused: true }), d)
+      return value
+    })
+    expect(Math.abs((await result.item()) - expected)).toBeLessThan(1e-3 * Math.max(1, Math.abs(expected)))
+  },
+)
 
-test('with relu in its kernel is relu of the norm, and so are its first and second gradients', async () => {
+test('with relu in its kernel is relu of the norm, and so are its first three gradients', async () => {
   const device = await testDevice()
   const random = uniform(11)
   const arrays = [[3, 4, 5, 7], [4], [4]].map((shape) => draw({ shape }, random))
-  const direction = draw({ shape: [3, 4, 5, 7] }, random)
+  const directions = arrays.map(({ shape }) => draw({ shape }, random))
   const toTensor = (x: NdArray) => tensor(device, Float32Array.from(x.data), { shape: x.shape, requiresGrad: true })
   const results = (f: (x: Tensor, weight: Tensor, bias: Tensor) => Tensor): Tensor[] =>
     scope(() => {
-      const [x, weight, bias] = arrays.map(toTensor) as [Tensor, Tensor, Tensor]
-      const y = f(x, weight, bias)
-      const first = grad(ops.sum(ops.square(y)), [x, weight, bias], { createGraph: true })
-      const second = grad(ops.sum(ops.mul(first[0]!, toTensor(direction))), [x, weight, bias])
-      return [y, ...first, ...second].map((t) => t.detach())
+      const inputs = arrays.map(toTensor) as [Tensor, Tensor, Tensor]
+      const along = directions.map(toTensor)
+      const project = (gs: Tensor[]) => gs.map((g, k) => ops.sum(ops.mul(g, along[k]!))).reduce((a, b) => ops.add(a, b))
+      const y = f(...inputs)
+      const first = grad(ops.sum(ops.square(y)), inputs, { createGraph: true })
+      const second = grad(project(first), inputs, { createGraph: true })
+      // The directions are variables of the second gradients, too.
+      const third = grad(project(second.map(ops.square)), [...inputs, ...along])
+      return [y, ...first, ...second, ...third].map((t) => t.detach())
     })
   const options = { groups: 2, eps: attrs.eps }
   const fused = results((x, weight, bias) => ops.groupNorm(x, { ...options, weight, bias, activation: 'relu' }))

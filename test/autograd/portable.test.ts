@@ -15,7 +15,7 @@ describe.each<[string, DeviceOptions, readonly (keyof typeof registry)[]]>([
     'as on a GPU',
     { likeHardware: true },
     [
-      ...(['groupNorm', 'groupNormInputGrad', 'groupNormWeightGrad', 'groupNormSecondGrad'] as const),
+      ...(['groupNorm', 'groupNormGrad', 'groupNormTangent', 'groupNormSecondGrad'] as const),
       ...(['sum', 'softmax', 'crossEntropy', 'matmul', 'conv2d', 'conv2dWeightGrad', 'attention'] as const),
     ],
   ],

@@ -10,10 +10,20 @@ interface Attrs {
 
 const sigma = (x: number) => 1 / (1 + Math.exp(-x))
 
-const activations: Readonly<Record<Attrs['activation'], { f(z: number): number; slope(z: number): number }>> = {
-  none: { f: (z) => z, slope: () => 1 },
-  silu: { f: (z) => z * sigma(z), slope: (z) => sigma(z) * (1 + z * (1 - sigma(z))) },
-  relu: { f: (z) => Math.max(z, 0), slope: (z) => (z > 0 ? 1 : 0) },
+interface Activation {
+  f(z: number): number
+  slope(z: number): number
+  curvature(z: number): number
+}
+
+const activations: Readonly<Record<Attrs['activation'], Activation>> = {
+  none: { f: (z) => z, slope: () => 1, curvature: () => 0 },
+  silu: {
+    f: (z) => z * sigma(z),
+    slope: (z) => sigma(z) * (1 + z * (1 - sigma(z))),
+    curvature: (z) => sigma(z) * (1 - sigma(z)) * (2 + z * (1 - 2 * sigma(z))),
+  },
+  relu: { f: (z) => Math.max(z, 0), slope: (z) => (z > 0 ? 1 : 0), curvature: () => 0 },
 }
 
 /** Calls `visit` with each group's element indices; a channel's number is `channelOf(index)`. */
@@ -45,23 +55,114 @@ function groupNorm([x, weight, bias]: readonly NdArray[], { groups, eps, activat
   return y
 }
 
-/** x̂ by the statistics given, and g before the activation and before the weight. */
-function parts([g, x, stats, weight, bias]: readonly NdArray[], { groups, activation }: Attrs) {
-  const { list, channelOf } = groupsOf(x!.shape, groups)
-  const normalised = ndarray(x!.shape, () => 0)
-  const inner = ndarray(x!.shape, () => 0)
-  const r = list.map((_, k) => stats!.data[2 * k + 1]!)
+type Input = 'x' | 'weight' | 'bias'
+interface GradAttrs extends Attrs {
+  readonly of: readonly Input[]
+}
+
+/** What the gradients are made of, element by element: x̂ by the statistics given, z and weight·(what follows). */
+function parts(x: NdArray, weight: NdArray | undefined, bias: NdArray | undefined, stats: NdArray, { groups }: Attrs) {
+  const { list, channelOf } = groupsOf(x.shape, groups)
+  const each = stats.shape[1]!
+  const normalised = ndarray(x.shape, () => 0)
   list.forEach((indices, k) => {
+    for (const i of indices) normalised.data[i] = (x.data[i]! - stats.data[each * k]!) * stats.data[each * k + 1]!
+  })
+  const scale = (i: number) => weight?.data[channelOf(i)] ?? 1
+  const z = ndarray(x.shape, (i) => normalised.data[i]! * scale(i) + (bias?.data[channelOf(i)] ?? 0))
+  return { list, channelOf, normalised, z, scale, r: list.map((_, k) => stats.data[each * k + 1]!) }
+}
+
+/** r·(y − mean(y) − x̂·mean(y·x̂)), group by group. */
+function project(y: NdArray, { list, normalised, r }: ReturnType<typeof parts>): NdArray {
+  const out = ndarray(y.shape, () => 0)
+  list.forEach((indices, k) => {
+    const level = average(indices, (i) => y.data[i]!)
+    const along = average(indices, (i) => y.data[i]! * normalised.data[i]!)
+    for (const i of indices) out.data[i] = r[k]! * (y.data[i]! - level - normalised.data[i]! * along)
+  })
+  return out
+}
+
+/** Sums of f over everything but the channel. */
+function byChannel(x: NdArray, { channelOf }: ReturnType<typeof parts>, f: (i: number) => number): NdArray {
+  const out = ndarray([x.shape[1]!], () => 0)
+  x.data.forEach((_, i) => {
+    out.data[channelOf(i)]! += f(i)
+  })
+  return out
+}
+
+function groupNormGrad([g, x, stats, weight, bias]: readonly NdArray[], attrs: GradAttrs): NdArray {
+  const p = parts(x!, weight, bias, stats!, attrs)
+  const e = ndarray(g!.shape, (i) => g!.data[i]! * activations[attrs.activation].slope(p.z.data[i]!))
+  switch (attrs.of[0]!) {
+    case 'x':
+      return project(
+        ndarray(g!.shape, (i) => e.data[i]! * p.scale(i)),
+        p,
+      )
+    case 'weight':
+      return byChannel(x!, p, (i) => e.data[i]! * p.normalised.data[i]!)
+    case 'bias':
+      return byChannel(x!, p, (i) => e.data[i]!)
+  }
+}
+
+/** The derivative of z along the direction, with that of x̂ alone. The moments of u are inputs of their own. */
+function tangents(u: NdArray, moments: NdArray, directions: NdArray, p: ReturnType<typeof parts>) {
+  const channels = directions.shape[0]! / 2
+  const ofX = ndarray(u.shape, () => 0)
+  p.list.forEach((indices, k) => {
+    const [level, along] = [moments.data[4 * k + 2]!, moments.data[4 * k + 3]!]
+    for (const i of indices) ofX.data[i] = p.r[k]! * (u.data[i]! - level - p.normalised.data[i]! * along)
+  })
+  const q = ndarray(u.shape, (i) => {
+    const c = p.channelOf(i)
+    return p.scale(i) * ofX.data[i]! + p.normalised.data[i]! * directions.data[c]! + directions.data[channels + c]!
+  })
+  return { ofX, q }
+}
+
+function groupNormTangent(inputs: readonly NdArray[], attrs: Attrs): NdArray {
+  const [u, x, moments, directions, weight, bias] = inputs as [NdArray, NdArray, NdArray, NdArray, ...NdArray[]]
+  const p = parts(x, weight, bias, moments, attrs)
+  const { q } = tangents(u, moments, directions, p)
+  return ndarray(x.shape, (i) => activations[attrs.activation].slope(p.z.data[i]!) * q.data[i]!)
+}
+
+function groupNormSecondGrad(inputs: readonly NdArray[], attrs: GradAttrs): NdArray {
+  const [u, g, x, moments, directions, weight, bias] = inputs as [
+    NdArray,
+    NdArray,
+    NdArray,
+    NdArray,
+    NdArray,
+    ...NdArray[],
+  ]
+  const { slope, curvature } = activations[attrs.activation]
+  const p = parts(x, weight, bias, moments, attrs)
+  const { ofX, q } = tangents(u, moments, directions, p)
+  const e = ndarray(x.shape, (i) => g.data[i]! * slope(p.z.data[i]!))
+  const curved = ndarray(x.shape, (i) => g.data[i]! * curvature(p.z.data[i]!) * q.data[i]!)
+  if (attrs.of[0] === 'bias') return byChannel(x, p, (i) => curved.data[i]!)
+  if (attrs.of[0] === 'weight') {
+    return byChannel(x, p, (i) => e.data[i]! * ofX.data[i]! + curved.data[i]! * p.normalised.data[i]!)
+  }
+  const h = ndarray(x.shape, (i) => e.data[i]! * p.scale(i))
+  const k = ndarray(x.shape, (i) => e.data[i]! * directions.data[p.channelOf(i)]! + curved.data[i]! * p.scale(i))
+  const out = project(k, p)
+  const projectedH = project(h, p)
+  p.list.forEach((indices, n) => {
+    const [r, meanU, a] = [p.r[n]!, moments.data[4 * n + 2]!, moments.data[4 * n + 3]!]
+    const meanH = average(indices, (i) => h.data[i]!)
+    const b = average(indices, (i) => h.data[i]! * p.normalised.data[i]!)
+    const joint = average(indices, (i) => u.data[i]! * h.data[i]!) - meanU * meanH - a * b
     for (const i of indices) {
-      const c = channelOf(i)
-      const v = (x!.data[i]! - stats!.data[2 * k]!) * r[k]!
-      const z = v * (weight?.data[c] ?? 1) + (bias?.data[c] ?? 0)
-      normalised.data[i] = v
-      inner.data[i] = g!.data[i]! * activations[activation].slope(z)
+      out.data[i]! -= r * (r * p.normalised.data[i]! * joint + b * ofX.data[i]! + a * projectedH.data[i]!)
     }
   })
-  const h = ndarray(x!.shape, (i) => inner.data[i]! * (weight?.data[channelOf(i)] ?? 1))
-  return { list, channelOf, normalised, inner, h, r }
+  return out
 }
 
 const shapesAndGroups: fc.Arbitrary<{ shape: number[]; groups: number }> = fc
@@ -89,16 +190,32 @@ const learned = (channels: number, count: number): InputSpec[] =>
     { shape: [channels], low: 0.5, high: 1.5 },
     { shape: [channels], low: -1, high: 1 },
   ].slice(0, count)
-const statsSpec = (samples: number, groups: number): InputSpec => ({ shape: [samples * groups, 2], low: 0.2, high: 1 })
+/** Statistics, or moments, of every group. */
+const statsSpec = (rows: number, each: 2 | 4): InputSpec => ({ shape: [rows, each], low: 0.2, high: 1 })
 
-const gradientCases = (activations: readonly Attrs['activation'][]): fc.Arbitrary<Case<Attrs>> =>
-  fc.tuple(shapesGroupsAndParams, fc.constantFrom(...activations)).map(([[{ shape, groups }, params], activation]) => ({
-    inputs: [{ shape }, { shape }, statsSpec(shape[0]!, groups), ...learned(shape[1]!, params)],
-    attrs: { groups, eps, activation },
-  }))
+/** Cases of a gradient op: inputs before weight and bias by the shape of x, and the attributes. */
+const gradientCases = (before: (shape: number[], groups: number) => InputSpec[]): fc.Arbitrary<Case<Attrs>> =>
+  fc
+    .tuple(shapesGroupsAndParams, fc.constantFrom<Attrs['activation']>('none', 'silu', 'relu'))
+    .map(([[{ shape, groups }, params], activation]) => ({
+      inputs: [...before(shape, groups), ...learned(shape[1]!, params)],
+      attrs: { groups, eps, activation },
+    }))
 
-// The gradients take the statistics of x as an input, which a sample draws on their own and no finite difference in x
-// moves: forward only. Their gradients are those of groupNorm at second order, and at third in test/autograd/norm.test.ts.
+const withOutput = (cases: fc.Arbitrary<Case<Attrs>>): fc.Arbitrary<Case<GradAttrs>> =>
+  fc
+    .tuple(cases, fc.constantFrom<Input>('x', 'weight', 'bias'))
+    .map(([{ inputs, attrs }, of]) => ({ inputs, attrs: { ...attrs, of: [of] } }))
+
+const secondOrder = (shape: number[], groups: number): InputSpec[] => [
+  { shape },
+  statsSpec(shape[0]! * groups, 4),
+  { shape: [2 * shape[1]!] },
+]
+
+// The gradients take statistics of x, and of u, as inputs, which a sample draws on their own and no finite difference in
+// x moves: forward only. Their gradients are those of groupNorm at second order, and at third in
+// test/autograd/norm.test.ts.
 const ORDER = 0
 
 export const norm = {
@@ -109,58 +226,19 @@ export const norm = {
     })),
     reference: groupNorm,
   },
-  groupNormInputGrad: {
-    cases: gradientCases(['none', 'silu', 'relu']),
-    reference: (inputs, attrs) => {
-      const { list, normalised, h, r } = parts(inputs, attrs)
-      const out = ndarray(h.shape, () => 0)
-      list.forEach((indices, k) => {
-        const meanH = average(indices, (i) => h.data[i]!)
-        const along = average(indices, (i) => h.data[i]! * normalised.data[i]!)
-        for (const i of indices) out.data[i] = r[k]! * (h.data[i]! - meanH - normalised.data[i]! * along)
-      })
-      return out
-    },
+  groupNormGrad: {
+    cases: withOutput(gradientCases((shape, groups) => [{ shape }, { shape }, statsSpec(shape[0]! * groups, 2)])),
+    reference: groupNormGrad,
     order: ORDER,
   },
-  groupNormWeightGrad: {
-    cases: fc
-      .tuple(gradientCases(['none', 'silu', 'relu']), fc.constantFrom('weight' as const, 'bias' as const))
-      .map(([{ inputs, attrs }, of]) => ({ inputs, attrs: { ...attrs, of } })),
-    reference: (inputs, attrs) => {
-      const { channelOf, normalised, inner } = parts(inputs, attrs)
-      const out = ndarray([inner.shape[1]!], () => 0)
-      inner.data.forEach((v, i) => {
-        out.data[channelOf(i)]! += attrs.of === 'bias' ? v : v * normalised.data[i]!
-      })
-      return out
-    },
+  groupNormTangent: {
+    cases: gradientCases((shape, groups) => [{ shape }, ...secondOrder(shape, groups)]),
+    reference: groupNormTangent,
     order: ORDER,
   },
   groupNormSecondGrad: {
-    cases: gradientCases(['none']).map(({ inputs: [g, x, stats, weight], attrs }) => ({
-      inputs: [g!, g!, x!, stats!, ...(weight ? [weight] : [])],
-      attrs,
-    })),
-    reference: ([u, ...inputs], attrs) => {
-      const { list, normalised, h, r } = parts(inputs, attrs)
-      const out = ndarray(h.shape, () => 0)
-      list.forEach((indices, k) => {
-        const mean = (f: (i: number) => number) => average(indices, f)
-        const meanU = mean((i) => u!.data[i]!)
-        const meanH = mean((i) => h.data[i]!)
-        const a = mean((i) => u!.data[i]! * normalised.data[i]!)
-        const b = mean((i) => h.data[i]! * normalised.data[i]!)
-        const joint = mean((i) => u!.data[i]! * h.data[i]!) - meanU * meanH - a * b
-        for (const i of indices) {
-          const v = normalised.data[i]!
-          const projectedU = u!.data[i]! - meanU - v * a
-          const projectedH = h.data[i]! - meanH - v * b
-          out.data[i] = -(r[k]! ** 2) * (v * joint + b * projectedU + a * projectedH)
-        }
-      })
-      return out
-    },
+    cases: withOutput(gradientCases((shape, groups) => [{ shape }, { shape }, ...secondOrder(shape, groups)])),
+    reference: groupNormSecondGrad,
     order: ORDER,
   },
 } satisfies Partial<SamplesByOp>

@@ -19,3 +19,11 @@ fn activation_slope(z: V) -> V {
   if (ACTIVATION == RELU) { return select(V(0.0), V(1.0), z > V(0.0)); }
   return V(1.0);
 }
+
+fn activation_curvature(z: V) -> V {
+  if (ACTIVATION == SILU) {
+    let s = 1.0 / (1.0 + exp(-z));
+    return s * (1.0 - s) * (2.0 + z * (1.0 - 2.0 * s));
+  }
+  return V(0.0);
+}

@@ -1,5 +1,5 @@
 import { chain } from '../chain.ts'
-import { defineOp } from '../op.ts'
+import { defineOp, savesFactors } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
 import { defineBinary, defineUnary } from './define.ts'
 
@@ -20,14 +20,21 @@ export const neg = (x: Tensor): Tensor => affine(x, -1, 0)
 
 export const addOp = defineBinary('add', 'ADD', [], ({ grad }) => [grad, grad])
 export const subOp = defineBinary('sub', 'SUB', [], ({ grad, needs }) => [grad, needs[1] ? neg(grad) : undefined])
-export const mulOp = defineBinary('mul', 'MUL', [0, 1], ({ grad, input, needs }) => [
-  needs[0] ? mul(grad, input(1)) : undefined,
-  needs[1] ? mul(grad, input(0)) : undefined,
-])
-export const divOp = defineBinary('div', 'DIV', [0, 1], ({ grad, input, needs }) => {
-  const overB = div(grad, input(1))
-  return [overB, needs[1] ? neg(mul(overB, div(input(0), input(1)))) : undefined]
-})
+export const mulOp = defineBinary(
+  'mul',
+  'MUL',
+  (_, needs) => savesFactors(needs),
+  ({ grad, input, needs }) => [needs[0] ? mul(grad, input(1)) : undefined, needs[1] ? mul(grad, input(0)) : undefined],
+)
+export const divOp = defineBinary(
+  'div',
+  'DIV',
+  (_, needs) => (needs[1] ? [0, 1] : [1]),
+  ({ grad, input, needs }) => {
+    const overB = div(grad, input(1))
+    return [overB, needs[1] ? neg(mul(overB, div(input(0), input(1)))) : undefined]
+  },
+)
 
 export const squareOp = defineUnary('square', 'SQUARE', 'input', ({ grad, input }) => [
   mul(grad, affine(input(0), 2, 0)),

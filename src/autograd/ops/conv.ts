@@ -1,6 +1,6 @@
 import { optionError, rejectUnknownOptions, shapeError } from '../../errors.ts'
 import * as kernels from '../../kernels/index.ts'
-import { defineOp, type Op } from '../op.ts'
+import { defineOp, type Op, savesFactors } from '../op.ts'
 import { expectShape, formatShape, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import {
@@ -101,7 +101,7 @@ export const conv2dInputGradOp: Op<InputGradAttrs> = defineOp<InputGradAttrs>({
     const [from, by] = [(grad as Tensor).buffer, (weight as Tensor).buffer]
     return kernels.conv2dInputGrad(device, from, by, sizes, halvesOf(grad, weight))
   },
-  saves: [0, 1],
+  saves: (_, needs) => savesFactors(needs),
   vjp({ grad, input, needs, shapes: [, weight], attrs: { stride, padding } }) {
     const kernel = (weight as Shape).slice(2) as [number, number]
     return [
@@ -134,7 +134,7 @@ export const conv2dWeightGradOp: Op<WeightGradAttrs> = defineOp<WeightGradAttrs>
     const [from, by] = [(x as Tensor).buffer, (grad as Tensor).buffer]
     return kernels.conv2dWeightGrad(device, from, by, sizes, halvesOf(x, grad))
   },
-  saves: [0, 1],
+  saves: (_, needs) => savesFactors(needs),
   vjp({ grad, input, needs, shapes: [x], attrs: { stride, padding } }) {
     const inputSize = (x as Shape).slice(2) as [number, number]
     return [

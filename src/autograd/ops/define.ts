@@ -1,6 +1,6 @@
 import type { BinaryFunction, UnaryFunction } from '../../kernels/index.ts'
 import { chain } from '../chain.ts'
-import { defineOp, type Op, type Vjp } from '../op.ts'
+import { defineOp, type Op, type OpDefinition, type Vjp } from '../op.ts'
 import { broadcastShapes, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumTo } from './sum.ts'
@@ -27,7 +27,7 @@ export function defineUnary(
 export function defineBinary(
   name: string,
   f: BinaryFunction,
-  saves: readonly (0 | 1 | 'output')[],
+  saves: OpDefinition<NoAttrs>['saves'],
   vjp: Vjp<NoAttrs> | { none: string },
 ): Op<NoAttrs> {
   return defineOp<NoAttrs>({

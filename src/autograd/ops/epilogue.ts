@@ -1,5 +1,5 @@
 import { optionError } from '../../errors.ts'
-import type { Saves, VjpContext } from '../op.ts'
+import { type Saves, savesFactors, type VjpContext } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
 import { reluGradOp } from './unary.ts'
 
@@ -46,11 +46,14 @@ export function epilogueInputs(inputs: readonly Tensor[], attrs: EpilogueAttrs) 
 }
 
 /** The factors, and the output where the activation's gradient reads it. */
-export const savesOf = ({ activation }: EpilogueAttrs): readonly Saves[] => (activation ? [0, 1, 'output'] : [0, 1])
+export const savesOf = ({ activation }: EpilogueAttrs, needs: readonly boolean[]): readonly Saves[] => [
+  ...savesFactors(needs),
+  ...(activation ? ['output' as const] : []),
+]
 
 /** The gradient with respect to product + bias + residual. */
 export const gradOfSum = ({ grad, attrs, output }: VjpContext<EpilogueAttrs>): Tensor =>
-  attrs.activation ? reluGradOp.apply([grad, output()], {}) : grad
+  attrs.activation ? reluGradOp.apply([grad, output().detach()], {}) : grad
 
 /** The gradients with respect to the inputs after the factors. */
 export function epilogueGradients(

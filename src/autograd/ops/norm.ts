@@ -1,26 +1,48 @@
 import { optionError, rejectUnknownOptions, shapeError } from '../../errors.ts'
+import type { GpuBuffer } from '../../gpu/index.ts'
 import * as kernels from '../../kernels/index.ts'
 import { gradientByRecording } from '../decompose.ts'
+import { grad as gradientsOf } from '../grad.ts'
 import { defineOp, type VjpContext } from '../op.ts'
 import { scope } from '../scope.ts'
 import { expectShape, formatShape, type Shape, sameShape, sizeOf } from '../shape.ts'
-import { noGrad, type Tensor } from '../tensor.ts'
-import { add, mul, neg, square, sub } from './arithmetic.ts'
+import { Storage } from '../storage.ts'
+import { Tensor, zeros } from '../tensor.ts'
+import { add, mul, square, sub } from './arithmetic.ts'
+import { fill } from './fill.ts'
+import { concat, slice } from './layout.ts'
 import { mean } from './mean.ts'
 import { reshape } from './reshape.ts'
 import { sum } from './sum.ts'
 import { reluGradOp, rsqrt, siluGradOp } from './unary.ts'
 
-// The family is closed: without activation, the gradients of groupNorm, groupNormInputGrad and groupNormWeightGrad are
-// each other and groupNormSecondGrad, one fused kernel each. `stats`, the statistics of x that the forward pass saved,
-// is an input of the gradients only so that they need not be computed again: a function of x, not a variable of its
-// own, so what would flow through it is counted in the gradient with respect to x.
+// groupNormGrad gives the gradients of groupNorm with respect to all its inputs. What arrives at these, u at that of x
+// and `directions` at those of weight and bias, belongs together: with z the result before the activation f,
+//
+//     ⟨u, dx⟩ + ⟨directions, (dweight, dbias)⟩ = Σ g·f′(z)·q,
+//
+// q the derivative of z along (u, directions). The gradient of that with respect to g is groupNormTangent, f′(z)·q, and
+// with respect to x, weight and bias groupNormSecondGrad: a kernel for each, with nothing between that is as large as x.
+// Their own gradients are taken by recording q in ops.
+//
+// `stats`, the statistics of x that the forward pass saved, and `moments`, those with the means of u and u·x̂ beside them,
+// are inputs only so that they need not be computed again: functions of x and u, not variables of their own, so what
+// would flow through them is counted in the gradients with respect to x and u.
 
 export interface NormAttrs {
   /** Groups of channels; the number of channels for instance norm. */
   readonly groups: number
   readonly eps: number
   readonly activation: kernels.Activation
+}
+
+/** The inputs of a norm that gradients are taken of. */
+type NormInput = 'x' | 'weight' | 'bias'
+const INPUTS: readonly NormInput[] = ['x', 'weight', 'bias']
+
+export interface NormGradAttrs extends NormAttrs {
+  /** The gradients wanted, an output each; at least one. */
+  readonly of: readonly NormInput[]
 }
 
 function sizesOf(shape: Shape, { groups }: NormAttrs): kernels.NormSizes {
@@ -63,17 +85,23 @@ function checkGradient(name: string, what: string, g: Tensor, x: Tensor): void {
   }
 }
 
-const checkStats = (name: string, stats: Tensor, x: Tensor, { groups }: NormAttrs): void =>
-  expectShape(`${name}: stats`, stats.shape, [(x.shape[0] as number) * groups, 2])
+const checkMoments = (name: string, moments: Tensor, directions: Tensor, x: Tensor, { groups }: NormAttrs): void => {
+  expectShape(`${name}: moments`, moments.shape, [(x.shape[0] as number) * groups, 4])
+  expectShape(`${name}: directions`, directions.shape, [2 * (x.shape[1] as number)])
+}
 
-/** A [C] tensor as one that broadcasts with [N, C, ...spatial]. */
-const perChannel = (w: Tensor, rank: number): Tensor => reshape(w, [w.size, ...new Array<number>(rank - 2).fill(1)])
+const shapeOfGrad = (x: Tensor, of: NormInput): Shape => (of === 'x' ? x.shape : [x.shape[1] as number])
 
-/** Σ over samples and positions: [N, C, ...spatial] to [C]. */
-const sumPerChannel = (x: Tensor): Tensor => sum(x, [0, ...x.shape.slice(2).map((_, i) => i + 2)])
+/** The outputs in the order of `of`; what is not asked for is freed. */
+function outputsOf(x: Tensor, of: readonly NormInput[], buffers: Partial<Record<NormInput, GpuBuffer>>) {
+  for (const input of INPUTS) if (buffers[input] && !of.includes(input)) x.device.release(buffers[input])
+  const [first, ...others] = of.map((input) => ({ buffer: buffers[input] as GpuBuffer, shape: shapeOfGrad(x, input) }))
+  return { output: (first as { buffer: GpuBuffer }).buffer, others }
+}
 
-/** The inputs of an op, each at its place in the graph. */
-const inputsOf = (context: VjpContext<NormAttrs>): Tensor[] => context.shapes.map((_, i) => context.input(i))
+/** Weight and bias, from input `first` on, each if there is one. */
+const paramsOf = ({ shapes, input }: VjpContext<NormAttrs>, first: number): Tensor[] =>
+  shapes.slice(first).map((_, i) => input(first + i))
 
 export const groupNormOp = defineOp<NormAttrs>({
   name: 'groupNorm',
@@ -88,196 +116,161 @@ export const groupNormOp = defineOp<NormAttrs>({
   },
   saves: [0, 1, 2, 'extras'],
   vjp(context) {
-    const { grad, needs, shapes, attrs } = context
-    const x = context.input(0)
-    const stats = context.extra(0)
-    const weight = shapes.length > 1 ? context.input(1) : undefined
-    const bias = shapes.length > 2 ? context.input(2) : undefined
-    return [
-      needs[0] ? inputGrad(grad, x, stats, weight, bias, attrs) : undefined,
-      needs[1] ? weightGrad('weight', grad, x, stats, weight, bias, attrs) : undefined,
-      needs[2] ? weightGrad('bias', grad, x, stats, weight, bias, attrs) : undefined,
-    ]
+    const { grad, needs, attrs } = context
+    const params = paramsOf(context, 1)
+    // Without activation the gradients do not depend on the bias.
+    const read = attrs.activation === 'none' ? params.slice(0, 1) : params
+    const of = INPUTS.filter((_, i) => needs[i])
+    const gradients = groupNormGradOp.applyAll([grad, context.input(0), context.extra(0), ...read], { ...attrs, of })
+    return needs.map((need) => (need ? gradients.shift() : undefined))
   },
 })
 
-/** g, x, stats, then of the weight and the bias what the gradient reads. */
-function gradInputs(
-  g: Tensor,
-  x: Tensor,
-  stats: Tensor,
-  weight: Tensor | undefined,
-  bias: Tensor | undefined,
-): Tensor[] {
-  return weight ? (bias ? [g, x, stats, weight, bias] : [g, x, stats, weight]) : [g, x, stats]
-}
-
-const inputGrad = (
-  g: Tensor,
-  x: Tensor,
-  stats: Tensor,
-  weight: Tensor | undefined,
-  bias: Tensor | undefined,
-  attrs: NormAttrs,
-): Tensor =>
-  groupNormInputGradOp.apply(gradInputs(g, x, stats, weight, attrs.activation === 'none' ? undefined : bias), attrs)
-
-const weightGrad = (
-  of: 'weight' | 'bias',
-  g: Tensor,
-  x: Tensor,
-  stats: Tensor,
-  weight: Tensor | undefined,
-  bias: Tensor | undefined,
-  attrs: NormAttrs,
-): Tensor =>
-  groupNormWeightGradOp.apply(attrs.activation === 'none' ? [g, x, stats] : gradInputs(g, x, stats, weight, bias), {
-    ...attrs,
-    of,
-  })
-
-/** The gradient of activation(z) with respect to z = groupNorm(x), recorded. */
-function beforeActivation(g: Tensor, x: Tensor, params: readonly Tensor[], attrs: NormAttrs): Tensor {
-  if (attrs.activation === 'none') return g
-  const plain: NormAttrs = { ...attrs, activation: 'none' }
-  if (attrs.activation === 'silu') return siluGradOp.apply([g, groupNormOp.apply([x, ...params], plain)], {})
-  // The second derivative of ReLU is zero: nothing flows back through z.
-  return reluGradOp.apply([g, noGrad(() => groupNormOp.apply([x, ...params], plain))], {})
-}
-
-export const groupNormInputGradOp = defineOp<NormAttrs>({
-  name: 'groupNormInputGrad',
+export const groupNormGradOp = defineOp<NormGradAttrs>({
+  name: 'groupNormGrad',
   shape([g, x, stats, weight, bias], attrs) {
-    checkNorm('groupNormInputGrad', x as Tensor, attrs, weight, bias)
-    checkGradient('groupNormInputGrad', 'g', g as Tensor, x as Tensor)
-    checkStats('groupNormInputGrad', stats as Tensor, x as Tensor, attrs)
-    return (x as Tensor).shape
+    checkNorm('groupNormGrad', x as Tensor, attrs, weight, bias)
+    checkGradient('groupNormGrad', 'g', g as Tensor, x as Tensor)
+    expectShape('groupNormGrad: stats', (stats as Tensor).shape, [((x as Tensor).shape[0] as number) * attrs.groups, 2])
+    return shapeOfGrad(x as Tensor, attrs.of[0] as NormInput)
   },
-  forward: (device, [g, x, stats, weight, bias], attrs, shape) =>
-    kernels.normInputGrad(
-      device,
-      (g as Tensor).buffer,
-      (x as Tensor).buffer,
-      (stats as Tensor).buffer,
-      sizesOf(shape, attrs),
-      epilogueOf(weight, bias, attrs),
-    ),
-  saves: [0, 1, 2, 3, 4],
-  vjp(context) {
-    const { grad, needs, shapes, attrs } = context
-    const inputs = inputsOf(context)
-    if (attrs.activation !== 'none') {
-      const plain: NormAttrs = { ...attrs, activation: 'none' }
-      return gradientByRecording(
-        (g, x, stats, ...params) =>
-          inputGrad(beforeActivation(g, x, params, attrs), x, stats, params[0], undefined, plain),
-        inputs,
-        context,
-      )
-    }
-    const [g, x, stats, weight] = inputs as [Tensor, Tensor, Tensor, Tensor | undefined]
-    // x ↦ r·P(x) is its own adjoint: the gradient that arrives goes the same way, without the weight.
-    const [ofG, ofWeight] = scope(() => {
-      if (!needs[0] && !needs[3]) return []
-      const back = inputGrad(grad, x, stats, undefined, undefined, attrs)
-      // One after the other, so that one product is there at a time.
-      const ofWeight = needs[3] ? scope(() => sumPerChannel(mul(g, back))) : undefined
-      return [needs[0] ? (weight ? mul(back, perChannel(weight, x.rank)) : back) : undefined, ofWeight]
+  forward(device, [g, x, stats, weight, bias], attrs) {
+    const { shape, buffer } = x as Tensor
+    const from = [(g as Tensor).buffer, buffer, (stats as Tensor).buffer] as const
+    const sizes = sizesOf(shape, attrs)
+    const epilogue = epilogueOf(weight, bias, attrs)
+    return outputsOf(x as Tensor, attrs.of, {
+      ...(attrs.of.some((input) => input !== 'x') ? kernels.normWeightGrad(device, ...from, sizes, epilogue) : {}),
+      ...(attrs.of.includes('x') ? { x: kernels.normInputGrad(device, ...from, sizes, epilogue) } : {}),
     })
-    const second = () => groupNormSecondGradOp.apply(weight ? [grad, g, x, stats, weight] : [grad, g, x, stats], attrs)
-    return [ofG, needs[1] ? second() : undefined, undefined, ofWeight].slice(0, shapes.length)
   },
-})
-
-export const groupNormWeightGradOp = defineOp<NormAttrs & { readonly of: 'weight' | 'bias' }>({
-  name: 'groupNormWeightGrad',
-  shape([g, x, stats, weight, bias], attrs) {
-    checkNorm('groupNormWeightGrad', x as Tensor, attrs, weight, bias)
-    checkGradient('groupNormWeightGrad', 'g', g as Tensor, x as Tensor)
-    checkStats('groupNormWeightGrad', stats as Tensor, x as Tensor, attrs)
-    return [(x as Tensor).shape[1] as number]
-  },
-  forward: (device, [g, x, stats, weight, bias], attrs) =>
-    kernels.normWeightGrad(
-      device,
-      attrs.of,
-      (g as Tensor).buffer,
-      (x as Tensor).buffer,
-      (stats as Tensor).buffer,
-      sizesOf((x as Tensor).shape, attrs),
-      epilogueOf(weight, bias, attrs),
-    ),
   saves: [0, 1, 2, 3, 4],
   vjp(context) {
-    const { grad, needs, shapes, attrs } = context
-    const inputs = inputsOf(context)
-    if (attrs.activation !== 'none' || attrs.of === 'bias') {
-      const plain: NormAttrs = { ...attrs, activation: 'none' }
-      return gradientByRecording(
-        (g, x, stats, ...params) => {
-          const h = beforeActivation(g, x, params, attrs)
-          return attrs.of === 'bias' ? sumPerChannel(h) : weightGrad('weight', h, x, stats, undefined, undefined, plain)
-        },
-        inputs,
-        context,
-      )
-    }
-    const [g, x, stats] = inputs as [Tensor, Tensor, Tensor]
-    // ⟨v, Σ g·x̂⟩ is linear in g with factor v·x̂: the norm with v for its weight.
-    return [
-      needs[0] ? groupNormOp.apply([x, grad], attrs) : undefined,
-      needs[1] ? inputGrad(g, x, stats, grad, undefined, attrs) : undefined,
-      ...new Array<undefined>(shapes.length - 2).fill(undefined),
-    ]
+    const { grads, needs, shapes, attrs } = context
+    const [x, stats] = [context.input(1), context.input(2)]
+    const { device, shape } = x
+    const arrived = (input: NormInput) => grads[attrs.of.indexOf(input)]
+    const u = arrived('x') ?? zeros(device, shape)
+    const directions = concat(
+      [arrived('weight'), arrived('bias')].map((d) => d ?? zeros(device, [shape[1] as number])),
+      0,
+    )
+    const sizes = sizesOf(shape, attrs)
+    const moments = new Tensor(
+      new Storage(device, kernels.normMoments(device, u.buffer, x.buffer, stats.buffer, sizes)),
+      [sizes.samples * sizes.groups, 4],
+    )
+    const params = paramsOf(context, 3)
+    const of = INPUTS.filter((_, i) => needs[[1, 3, 4][i] as number])
+    const [ofX, ofWeight, ofBias] = scope(() => {
+      if (of.length === 0) return []
+      const inputs = [u, context.input(0), x, moments, directions, ...params]
+      const gradients = groupNormSecondGradOp.applyAll(inputs, { ...attrs, of })
+      return INPUTS.map((input) => gradients[of.indexOf(input)])
+    })
+    // Not read below: with it still there, five tensors of this size would be.
+    context.release(0)
+    const ofG = needs[0] ? groupNormTangentOp.apply([u, x, moments, directions, ...params], attrs) : undefined
+    return [ofG, ofX, undefined, ofWeight, ofBias].slice(0, shapes.length)
   },
 })
 
-/** What groupNormSecondGrad computes, in ops. */
-function secondGradInOps(u: Tensor, g: Tensor, x: Tensor, weight: Tensor | undefined, attrs: NormAttrs): Tensor {
-  const { samples, groups } = sizesOf(x.shape, attrs)
+/** A [C] tensor as one that broadcasts with [N, C, ...spatial]. */
+const perChannel = (w: Tensor, rank: number): Tensor => reshape(w, [w.size, ...new Array<number>(rank - 2).fill(1)])
+
+/** What groupNormTangent computes, in ops. */
+function tangentInOps(
+  [u, x, directions, weight, bias]: [Tensor, Tensor, Tensor, ...(Tensor | undefined)[]],
+  attrs: NormAttrs,
+): Tensor {
+  const { samples, channels, groups } = sizesOf(x.shape, attrs)
   const flat = (t: Tensor) => reshape(t, [samples * groups, -1])
   const average = (t: Tensor) => mean(t, 1, { keepDims: true })
-  const h = flat(weight ? mul(g, perChannel(weight, x.rank)) : g)
+  const whole = (t: Tensor) => reshape(t, x.shape)
+  const byChannel = (w: Tensor) => perChannel(w, x.rank)
   const centred = sub(flat(x), average(flat(x)))
   const r = rsqrt(add(average(square(centred)), attrs.eps))
   const normalised = mul(centred, r)
-  const meanU = average(flat(u))
-  const meanH = average(h)
-  const a = average(mul(flat(u), normalised))
-  const b = average(mul(h, normalised))
-  const joint = sub(sub(average(mul(flat(u), h)), mul(meanU, meanH)), mul(a, b))
-  const projectedU = sub(sub(flat(u), meanU), mul(normalised, a))
-  const projectedH = sub(sub(h, meanH), mul(normalised, b))
-  const inner = add(add(mul(normalised, joint), mul(b, projectedU)), mul(a, projectedH))
-  return reshape(neg(mul(square(r), inner)), x.shape)
+  const along = sub(sub(flat(u), average(flat(u))), mul(normalised, average(mul(flat(u), normalised))))
+  const ofX = whole(mul(along, r))
+  const ofWeight = mul(whole(normalised), byChannel(slice(directions, 0, 0, channels)))
+  const ofBias = byChannel(slice(directions, 0, channels, 2 * channels))
+  const q = add(add(weight ? mul(ofX, byChannel(weight)) : ofX, ofWeight), ofBias)
+  if (attrs.activation === 'none') return q
+  const scaled = weight ? mul(whole(normalised), byChannel(weight)) : whole(normalised)
+  const z = bias ? add(scaled, byChannel(bias)) : scaled
+  // The second derivative of ReLU is zero: nothing flows back through z.
+  return attrs.activation === 'silu' ? siluGradOp.apply([q, z], {}) : reluGradOp.apply([q, z.detach()], {})
 }
 
-export const groupNormSecondGradOp = defineOp<NormAttrs>({
-  name: 'groupNormSecondGrad',
-  shape([u, g, x, stats, weight], attrs) {
-    checkNorm('groupNormSecondGrad', x as Tensor, attrs, weight)
-    checkGradient('groupNormSecondGrad', 'u', u as Tensor, x as Tensor)
-    checkGradient('groupNormSecondGrad', 'g', g as Tensor, x as Tensor)
-    checkStats('groupNormSecondGrad', stats as Tensor, x as Tensor, attrs)
+export const groupNormTangentOp = defineOp<NormAttrs>({
+  name: 'groupNormTangent',
+  shape([u, x, moments, directions, weight, bias], attrs) {
+    checkNorm('groupNormTangent', x as Tensor, attrs, weight, bias)
+    checkGradient('groupNormTangent', 'u', u as Tensor, x as Tensor)
+    checkMoments('groupNormTangent', moments as Tensor, directions as Tensor, x as Tensor, attrs)
     return (x as Tensor).shape
   },
-  forward: (device, [u, g, x, stats, weight], attrs, shape) =>
-    kernels.normSecondGrad(
+  forward: (device, [u, x, moments, directions, weight, bias], attrs, shape) =>
+    kernels.normTangent(
       device,
       (u as Tensor).buffer,
-      (g as Tensor).buffer,
       (x as Tensor).buffer,
-      (stats as Tensor).buffer,
-      weight?.buffer,
+      (moments as Tensor).buffer,
+      (directions as Tensor).buffer,
       sizesOf(shape, attrs),
+      epilogueOf(weight, bias, attrs),
     ),
-  saves: [0, 1, 2, 3, 4],
+  saves: [0, 1, 2, 3, 4, 5],
   vjp: (context) =>
     gradientByRecording(
-      (u, g, x, _, weight) => secondGradInOps(u, g, x, weight, context.attrs),
-      inputsOf(context),
+      (u, x, _, directions, ...params) =>
+        tangentInOps([u as Tensor, x as Tensor, directions as Tensor, ...params], context.attrs),
+      context.shapes.map((_, i) => context.input(i)),
       context,
     ),
+})
+
+export const groupNormSecondGradOp = defineOp<NormGradAttrs>({
+  name: 'groupNormSecondGrad',
+  shape([u, g, x, moments, directions, weight, bias], attrs) {
+    checkNorm('groupNormSecondGrad', x as Tensor, attrs, weight, bias)
+    checkGradient('groupNormSecondGrad', 'u', u as Tensor, x as Tensor)
+    checkGradient('groupNormSecondGrad', 'g', g as Tensor, x as Tensor)
+    checkMoments('groupNormSecondGrad', moments as Tensor, directions as Tensor, x as Tensor, attrs)
+    return shapeOfGrad(x as Tensor, attrs.of[0] as NormInput)
+  },
+  forward(device, inputs, attrs) {
+    const [u, g, x, moments, directions, weight, bias] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor, ...Tensor[]]
+    const from = [u.buffer, g.buffer, x.buffer, moments.buffer, directions.buffer] as const
+    const sizes = sizesOf(x.shape, attrs)
+    const epilogue = epilogueOf(weight, bias, attrs)
+    const ofX = attrs.of.includes('x') ? { x: kernels.normSecondGrad(device, ...from, sizes, epilogue) } : {}
+    if (!attrs.of.some((input) => input !== 'x')) return outputsOf(x, attrs.of, ofX)
+    const both = kernels.normSecondWeightGrad(device, ...from, sizes, epilogue)
+    const half = (start: number) => kernels.stridedCopy(device, both, [sizes.channels], [1], start)
+    const [ofWeight, ofBias] = [half(0), half(sizes.channels)]
+    device.release(both)
+    return outputsOf(x, attrs.of, { ...ofX, weight: ofWeight, bias: ofBias })
+  },
+  saves: [0, 1, 2, 3, 4, 5, 6],
+  vjp(context) {
+    const { attrs, grads, needs, createGraph } = context
+    const inputs = context.shapes.map((_, i) => context.input(i))
+    return gradientByRecording(
+      (u, g, x, _, directions, ...params) => {
+        // Places of their own in the graph, of which the gradients are taken, also where none is wanted in the end.
+        const [x1, ...params1] = [x as Tensor, ...params].map((t) => (t.node ? t : t.leaf())) as [Tensor, ...Tensor[]]
+        const paired = sum(mul(g as Tensor, tangentInOps([u as Tensor, x1, directions as Tensor, ...params1], attrs)))
+        const points = attrs.of.map((input) => [x1, ...params1][INPUTS.indexOf(input)] as Tensor)
+        return gradientsOf(paired, points, { createGraph: true, allowUnused: true })
+          .flatMap((gradient, i) => (grads[i] ? [sum(mul(gradient, grads[i]))] : []))
+          .reduce((a, b) => add(a, b))
+      },
+      inputs,
+      { grad: fill(inputs[0]!.device, [], 1), needs, createGraph },
+    )
+  },
 })
 
 export interface GroupNormOptions {

@@ -18,7 +18,8 @@ function defineUnaryGrad(
     name,
     shape: ([g]) => (g as Tensor).shape,
     forward: (device, inputs, { p, q }, shape) => chain(device, f, inputs, shape, p, q),
-    saves: [0, 1],
+    // g only for the gradient with respect to s.
+    saves: (_, needs) => (second && needs[1] ? [0, 1] : [1]),
     vjp: ({ grad, input, needs, attrs }) => [
       needs[0] ? op.apply([grad, input(1)], attrs) : undefined,
       // Functions that are linear in pieces: the second derivative is zero.
