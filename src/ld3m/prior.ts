@@ -4,31 +4,32 @@ import { dataError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { readSafetensors, type StoredTensor, toFloat32, toHalfBits, writeSafetensors } from '../io/index.ts'
 import {
+  type Autoencoder,
+  type AutoencoderOptions,
+  autoencoder,
   disposeState,
   freeze,
+  type HostTensor,
   loadStateDict,
-  type Module,
   type NamedArrays,
   Params,
   readStateDict,
   type StateDict,
+  type Unet,
   type UnetOptions,
   unet,
-  type VqAutoencoder,
-  type VqAutoencoderOptions,
-  vqAutoencoder,
 } from '../models/index.ts'
 
 /** What a prior is made of; stored as JSON in the metadata of its safetensors file. */
 export interface PriorConfig {
   readonly name: string
-  /** Number of classes; the embedding table has one more row, for "no class". */
+  /** Number of classes; the embedding table has one more row, for "no class". 0 for an unconditional denoiser. */
   readonly classes: number
   /** Images the autoencoder takes, in [−1, 1]. */
   readonly image: { readonly channels: number; readonly height: number; readonly width: number }
   /** Latents are multiplied by this before diffusion, so that their variance is 1. */
   readonly latentScale: number
-  readonly autoencoder: VqAutoencoderOptions
+  readonly autoencoder: AutoencoderOptions
   readonly denoiser: UnetOptions
 }
 
@@ -36,10 +37,10 @@ export interface PriorConfig {
 const PREFIX = { autoencoder: 'first_stage_model.', denoiser: 'model.diffusion_model.' } as const
 const EMBEDDING = 'cond_stage_model.embedding.weight'
 
-/** A frozen latent diffusion model: a vector-quantised autoencoder, a denoiser of its latents, a class embedding. */
+/** A frozen latent diffusion model: an autoencoder, a denoiser of its latents, a class embedding. */
 export class Prior {
-  readonly autoencoder: VqAutoencoder
-  readonly denoiser: Module<[z: Tensor, timestep: Tensor, context: Tensor]>
+  readonly autoencoder: Autoencoder
+  readonly denoiser: Unet
   readonly #autoencoderParams: Params
   readonly #denoiserParams: Params
 
@@ -48,10 +49,10 @@ export class Prior {
     readonly config: PriorConfig,
     readonly autoencoderState: StateDict,
     readonly denoiserState: StateDict,
-    /** [classes + 1, contextDim]; the last row stands for "no class". */
+    /** [classes + 1, contextDim]; the last row stands for "no class". [1, 0] for an unconditional denoiser. */
     readonly embedding: Tensor,
   ) {
-    this.autoencoder = vqAutoencoder(config.autoencoder)
+    this.autoencoder = autoencoder(config.autoencoder)
     this.denoiser = unet(config.denoiser)
     this.#autoencoderParams = new Params(autoencoderState)
     this.#denoiserParams = new Params(denoiserState)
@@ -77,9 +78,13 @@ export class Prior {
     return this.autoencoder.encode(this.#autoencoderParams, images)
   }
 
-  /** The nearest codebook entries to z: [N, c, h, w], with the straight-through gradient. */
+  /**
+   * The nearest codebook entries to z: [N, c, h, w], with the straight-through gradient; z where the autoencoder has no
+   * codebook.
+   */
   quantize(z: Tensor): Tensor {
-    return this.autoencoder.quantize(this.#autoencoderParams, z).quantized
+    const { autoencoder } = this
+    return autoencoder.kind === 'vq' ? autoencoder.quantize(this.#autoencoderParams, z).quantized : z.alias()
   }
 
   /** Latents [N, c, h, w] through the quantiser and the decoder to images [N, C, H, W], about in [−1, 1]. */
@@ -87,9 +92,15 @@ export class Prior {
     return this.autoencoder.decode(this.#autoencoderParams, this.quantize(z))
   }
 
+  /** Whether the denoiser looks at conditionings; an unconditional one has them too, of length 0. */
+  get conditional(): boolean {
+    return this.config.denoiser.contextDim !== undefined
+  }
+
   /** Predicted noise for scaled latents z: [N, c, h, w] at timesteps [N] under conditionings [N, contextDim]. */
   denoise(z: Tensor, timestep: Tensor, conditioning: Tensor): Tensor {
     const [n, d] = conditioning.shape as [number, number]
+    if (!this.conditional) return this.denoiser.apply(this.#denoiserParams, z, timestep)
     return this.denoiser.apply(this.#denoiserParams, z, timestep, ops.reshape(conditioning, [n, 1, d]))
   }
 
@@ -110,7 +121,7 @@ export class Prior {
     }
     await put(PREFIX.autoencoder, this.autoencoderState)
     await put(PREFIX.denoiser, this.denoiserState)
-    await put('', { [EMBEDDING]: this.embedding })
+    if (this.conditional) await put('', { [EMBEDDING]: this.embedding })
     return writeSafetensors(tensors, { config: JSON.stringify(this.config) })
   }
 
@@ -137,12 +148,12 @@ export function priorFromSafetensors(device: Device, bytes: Uint8Array, options:
   const { dtype = 'f32' } = options
   const file = readSafetensors(bytes, 'the prior')
   const config = parseConfig(file.metadata.config)
-  const autoencoder: NamedArrays = {}
+  const ofAutoencoder: NamedArrays = {}
   const denoiser: NamedArrays = {}
   const others: NamedArrays = {}
   for (const [name, stored] of file.tensors) {
     const array = { shape: stored.shape, data: toFloat32(stored) }
-    if (name.startsWith(PREFIX.autoencoder)) autoencoder[name.slice(PREFIX.autoencoder.length)] = array
+    if (name.startsWith(PREFIX.autoencoder)) ofAutoencoder[name.slice(PREFIX.autoencoder.length)] = array
     else if (name.startsWith(PREFIX.denoiser)) denoiser[name.slice(PREFIX.denoiser.length)] = array
     else others[name] = array
   }
@@ -153,30 +164,40 @@ export function priorFromSafetensors(device: Device, bytes: Uint8Array, options:
       `Expected the names ${Object.values(PREFIX).join('…, ')}… and ${EMBEDDING}.`,
     )
   }
-  const wanted = [config.classes + 1, config.denoiser.contextDim]
-  if (!embedding || `${embedding.shape}` !== `${wanted}`) {
-    const got = embedding ? `[${embedding.shape}]` : 'nothing'
-    throw shapeError(`The prior's ${EMBEDDING} should be [${wanted}]; got ${got}.`, 'Use a file that trainPrior saved.')
-  }
   return new Prior(
     device,
     config,
-    freeze(loadStateDict(device, vqAutoencoder(config.autoencoder), autoencoder, { dtype })),
+    freeze(loadStateDict(device, autoencoder(config.autoencoder), ofAutoencoder, { dtype })),
     freeze(loadStateDict(device, unet(config.denoiser), denoiser, { dtype })),
-    tensor(device, embedding.data, { shape: embedding.shape }),
+    embeddingTensor(device, config, embedding),
   )
+}
+
+function embeddingTensor(
+  device: Device,
+  { classes, denoiser }: PriorConfig,
+  embedding: HostTensor | undefined,
+): Tensor {
+  const { contextDim } = denoiser
+  if (contextDim === undefined && !embedding) return tensor(device, new Float32Array(0), { shape: [1, 0] })
+  const wanted = contextDim === undefined ? 'nothing' : `[${[classes + 1, contextDim]}]`
+  const got = embedding ? `[${embedding.shape}]` : 'nothing'
+  if (!embedding || got !== wanted) {
+    throw shapeError(`The prior's ${EMBEDDING} should be ${wanted}; got ${got}.`, 'Use a file that trainPrior saved.')
+  }
+  return tensor(device, embedding.data, { shape: embedding.shape })
 }
 
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1))
 
 const configSchema = v.object({
   name: v.string(),
-  classes: positive,
+  classes: v.pipe(v.number(), v.integer(), v.minValue(0)),
   image: v.object({ channels: positive, height: positive, width: positive }),
   latentScale: v.pipe(v.number(), v.finite(), v.gtValue(0)),
   // The modules check their own options.
   autoencoder: v.looseObject({ latentChannels: positive }),
-  denoiser: v.looseObject({ contextDim: positive }),
+  denoiser: v.looseObject({ contextDim: v.optional(positive) }),
 })
 
 function parseConfig(text: string | undefined): PriorConfig {
@@ -193,5 +214,12 @@ function parseConfig(text: string | undefined): PriorConfig {
     const issues = result.issues.map((i) => `${v.getDotPath(i)}: ${i.message}`).join('; ')
     throw dataError(`The prior's configuration does not fit: ${issues}.`, fix)
   }
-  return json as PriorConfig
+  const config = json as PriorConfig
+  if ((config.classes === 0) !== (config.denoiser.contextDim === undefined)) {
+    throw dataError(
+      `The prior's configuration has ${config.classes} classes and a denoiser with contextDim ${config.denoiser.contextDim}.`,
+      'Give both, or neither for an unconditional prior.',
+    )
+  }
+  return config
 }

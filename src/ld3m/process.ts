@@ -6,7 +6,10 @@ import { type DdimStep, ddimSteps } from './schedule.ts'
 export interface DiffusionOptions {
   /** DDIM steps, 1…1000. Default 10, as the paper for 128×128. */
   steps?: number
-  /** Classifier-free guidance scale s: e = eᵤ + s·(e_c − eᵤ); 1 turns guidance (and half the work) off. Default 3. */
+  /**
+   * Classifier-free guidance scale s: e = eᵤ + s·(e_c − eᵤ); 1 turns guidance (and half the work) off,
+   * which an unconditional prior has none of. Default 3.
+   */
   guidance?: number
   /** Noise of the reverse process, 0 (deterministic) … 1. Default 0. */
   eta?: number
@@ -80,7 +83,7 @@ export function diffuse(
   const { device } = prior
   const [n] = latents.shape as [number]
   const steps = ddimSteps(options.steps, options.eta)
-  const guided = options.guidance !== 1
+  const guided = options.guidance !== 1 && prior.conditional
   const unconditional = guided ? prior.conditioning(tensor(device, new Int32Array(n).fill(classes))) : undefined
   const residual = options.residual === 'code' ? ops.scale(prior.quantize(latents), latentScale) : undefined
 

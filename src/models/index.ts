@@ -1,3 +1,4 @@
+export * from './autoencoder/index.ts'
 export {
   type Conv2dOptions,
   compose,
@@ -39,4 +40,3 @@ export {
 } from './state.ts'
 export * from './students/index.ts'
 export * from './unet/index.ts'
-export * from './vq/index.ts'

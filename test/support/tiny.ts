@@ -1,7 +1,7 @@
 import { createDataset, type Dataset } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { Prior, type PriorConfig } from '../../src/ld3m/index.ts'
-import { freeze, initialize, type Module, unet, vqAutoencoder } from '../../src/models/index.ts'
+import { autoencoder, freeze, initialize, type Module, unet } from '../../src/models/index.ts'
 import { uniform } from './checks.ts'
 
 export const TINY_CLASSES = ['dark', 'bright']
@@ -50,7 +50,7 @@ export function tinyPrior(device: Device): Prior {
   return new Prior(
     device,
     config,
-    freeze(initialize(device, withoutZeros(vqAutoencoder(config.autoencoder)), { seed: 1 })),
+    freeze(initialize(device, withoutZeros(autoencoder(config.autoencoder)), { seed: 1 })),
     freeze(initialize(device, withoutZeros(unet(config.denoiser)), { seed: 2 })),
     table,
   )
