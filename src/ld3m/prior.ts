@@ -11,7 +11,9 @@ import {
   freeze,
   type HostTensor,
   loadStateDict,
+  type Module,
   type NamedArrays,
+  type ParameterSpec,
   Params,
   readStateDict,
   type StateDict,
@@ -19,6 +21,7 @@ import {
   type UnetOptions,
   unet,
 } from '../models/index.ts'
+import { type SampleOptions, sample } from './sample.ts'
 
 /** What a prior is made of; stored as JSON in the metadata of its safetensors file. */
 export interface PriorConfig {
@@ -36,6 +39,23 @@ export interface PriorConfig {
 /** The name prefixes of latent diffusion's checkpoints. */
 const PREFIX = { autoencoder: 'first_stage_model.', denoiser: 'model.diffusion_model.' } as const
 const EMBEDDING = 'cond_stage_model.embedding.weight'
+
+/**
+ * Shape and type of every tensor of a prior by its name: those of latent diffusion's checkpoints, without the buffers of
+ * their schedules.
+ */
+export function priorParameters(config: PriorConfig): Record<string, ParameterSpec> {
+  const { classes, denoiser } = config
+  const under = (prefix: string, { parameters }: Pick<Module, 'parameters'>) =>
+    Object.entries(parameters).map(([name, spec]) => [prefix + name, spec] as const)
+  const init = { kind: 'normal', std: 1 } as const
+  const { contextDim } = denoiser
+  return Object.fromEntries([
+    ...under(PREFIX.denoiser, unet(denoiser)),
+    ...under(PREFIX.autoencoder, autoencoder(config.autoencoder)),
+    ...(contextDim === undefined ? [] : [[EMBEDDING, { shape: [classes + 1, contextDim], init }] as const]),
+  ])
+}
 
 /** A frozen latent diffusion model: an autoencoder, a denoiser of its latents, a class embedding. */
 export class Prior {
@@ -107,6 +127,11 @@ export class Prior {
   /** Embedding rows [N, contextDim] of class ids; the id `config.classes` stands for "no class". */
   conditioning(classIds: Tensor): Tensor {
     return ops.gather(this.embedding, classIds)
+  }
+
+  /** Images drawn from noise, [count, C, H, W] in [0, 1]; see `SampleOptions`. */
+  sample(options: SampleOptions = {}): Promise<HostTensor> {
+    return sample(this, options)
   }
 
   /** The file's bytes: tensors under latent diffusion's names, in their types, the configuration as metadata. */

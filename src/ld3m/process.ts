@@ -114,7 +114,7 @@ export function diffuse(
       {
         alphaBar: step.alphaBar,
         alphaBarPrev: step.alphaBarPrev,
-        guidance: options.guidance,
+        guidance: guided ? options.guidance : 1,
         residualWeight: residual ? step.residualWeight : 0,
         sigma: step.sigma,
       },

@@ -18,7 +18,7 @@ export function tinyDataset(perClass = 12): Dataset {
   return createDataset({ name: 'tiny', images, labels, channels: 1, height: 8, width: 8, classNames: TINY_CLASSES })
 }
 
-const config: PriorConfig = {
+export const tinyConfig: PriorConfig = {
   name: 'tiny',
   classes: 2,
   image: { channels: 1, height: 8, width: 8 },
@@ -43,8 +43,10 @@ function withoutZeros<M extends Pick<Module, 'parameters'>>({ parameters }: M): 
 }
 
 /** A prior with random weights: small enough to check everything around it. */
-export function tinyPrior(device: Device): Prior {
-  const embedding = { parameters: { weight: { shape: [3, 6], init: { kind: 'normal', std: 1 } } } } as const
+export function tinyPrior(device: Device, config: PriorConfig = tinyConfig): Prior {
+  const { contextDim = 0 } = config.denoiser
+  const shape = [config.classes + 1, contextDim]
+  const embedding = { parameters: { weight: { shape, init: { kind: 'normal', std: 1 } } } } as const
   const table = freeze(initialize(device, embedding, { seed: 3 })).weight
   if (!table) throw new Error('no embedding')
   return new Prior(
