@@ -61,6 +61,7 @@ export function priorParameters(config: PriorConfig): Record<string, ParameterSp
 export class Prior {
   readonly autoencoder: Autoencoder
   readonly denoiser: Unet
+  readonly #recomputedDenoiser: Unet
   readonly #autoencoderParams: Params
   readonly #denoiserParams: Params
 
@@ -74,6 +75,7 @@ export class Prior {
   ) {
     this.autoencoder = autoencoder(config.autoencoder)
     this.denoiser = unet(config.denoiser)
+    this.#recomputedDenoiser = unet(config.denoiser, { checkpoint: true })
     this.#autoencoderParams = new Params(autoencoderState)
     this.#denoiserParams = new Params(denoiserState)
   }
@@ -117,11 +119,15 @@ export class Prior {
     return this.config.denoiser.contextDim !== undefined
   }
 
-  /** Predicted noise for scaled latents z: [N, c, h, w] at timesteps [N] under conditionings [N, contextDim]. */
-  denoise(z: Tensor, timestep: Tensor, conditioning: Tensor): Tensor {
+  /**
+   * Predicted noise for scaled latents z: [N, c, h, w] at timesteps [N] under conditionings [N, contextDim]. With
+   * `checkpoint`, only what enters each of the denoiser's blocks is kept for the backward pass.
+   */
+  denoise(z: Tensor, timestep: Tensor, conditioning: Tensor, { checkpoint = false } = {}): Tensor {
     const [n, d] = conditioning.shape as [number, number]
-    if (!this.conditional) return this.denoiser.apply(this.#denoiserParams, z, timestep)
-    return this.denoiser.apply(this.#denoiserParams, z, timestep, ops.reshape(conditioning, [n, 1, d]))
+    const denoiser = checkpoint ? this.#recomputedDenoiser : this.denoiser
+    if (!this.conditional) return denoiser.apply(this.#denoiserParams, z, timestep)
+    return denoiser.apply(this.#denoiserParams, z, timestep, ops.reshape(conditioning, [n, 1, d]))
   }
 
   /** Embedding rows [N, contextDim] of class ids; the id `config.classes` stands for "no class". */

@@ -11,6 +11,7 @@ export {
   type LinearOptions,
   layerNorm,
   linear,
+  recomputed,
   relu,
   sequential,
   silu,

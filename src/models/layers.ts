@@ -1,4 +1,4 @@
-import { ops, scope, type Tensor } from '../autograd/index.ts'
+import { checkpoint, ops, scope, type Tensor } from '../autograd/index.ts'
 import { childParameters, type Init, type Module, type Params } from './module.ts'
 
 const ZERO: Init = { kind: 'constant', value: 0 }
@@ -153,6 +153,19 @@ export function sequential<Rest extends readonly unknown[] = []>(
     },
   }
 }
+
+/**
+ * The same module, which keeps its arguments for the backward pass and computes the rest again there. Its parameters are
+ * frozen: no gradients reach them. Arguments that are left out come last.
+ */
+export const recomputed = <Args extends readonly (Tensor | undefined)[]>(module: Module<Args>): Module<Args> => ({
+  parameters: module.parameters,
+  apply: (params, ...args) =>
+    checkpoint(
+      (...again) => module.apply(params, ...(again as readonly (Tensor | undefined)[] as Args)),
+      args.filter((x) => x !== undefined),
+    ),
+})
 
 /** A child as its parent calls it: its parameters are already filled in. */
 type Bound<C> = {

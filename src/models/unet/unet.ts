@@ -1,6 +1,6 @@
 import { expectShape, ops, scope, type Tensor } from '../../autograd/index.ts'
 import { optionError, rejectUnknownOptions, shapeError } from '../../errors.ts'
-import { conv2d, groupNorm, linear, sequential, silu } from '../layers.ts'
+import { conv2d, groupNorm, linear, recomputed, sequential, silu } from '../layers.ts'
 import { childParameters, type Module } from '../module.ts'
 import { checkLevelWidths, positiveIntegerList, positiveIntegers } from '../options.ts'
 import { attentionBlock } from './attention.ts'
@@ -78,6 +78,15 @@ export interface Unet extends Module<[z: Tensor, timestep: Tensor, context?: Ten
   readonly options: UnetOptions
 }
 
+/** How a UNet is applied; not a part of what it is. */
+export interface UnetRunOptions {
+  /**
+   * Keep what enters each block, and compute the block again in the backward pass. For frozen parameters: no gradients
+   * reach them. Default false.
+   */
+  readonly checkpoint?: boolean
+}
+
 /** Layers one after the other, all given the time embedding and the context. */
 type Block = Readonly<Record<string, UnetLayer>> | readonly UnetLayer[]
 
@@ -86,8 +95,9 @@ type Block = Readonly<Record<string, UnetLayer>> | readonly UnetLayer[]
  * the time embedding added, transformers that attend to the map itself and to the context (or attention blocks), skip
  * connections by concatenation.
  */
-export function unet(options: UnetOptions): Unet {
+export function unet(options: UnetOptions, run: UnetRunOptions = {}): Unet {
   checkOptions(options)
+  rejectUnknownOptions('unet', run, ['checkpoint'])
   const { inChannels, modelChannels, channelMult, numResBlocks, attentionLevels, contextDim, groups } = options
   const timeEmbedDim = options.timeEmbedDim ?? 4 * modelChannels
   const residual = (from: number, to: number) => residualBlock(from, to, timeEmbedDim, groups)
@@ -129,10 +139,14 @@ export function unet(options: UnetOptions): Unet {
     }
   }
 
-  const inputBlocks = inputs.map((block) => sequential<[Tensor, Tensor | undefined]>(block))
-  const outputBlocks = outputs.map((block) => sequential<[Tensor, Tensor | undefined]>(block))
+  const sequence = (block: Block): UnetLayer => {
+    const layers = sequential<[Tensor, Tensor | undefined]>(block)
+    return run.checkpoint ? recomputed(layers) : layers
+  }
+  const inputBlocks = inputs.map(sequence)
+  const outputBlocks = outputs.map(sequence)
   const timeEmbed = sequential([linear(modelChannels, timeEmbedDim), silu, linear(timeEmbedDim, timeEmbedDim)])
-  const middleBlock = sequential<[Tensor, Tensor | undefined]>(middle)
+  const middleBlock = sequence(middle)
   const out = sequential({
     0: groupNorm(groups, channels, { activation: 'silu' }),
     2: conv2d(channels, inChannels, { kernel: 3, padding: 1, zeroInit: true }),
