@@ -1,10 +1,9 @@
 // `npm run show-prior`: pictures and figures of the demo's prior, on the test images in assets: reconstructions, samples
 // PSNR and loss curves. Writes docs/images/prior-* and prints the figures that docs/prior.md quotes.
 import { mkdir, readFile } from 'node:fs/promises'
-import { noGrad, ops, random, scope, type Tensor, tensor } from '../src/autograd/index.ts'
+import { noGrad, scope, type Tensor, tensor } from '../src/autograd/index.ts'
 import { padTo, toFloat } from '../src/data/index.ts'
 import { imageGrid } from '../src/io/index.ts'
-import { diffuse, drawNoise, resolveDiffusion } from '../src/ld3m/index.ts'
 import { loadIdx, loadPrior, openDevice, writeFileAtomic } from '../src/node/index.ts'
 import { curvesSvg } from './curves-svg.ts'
 
@@ -49,14 +48,12 @@ await writeFileAtomic(
   imageGrid({ images: both, shape: [20, 1, 32, 32], ...grid }),
 )
 
-// Plain DDIM from noise: three rows of one sample a class.
-const diffusion = resolveDiffusion({ steps: 20, guidance: 3, residual: 'none' })
-const samples = await read(() => {
-  const ids = Int32Array.from({ length: 30 }, (_, i) => i % 10)
-  const noise = drawNoise(prior, 30, diffusion, 1)
-  const start = random.normal(device, [30, ...prior.latentShape], { seed: 2, stream: 0 })
-  return prior.decode(diffuse(prior, ops.scale(start, 0), prior.conditioning(tensor(device, ids)), noise, diffusion))
-})
+// Three rows of one sample a class.
+const samples = new Float32Array(30 * 1024)
+for (let classId = 0; classId < 10; classId++) {
+  const { data } = await prior.sample({ classId, count: 3, seed: classId })
+  for (let i = 0; i < 3; i++) samples.set(data.subarray(i * 1024, (i + 1) * 1024), (10 * i + classId) * 1024)
+}
 await writeFileAtomic('docs/images/prior-samples.png', imageGrid({ images: samples, shape: [30, 1, 32, 32], ...grid }))
 
 const curves = JSON.parse(await readFile('assets/priors/fashion-mnist.safetensors.curves.json', 'utf8'))

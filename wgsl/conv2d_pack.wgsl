@@ -4,7 +4,8 @@
 // of the gradient with respect to the input. The roles of O and C change, and the taps turn by 180°. With a stride S,
 // the pixels of the input fall into S² phases by their position modulo S, each with every S-th tap of its own: the
 // outputs are (phase, channel), at one S-th of the resolution, and conv2d_interleave puts them together. One invocation
-// owns the values of a tap, or of several.
+// owns the values of a tap, or of several. Taps are taken in the order in which the weights lie in memory, as far as
+// blocks allow: what limits the speed of a large model's weights is how often a page is come back to.
 
 #include linear
 
@@ -15,12 +16,14 @@ struct Params {
   outputs: u32, inputs: u32, padded: u32,
   // Taps of the weights, and of what is packed.
   kh: u32, kw: u32, rows: u32, columns: u32,
-  stride: u32,
 }
 #params Params
 
 #const TRANSPOSE: bool = false
+// S, where TRANSPOSE. A constant, since dividing by it for every value would take most of the time.
+#const STRIDE: u32 = 1
 #const COLUMNS: u32 = 16
+#const SIZE: u32 = 64
 // Weights in half precision stay so.
 #const HALF: bool = false
 #alias Weight = f32
@@ -29,36 +32,46 @@ enable f16;
 #end
 
 @group(0) @binding(0) var<storage, read> weight: array<Weight>;
-@group(0) @binding(1) var<storage, read_write> out: array<Weight>;
+@group(0) @binding(1) var<storage, read_write> out: array<vec4<Weight>>;
 
-@compute @workgroup_size(64)
+fn value(output: u32, input: u32, y: u32, x: u32) -> Weight {
+  var inside = output < params.outputs && input < params.inputs;
+  var at = ((output * params.inputs + input) * params.rows + y) * params.columns + x;
+  if (TRANSPOSE) {
+    let channels = params.outputs / (STRIDE * STRIDE);
+    let phase = select(output / channels, 0u, STRIDE == 1u);
+    let ky = phase / STRIDE + STRIDE * (params.rows - 1u - y);
+    let kx = phase % STRIDE + STRIDE * (params.columns - 1u - x);
+    inside &= ky < params.kh && kx < params.kw;
+    at = ((input * channels + output - phase * channels) * params.kh + ky) * params.kw + kx;
+  }
+  return select(Weight(), weight[at], inside);
+}
+
+@compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
   let taps = params.rows * params.columns;
-  let span = linear_span(workgroup, grid, local, 64u, params.count);
-  for (var i = span.start; i < span.end; i += 64u) {
+  let blocks = (params.outputs + COLUMNS - 1u) / COLUMNS;
+  let inner = select(params.padded, blocks, TRANSPOSE);
+  let span = linear_span(workgroup, grid, local, SIZE, params.count);
+  for (var i = span.start; i < span.end; i += SIZE) {
     let row = i / taps;
     let tap = i - row * taps;
-    let block = row / params.padded;
-    let input = row - block * params.padded;
+    let first = row / inner;
+    let second = row - first * inner;
+    let block = select(first, second, TRANSPOSE);
+    let input = select(second, first, TRANSPOSE);
     let y = tap / params.columns;
     let x = tap - y * params.columns;
-    for (var j = 0u; j < COLUMNS; j++) {
-      let output = block * COLUMNS + j;
-      var inside = output < params.outputs && input < params.inputs;
-      var source = (output * params.inputs + input) * taps + tap;
-      if (TRANSPOSE) {
-        let channels = params.outputs / (params.stride * params.stride);
-        let phase = output / channels;
-        let ky = phase / params.stride + params.stride * (params.rows - 1u - y);
-        let kx = phase % params.stride + params.stride * (params.columns - 1u - x);
-        inside &= ky < params.kh && kx < params.kw;
-        source = ((input * channels + output - phase * channels) * params.kh + ky) * params.kw + kx;
-      }
-      out[i * COLUMNS + j] = select(Weight(), weight[source], inside);
+    let to = ((block * params.padded + input) * taps + tap) * COLUMNS / 4u;
+    for (var q = 0u; q < COLUMNS / 4u; q++) {
+      let o = block * COLUMNS + 4u * q;
+      out[to + q] =
+        vec4(value(o, input, y, x), value(o + 1u, input, y, x), value(o + 2u, input, y, x), value(o + 3u, input, y, x));
     }
   }
 }

@@ -34,3 +34,10 @@ export function integer(option: string, text: string): number {
   if (!/^\d+$/.test(text)) throw optionError(`--${option} is '${text}'.`, 'Use a whole number.')
   return Number(text)
 }
+
+/** The number that an option's text is. */
+export function number(option: string, text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (!Number.isFinite(value)) throw optionError(`--${option} is '${text}'.`, 'Use a number.')
+  return value
+}

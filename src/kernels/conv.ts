@@ -64,10 +64,15 @@ function pack(
   return device.derive(weight, `conv2d_pack ${transpose} ${stride} ${o} ${padded} ${kh} ${kw} ${width}`, () => {
     const count = Math.ceil(o / width) * padded * rows * columns
     const packed = device.alloc(count * width * bytesEach(half))
-    const params = { count, outputs: o, inputs: c, padded, kh, kw, rows, columns, stride }
+    const params = { count, outputs: o, inputs: c, padded, kh, kw, rows, columns }
+    // Lanes of a software adapter's workgroup run one after the other, eight at a time: more would sweep all weights again.
+    const size = device.info.software ? 8 : 64
     const work = { flops: 0, bytes: 2 * bytesEach(half) * count * width }
-    const variant = packKernel.variant({ TRANSPOSE: transpose, COLUMNS: width, ...halved({ Weight: half && 'f32' }) })
-    device.dispatch(variant, [weight, packed], params, loopGrid(device, count, 64), work)
+    const variant = packKernel.variant({
+      ...{ TRANSPOSE: transpose, STRIDE: stride, COLUMNS: width, SIZE: size },
+      ...halved({ Weight: half && 'f32' }),
+    })
+    device.dispatch(variant, [weight, packed], params, loopGrid(device, count, size), work)
     return packed
   })
 }

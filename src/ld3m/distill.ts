@@ -38,7 +38,7 @@ export interface DistillOptions {
   seed?: number
   /** The reverse process. */
   diffusion?: DiffusionOptions
-  /** What is learned. Default 'both'. */
+  /** What is learned. Default 'both'; of an unconditional prior 'latents', which is all there is. */
   learn?: 'latents' | 'conditioning' | 'both'
   /** Of latents and conditionings, for SGD with momentum 0.5. Default: the objective's. */
   learningRate?: number
@@ -57,7 +57,7 @@ export interface DistillOptions {
    * chunk are generated twice, once for the loss and once for the gradient. Default 10.
    */
   chunk?: number
-  /** The prior's class id of each class of the dataset. Default the same numbers, for a prior of as many classes. */
+  /** The prior's class id of each class of the dataset. Default the same numbers, for a prior of as many classes or none. */
   priorClasses?: readonly number[]
   /** Stops the run with an error that carries the result so far. */
   signal?: AbortSignal
@@ -120,6 +120,8 @@ export async function distill(options: DistillOptions): Promise<DistilledSet> {
     run.dispose()
   }
 }
+
+const LEARNED = ['latents', 'conditioning', 'both'] as const
 
 /** Iterations that a plan runs through: augmentation draws its operations, so that their peaks differ a little. */
 const PLANNED_ITERATIONS = 3
@@ -201,7 +203,10 @@ class Distillation {
     this.#augmentation = options.augmentation ?? ALL_AUGMENTATIONS
     const { channels, height, width } = dataset
     this.#student = options.student ?? convNet({ channels, size: [height, width], classes, depth: 3, width: 32 })
-    const learn = oneOf('distill', 'learn', options.learn ?? 'both', ['latents', 'conditioning', 'both'])
+    const learn = oneOf('distill', 'learn', options.learn ?? (prior.conditional ? 'both' : 'latents'), LEARNED)
+    if (learn !== 'latents' && !prior.conditional) {
+      throw optionError(`distill: learn is '${learn}', but the prior is unconditional.`, "Use 'latents'.")
+    }
     this.#learned = learn === 'both' ? ['latents', 'conditioning'] : [learn]
     this.#signal = options.signal
     this.#onProgress = options.onProgress
@@ -212,7 +217,7 @@ class Distillation {
     const momentum = options.momentum ?? 0.5
     if (!(momentum >= 0 && momentum < 1))
       throw optionError(`distill: momentum is ${momentum}.`, 'Use 0 ≤ momentum < 1.')
-    const priorClasses = options.priorClasses ?? dataset.classNames.map((_, k) => k)
+    const priorClasses = options.priorClasses ?? dataset.classNames.map((_, k) => (prior.conditional ? k : 0))
     this.#parameters = initialParameters(prior, dataset, this.#imagesPerClass, init, priorClasses, this.#seed)
     const learned = Object.fromEntries(this.#learned.map((name) => [name, this.#parameters[name]]))
     this.#optimizer = new Sgd(learned, { lr, momentum })
@@ -374,7 +379,7 @@ function checkFit(dataset: Dataset, prior: Prior, priorClasses: readonly number[
   }
   const count = dataset.classNames.length
   if (!priorClasses) {
-    if (count !== classes) {
+    if (prior.conditional && count !== classes) {
       throw optionError(
         `distill: the dataset has ${count} classes, the prior ${classes}.`,
         "Pass priorClasses: the prior's class id for each class of the dataset.",
@@ -386,7 +391,9 @@ function checkFit(dataset: Dataset, prior: Prior, priorClasses: readonly number[
   ) {
     throw optionError(
       `distill: priorClasses is [${priorClasses}].`,
-      `Give ${count} integers from 0 to ${classes - 1}, one for each class of the dataset.`,
+      prior.conditional
+        ? `Give ${count} integers from 0 to ${classes - 1}, one for each class of the dataset.`
+        : 'The prior is unconditional: leave it out.',
     )
   }
 }

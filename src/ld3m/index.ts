@@ -17,7 +17,8 @@ export {
 } from './evaluate.ts'
 export { denormalize, type Normalization, normalizationOf, normalize } from './normalization.ts'
 export { type DcOptions, dc, dm, type Matched, type MatchingContext, type Objective } from './objectives/index.ts'
-export { Prior, type PriorConfig, type PriorOptions, priorFromSafetensors } from './prior.ts'
+export { type LdmOptions, ldmFfhq, ldmImageNet } from './presets.ts'
+export { Prior, type PriorConfig, type PriorOptions, priorFromSafetensors, priorParameters } from './prior.ts'
 export {
   type DiffusionOptions,
   diffuse,
@@ -28,6 +29,7 @@ export {
   resolveDiffusion,
 } from './process.ts'
 export { type ReportData, renderReport } from './report/index.ts'
+export type { SampleOptions } from './sample.ts'
 export { alphasCumprod, type DdimStep, ddimSteps, TRAIN_TIMESTEPS } from './schedule.ts'
 export type { DistilledSet } from './synthetic.ts'
 export type { AutoencoderTraining } from './train-autoencoder.ts'

@@ -4,31 +4,35 @@ import { dataError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { readSafetensors, type StoredTensor, toFloat32, toHalfBits, writeSafetensors } from '../io/index.ts'
 import {
+  type Autoencoder,
+  type AutoencoderOptions,
+  autoencoder,
   disposeState,
   freeze,
+  type HostTensor,
   loadStateDict,
   type Module,
   type NamedArrays,
+  type ParameterSpec,
   Params,
   readStateDict,
   type StateDict,
+  type Unet,
   type UnetOptions,
   unet,
-  type VqAutoencoder,
-  type VqAutoencoderOptions,
-  vqAutoencoder,
 } from '../models/index.ts'
+import { type SampleOptions, sample } from './sample.ts'
 
 /** What a prior is made of; stored as JSON in the metadata of its safetensors file. */
 export interface PriorConfig {
   readonly name: string
-  /** Number of classes; the embedding table has one more row, for "no class". */
+  /** Number of classes; the embedding table has one more row, for "no class". 0 for an unconditional denoiser. */
   readonly classes: number
   /** Images the autoencoder takes, in [−1, 1]. */
   readonly image: { readonly channels: number; readonly height: number; readonly width: number }
   /** Latents are multiplied by this before diffusion, so that their variance is 1. */
   readonly latentScale: number
-  readonly autoencoder: VqAutoencoderOptions
+  readonly autoencoder: AutoencoderOptions
   readonly denoiser: UnetOptions
 }
 
@@ -36,10 +40,28 @@ export interface PriorConfig {
 const PREFIX = { autoencoder: 'first_stage_model.', denoiser: 'model.diffusion_model.' } as const
 const EMBEDDING = 'cond_stage_model.embedding.weight'
 
-/** A frozen latent diffusion model: a vector-quantised autoencoder, a denoiser of its latents, a class embedding. */
+/**
+ * Shape and type of every tensor of a prior by its name: those of latent diffusion's checkpoints, without the buffers of
+ * their schedules.
+ */
+export function priorParameters(config: PriorConfig): Record<string, ParameterSpec> {
+  const { classes, denoiser } = config
+  const under = (prefix: string, { parameters }: Pick<Module, 'parameters'>) =>
+    Object.entries(parameters).map(([name, spec]) => [prefix + name, spec] as const)
+  const init = { kind: 'normal', std: 1 } as const
+  const { contextDim } = denoiser
+  return Object.fromEntries([
+    ...under(PREFIX.denoiser, unet(denoiser)),
+    ...under(PREFIX.autoencoder, autoencoder(config.autoencoder)),
+    ...(contextDim === undefined ? [] : [[EMBEDDING, { shape: [classes + 1, contextDim], init }] as const]),
+  ])
+}
+
+/** A frozen latent diffusion model: an autoencoder, a denoiser of its latents, a class embedding. */
 export class Prior {
-  readonly autoencoder: VqAutoencoder
-  readonly denoiser: Module<[z: Tensor, timestep: Tensor, context: Tensor]>
+  readonly autoencoder: Autoencoder
+  readonly denoiser: Unet
+  readonly #recomputedDenoiser: Unet
   readonly #autoencoderParams: Params
   readonly #denoiserParams: Params
 
@@ -48,11 +70,12 @@ export class Prior {
     readonly config: PriorConfig,
     readonly autoencoderState: StateDict,
     readonly denoiserState: StateDict,
-    /** [classes + 1, contextDim]; the last row stands for "no class". */
+    /** [classes + 1, contextDim]; the last row stands for "no class". [1, 0] for an unconditional denoiser. */
     readonly embedding: Tensor,
   ) {
-    this.autoencoder = vqAutoencoder(config.autoencoder)
+    this.autoencoder = autoencoder(config.autoencoder)
     this.denoiser = unet(config.denoiser)
+    this.#recomputedDenoiser = unet(config.denoiser, { checkpoint: true })
     this.#autoencoderParams = new Params(autoencoderState)
     this.#denoiserParams = new Params(denoiserState)
   }
@@ -77,9 +100,13 @@ export class Prior {
     return this.autoencoder.encode(this.#autoencoderParams, images)
   }
 
-  /** The nearest codebook entries to z: [N, c, h, w], with the straight-through gradient. */
+  /**
+   * The nearest codebook entries to z: [N, c, h, w], with the straight-through gradient; z where the autoencoder has no
+   * codebook.
+   */
   quantize(z: Tensor): Tensor {
-    return this.autoencoder.quantize(this.#autoencoderParams, z).quantized
+    const { autoencoder } = this
+    return autoencoder.kind === 'vq' ? autoencoder.quantize(this.#autoencoderParams, z).quantized : z.alias()
   }
 
   /** Latents [N, c, h, w] through the quantiser and the decoder to images [N, C, H, W], about in [−1, 1]. */
@@ -87,15 +114,30 @@ export class Prior {
     return this.autoencoder.decode(this.#autoencoderParams, this.quantize(z))
   }
 
-  /** Predicted noise for scaled latents z: [N, c, h, w] at timesteps [N] under conditionings [N, contextDim]. */
-  denoise(z: Tensor, timestep: Tensor, conditioning: Tensor): Tensor {
+  /** Whether the denoiser looks at conditionings; an unconditional one has them too, of length 0. */
+  get conditional(): boolean {
+    return this.config.denoiser.contextDim !== undefined
+  }
+
+  /**
+   * Predicted noise for scaled latents z: [N, c, h, w] at timesteps [N] under conditionings [N, contextDim]. With
+   * `checkpoint`, only what enters each of the denoiser's blocks is kept for the backward pass.
+   */
+  denoise(z: Tensor, timestep: Tensor, conditioning: Tensor, { checkpoint = false } = {}): Tensor {
     const [n, d] = conditioning.shape as [number, number]
-    return this.denoiser.apply(this.#denoiserParams, z, timestep, ops.reshape(conditioning, [n, 1, d]))
+    const denoiser = checkpoint ? this.#recomputedDenoiser : this.denoiser
+    if (!this.conditional) return denoiser.apply(this.#denoiserParams, z, timestep)
+    return denoiser.apply(this.#denoiserParams, z, timestep, ops.reshape(conditioning, [n, 1, d]))
   }
 
   /** Embedding rows [N, contextDim] of class ids; the id `config.classes` stands for "no class". */
   conditioning(classIds: Tensor): Tensor {
     return ops.gather(this.embedding, classIds)
+  }
+
+  /** Images drawn from noise, [count, C, H, W] in [0, 1]; see `SampleOptions`. */
+  sample(options: SampleOptions = {}): Promise<HostTensor> {
+    return sample(this, options)
   }
 
   /** The file's bytes: tensors under latent diffusion's names, in their types, the configuration as metadata. */
@@ -110,7 +152,7 @@ export class Prior {
     }
     await put(PREFIX.autoencoder, this.autoencoderState)
     await put(PREFIX.denoiser, this.denoiserState)
-    await put('', { [EMBEDDING]: this.embedding })
+    if (this.conditional) await put('', { [EMBEDDING]: this.embedding })
     return writeSafetensors(tensors, { config: JSON.stringify(this.config) })
   }
 
@@ -137,12 +179,12 @@ export function priorFromSafetensors(device: Device, bytes: Uint8Array, options:
   const { dtype = 'f32' } = options
   const file = readSafetensors(bytes, 'the prior')
   const config = parseConfig(file.metadata.config)
-  const autoencoder: NamedArrays = {}
+  const ofAutoencoder: NamedArrays = {}
   const denoiser: NamedArrays = {}
   const others: NamedArrays = {}
   for (const [name, stored] of file.tensors) {
     const array = { shape: stored.shape, data: toFloat32(stored) }
-    if (name.startsWith(PREFIX.autoencoder)) autoencoder[name.slice(PREFIX.autoencoder.length)] = array
+    if (name.startsWith(PREFIX.autoencoder)) ofAutoencoder[name.slice(PREFIX.autoencoder.length)] = array
     else if (name.startsWith(PREFIX.denoiser)) denoiser[name.slice(PREFIX.denoiser.length)] = array
     else others[name] = array
   }
@@ -153,30 +195,40 @@ export function priorFromSafetensors(device: Device, bytes: Uint8Array, options:
       `Expected the names ${Object.values(PREFIX).join('…, ')}… and ${EMBEDDING}.`,
     )
   }
-  const wanted = [config.classes + 1, config.denoiser.contextDim]
-  if (!embedding || `${embedding.shape}` !== `${wanted}`) {
-    const got = embedding ? `[${embedding.shape}]` : 'nothing'
-    throw shapeError(`The prior's ${EMBEDDING} should be [${wanted}]; got ${got}.`, 'Use a file that trainPrior saved.')
-  }
   return new Prior(
     device,
     config,
-    freeze(loadStateDict(device, vqAutoencoder(config.autoencoder), autoencoder, { dtype })),
+    freeze(loadStateDict(device, autoencoder(config.autoencoder), ofAutoencoder, { dtype })),
     freeze(loadStateDict(device, unet(config.denoiser), denoiser, { dtype })),
-    tensor(device, embedding.data, { shape: embedding.shape }),
+    embeddingTensor(device, config, embedding),
   )
+}
+
+function embeddingTensor(
+  device: Device,
+  { classes, denoiser }: PriorConfig,
+  embedding: HostTensor | undefined,
+): Tensor {
+  const { contextDim } = denoiser
+  if (contextDim === undefined && !embedding) return tensor(device, new Float32Array(0), { shape: [1, 0] })
+  const wanted = contextDim === undefined ? 'nothing' : `[${[classes + 1, contextDim]}]`
+  const got = embedding ? `[${embedding.shape}]` : 'nothing'
+  if (!embedding || got !== wanted) {
+    throw shapeError(`The prior's ${EMBEDDING} should be ${wanted}; got ${got}.`, 'Use a file that trainPrior saved.')
+  }
+  return tensor(device, embedding.data, { shape: embedding.shape })
 }
 
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1))
 
 const configSchema = v.object({
   name: v.string(),
-  classes: positive,
+  classes: v.pipe(v.number(), v.integer(), v.minValue(0)),
   image: v.object({ channels: positive, height: positive, width: positive }),
   latentScale: v.pipe(v.number(), v.finite(), v.gtValue(0)),
   // The modules check their own options.
   autoencoder: v.looseObject({ latentChannels: positive }),
-  denoiser: v.looseObject({ contextDim: positive }),
+  denoiser: v.looseObject({ contextDim: v.optional(positive) }),
 })
 
 function parseConfig(text: string | undefined): PriorConfig {
@@ -193,5 +245,12 @@ function parseConfig(text: string | undefined): PriorConfig {
     const issues = result.issues.map((i) => `${v.getDotPath(i)}: ${i.message}`).join('; ')
     throw dataError(`The prior's configuration does not fit: ${issues}.`, fix)
   }
-  return json as PriorConfig
+  const config = json as PriorConfig
+  if ((config.classes === 0) !== (config.denoiser.contextDim === undefined)) {
+    throw dataError(
+      `The prior's configuration has ${config.classes} classes and a denoiser with contextDim ${config.denoiser.contextDim}.`,
+      'Give both, or neither for an unconditional prior.',
+    )
+  }
+  return config
 }

@@ -6,7 +6,10 @@ import { type DdimStep, ddimSteps } from './schedule.ts'
 export interface DiffusionOptions {
   /** DDIM steps, 1…1000. Default 10, as the paper for 128×128. */
   steps?: number
-  /** Classifier-free guidance scale s: e = eᵤ + s·(e_c − eᵤ); 1 turns guidance (and half the work) off. Default 3. */
+  /**
+   * Classifier-free guidance scale s: e = eᵤ + s·(e_c − eᵤ); 1 turns guidance (and half the work) off,
+   * which an unconditional prior has none of. Default 3.
+   */
   guidance?: number
   /** Noise of the reverse process, 0 (deterministic) … 1. Default 0. */
   eta?: number
@@ -15,8 +18,11 @@ export interface DiffusionOptions {
    * predicted x₀, as in the authors' code; 'none', plain DDIM. Default 'code'.
    */
   residual?: 'code' | 'none'
-  /** Recompute each denoiser call in the backward pass instead of keeping its activations. Default false. */
-  checkpoint?: boolean
+  /**
+   * Recompute each denoiser call in the backward pass instead of keeping its activations; with 'blocks', one block after
+   * the other, which takes a third forward pass and a fraction of a call's activations. Default false.
+   */
+  checkpoint?: boolean | 'blocks'
 }
 
 export type ResolvedDiffusion = Required<DiffusionOptions>
@@ -33,6 +39,9 @@ export function resolveDiffusion(options: DiffusionOptions = {}): ResolvedDiffus
   }
   if (resolved.residual !== 'code' && resolved.residual !== 'none') {
     throw optionError(`diffusion.residual is '${resolved.residual}'.`, "Use 'code' or 'none'.")
+  }
+  if (typeof resolved.checkpoint !== 'boolean' && resolved.checkpoint !== 'blocks') {
+    throw optionError(`diffusion.checkpoint is ${resolved.checkpoint}.`, "Use true, false or 'blocks'.")
   }
   return resolved
 }
@@ -80,10 +89,11 @@ export function diffuse(
   const { device } = prior
   const [n] = latents.shape as [number]
   const steps = ddimSteps(options.steps, options.eta)
-  const guided = options.guidance !== 1
+  const guided = options.guidance !== 1 && prior.conditional
   const unconditional = guided ? prior.conditioning(tensor(device, new Int32Array(n).fill(classes))) : undefined
   const residual = options.residual === 'code' ? ops.scale(prior.quantize(latents), latentScale) : undefined
 
+  const blocks = { checkpoint: options.checkpoint === 'blocks' }
   const start = steps[0] as DdimStep
   let z = ops.add(
     ops.scale(latents, latentScale * Math.sqrt(start.alphaBar)),
@@ -94,8 +104,8 @@ export function diffuse(
     const denoise = (z: Tensor, c: Tensor, unconditional?: Tensor): Tensor => {
       const batch = guided ? 2 * n : n
       const timestep = ops.fill(device, [batch], step.timestep)
-      if (!unconditional) return prior.denoise(z, timestep, c)
-      return prior.denoise(ops.concat([z, z], 0), timestep, ops.concat([unconditional, c], 0))
+      if (!unconditional) return prior.denoise(z, timestep, c, blocks)
+      return prior.denoise(ops.concat([z, z], 0), timestep, ops.concat([unconditional, c], 0), blocks)
     }
     const eps = options.checkpoint
       ? checkpoint(denoise, unconditional ? [z, conditioning, unconditional] : [z, conditioning])
@@ -111,7 +121,7 @@ export function diffuse(
       {
         alphaBar: step.alphaBar,
         alphaBarPrev: step.alphaBarPrev,
-        guidance: options.guidance,
+        guidance: guided ? options.guidance : 1,
         residualWeight: residual ? step.residualWeight : 0,
         sigma: step.sigma,
       },

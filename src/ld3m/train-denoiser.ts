@@ -1,4 +1,5 @@
 import { HostRandom, ops, random, type Tensor, tensor } from '../autograd/index.ts'
+import { optionError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { type HostTensor, initialize, Params, type StateDict, type UnetOptions, unet } from '../models/index.ts'
 import { alphasCumprod, TRAIN_TIMESTEPS } from './schedule.ts'
@@ -37,7 +38,11 @@ export function denoiserTrainer(
   rest: Pick<ConstructorParameters<typeof Trainer>[0], 'onProgress' | 'signal'>,
 ): { trainer: Trainer; state: StateDict } {
   const denoiser = unet(config)
-  const embedding = { shape: [classes + 1, config.contextDim], init: { kind: 'normal', std: 1 } } as const
+  const { contextDim } = config
+  if (contextDim === undefined) {
+    throw optionError('trainPrior: the denoiser has no contextDim.', 'Give the length of a class embedding.')
+  }
+  const embedding = { shape: [classes + 1, contextDim], init: { kind: 'normal', std: 1 } } as const
   const module = { parameters: { ...denoiser.parameters, [EMBEDDING]: embedding } }
   const state = initialize(device, module, { seed: seed + 1 })
   const params = new Params(state)
@@ -76,11 +81,7 @@ export function denoiserTrainer(
           ),
         ),
       )
-      const context = ops.reshape(ops.gather(state[EMBEDDING] as Tensor, tensor(device, ids)), [
-        batch,
-        1,
-        config.contextDim,
-      ])
+      const context = ops.reshape(ops.gather(state[EMBEDDING] as Tensor, tensor(device, ids)), [batch, 1, contextDim])
       const predicted = denoiser.apply(params, z, tensor(device, timesteps), context)
       return ops.mean(ops.square(ops.sub(predicted, noise)))
     },

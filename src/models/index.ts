@@ -1,3 +1,4 @@
+export * from './autoencoder/index.ts'
 export {
   type Conv2dOptions,
   compose,
@@ -10,6 +11,7 @@ export {
   type LinearOptions,
   layerNorm,
   linear,
+  recomputed,
   relu,
   sequential,
   silu,
@@ -39,4 +41,3 @@ export {
 } from './state.ts'
 export * from './students/index.ts'
 export * from './unet/index.ts'
-export * from './vq/index.ts'

@@ -1,4 +1,4 @@
-import { ops, scope, type Tensor } from '../autograd/index.ts'
+import { checkpoint, ops, scope, type Tensor } from '../autograd/index.ts'
 import { childParameters, type Init, type Module, type Params } from './module.ts'
 
 const ZERO: Init = { kind: 'constant', value: 0 }
@@ -8,14 +8,16 @@ const ONE: Init = { kind: 'constant', value: 1 }
 const uniformInit = (fanIn: number): Init => ({ kind: 'uniform', bound: 1 / Math.sqrt(fanIn) })
 
 export interface Conv2dOptions {
-  /** Side of the square kernel. */
-  kernel: number
+  /** Side of the square kernel; [1]: one pixel, with the weight of a one-dimensional convolution, [out, in, 1]. */
+  kernel: number | readonly [1]
   /** Default 1. */
   stride?: number
   /** Zeros around the image: one number, or [top, bottom, left, right]. Default 0. */
   padding?: number | readonly [number, number, number, number]
   /** Default true. */
   bias?: boolean
+  /** Applied to the result in the same kernel. Default none. */
+  activation?: 'relu'
   /** Start from zeros, so that a residual branch begins as nothing. Default false. */
   zeroInit?: boolean
 }
@@ -26,19 +28,28 @@ export function conv2d(inChannels: number, outChannels: number, options: Conv2dO
   return { parameters, apply: (params, x) => apply(params, x, undefined) }
 }
 
-/** `conv2d`, added in the same kernel to a residual of the result's shape. */
+/** `conv2d`, added in the same kernel, before its activation, to a residual of the result's shape. */
 export function conv2dOnto(
   inChannels: number,
   outChannels: number,
   options: Conv2dOptions,
 ): Module<[x: Tensor, residual: Tensor | undefined]> {
-  const { kernel, stride = 1, padding = 0, bias = true, zeroInit = false } = options
-  const init = zeroInit ? ZERO : uniformInit(inChannels * kernel * kernel)
-  const weight = { shape: [outChannels, inChannels, kernel, kernel], init, half: true }
+  const { kernel, stride = 1, padding = 0, bias = true, activation, zeroInit = false } = options
+  const [kh, kw] = typeof kernel === 'number' ? [kernel, kernel] : [1, 1]
+  const init = zeroInit ? ZERO : uniformInit(inChannels * kh * kw)
+  const shape = [outChannels, inChannels, kh, kw]
+  const flat = typeof kernel !== 'number'
+  const weight = { shape: flat ? shape.slice(0, 3) : shape, init, half: true }
   return {
     parameters: bias ? { weight, bias: { shape: [outChannels], init } } : { weight },
     apply: (params, x, residual) =>
-      ops.conv2d(x, params.get('weight'), { stride, padding, bias: bias ? params.get('bias') : undefined, residual }),
+      ops.conv2d(x, flat ? ops.reshape(params.get('weight'), shape) : params.get('weight'), {
+        stride,
+        padding,
+        bias: bias ? params.get('bias') : undefined,
+        residual,
+        activation,
+      }),
   }
 }
 
@@ -142,6 +153,19 @@ export function sequential<Rest extends readonly unknown[] = []>(
     },
   }
 }
+
+/**
+ * The same module, which keeps its arguments for the backward pass and computes the rest again there. Its parameters are
+ * frozen: no gradients reach them. Arguments that are left out come last.
+ */
+export const recomputed = <Args extends readonly (Tensor | undefined)[]>(module: Module<Args>): Module<Args> => ({
+  parameters: module.parameters,
+  apply: (params, ...args) =>
+    checkpoint(
+      (...again) => module.apply(params, ...(again as readonly (Tensor | undefined)[] as Args)),
+      args.filter((x) => x !== undefined),
+    ),
+})
 
 /** A child as its parent calls it: its parameters are already filled in. */
 type Bound<C> = {

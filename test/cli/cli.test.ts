@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
-import { writeIdx } from '../../src/io/index.ts'
+import { decodePng, writeIdx } from '../../src/io/index.ts'
 import { distilledFromSafetensors } from '../../src/ld3m/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyDataset, tinyPrior } from '../support/tiny.ts'
@@ -56,18 +56,19 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
 
 describe('ld3m-gpu', () => {
   test('tells its commands and its version', async () => {
-    expect((await run()).out).toMatch(/doctor.*\n.*distill.*\n.*evaluate/)
+    expect((await run()).out).toMatch(/doctor.*\n.*distill.*\n.*evaluate.*\n.*sample/)
     expect((await run('distill', '--help')).out).toContain('--objective=<dm|dc>')
     expect(await run('--version')).toEqual({ code: 0, out: '1.2.3\n', err: '' })
   })
 
   test.each([
-    [['distil'], "There is no command 'distil'. Commands: doctor, distill, evaluate."],
+    [['distil'], "There is no command 'distil'. Commands: doctor, distill, evaluate, sample."],
     [['doctor', '--fast'], 'doctor: unknown option --fast. It takes none.'],
     [['distill', '--data', 'x', '--prior', 'y'], 'Missing required argument: --out'],
     [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', 'w'], "distill: 'w' belongs to no option. See --help."],
     [['distill', '--data', 'x', '--prior', 'y', '--out'], 'distill: --out has no value. Give one.'],
     [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--ipc', '1.5'], "--ipc is '1.5'. Use a whole number."],
+    [['sample', '--prior', 'x', '--out', 'y', '--eta', 'none'], "--eta is 'none'. Use a number."],
     [['evaluate', '--run', 'x', '--data', 'y', '--students', 'GPT'], /^--students names 'GPT'/],
   ])('%j is an error of one line, without a stack', async (args, message) => {
     const { code, err } = await run(...args)
@@ -103,6 +104,17 @@ describe('ld3m-gpu', () => {
     const metrics = JSON.parse(await readFile(join(out, 'metrics.json'), 'utf8'))
     expect(metrics.accuracy.distilled['ConvNet-3'].runs).toHaveLength(1)
     expect(metrics.accuracy.randomReal['ConvNet-3'].runs).toHaveLength(1)
+  })
+
+  test('sample draws a row of images for each class', async () => {
+    const out = join(folder, 'samples.png')
+    const args = ['--prior', prior, '--count', '3', '--steps', '2', '--guidance', '1.5', '--out', out]
+    expect(await run('sample', ...args, '--class', '0,1')).toMatchObject({ code: 0, out: `6 images in ${out}\n` })
+    const { width, height, channels } = decodePng(await readFile(out))
+    expect([width, height, channels]).toEqual([3 * 10 + 2, 2 * 10 + 2, 1])
+    const { code, err } = await run('sample', ...args, '--class', '2')
+    expect(code).toBe(1)
+    expect(err).toContain("sample: classId is 2. The prior's classes are 0 to 1.")
   })
 
   test('distill saves what it has when it is interrupted', async () => {

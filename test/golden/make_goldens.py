@@ -327,6 +327,23 @@ class SpatialTransformer(nn.Module):
         return x + self.proj_out(tokens.transpose(1, 2).reshape(h.shape))
 
 
+class PlainAttention(nn.Module):
+    """The attention block of unconditional UNets: queries, keys and values of a head lie together."""
+
+    def __init__(self, dim, heads, groups):
+        super().__init__()
+        self.heads, self.norm = heads, nn.GroupNorm(groups, dim)
+        self.qkv, self.proj_out = nn.Conv1d(dim, 3 * dim, 1), nn.Conv1d(dim, dim, 1)
+
+    def forward(self, x, *_):
+        tokens = x.flatten(2)
+        n, dim, _ = tokens.shape
+        q, k, v = self.qkv(self.norm(tokens)).reshape(n * self.heads, 3 * dim // self.heads, -1).chunk(3, 1)
+        weights = (q.transpose(1, 2) @ k * q.shape[1] ** -0.5).softmax(-1)
+        attended = (v @ weights.transpose(1, 2)).reshape(tokens.shape)
+        return (tokens + self.proj_out(attended)).reshape(x.shape)
+
+
 class Conv(nn.Conv2d):
     def forward(self, x, *_):
         return super().forward(x)
@@ -361,6 +378,12 @@ class Unet(nn.Module):
     def __init__(self, channels, base, mult, blocks, attention, context, heads, groups):
         super().__init__()
         self.base, emb = base, 4 * base
+
+        def attend(dim):
+            if context is None:
+                return PlainAttention(dim, heads(dim), groups)
+            return SpatialTransformer(dim, context, heads, groups)
+
         self.time_embed = nn.Sequential(nn.Linear(base, emb), nn.SiLU(), nn.Linear(emb, emb))
         self.input_blocks = nn.ModuleList([Steps([Conv(channels, base, 3, padding=1)])])
         kept, i = [base], base
@@ -369,28 +392,26 @@ class Unet(nn.Module):
                 layers = [ResBlock(i, m * base, emb, groups)]
                 i = m * base
                 if level in attention:
-                    layers.append(SpatialTransformer(i, context, heads, groups))
+                    layers.append(attend(i))
                 self.input_blocks.append(Steps(layers))
                 kept.append(i)
             if level < len(mult) - 1:
                 self.input_blocks.append(Steps([Down(i)]))
                 kept.append(i)
-        self.middle_block = Steps(
-            [ResBlock(i, i, emb, groups), SpatialTransformer(i, context, heads, groups), ResBlock(i, i, emb, groups)]
-        )
+        self.middle_block = Steps([ResBlock(i, i, emb, groups), attend(i), ResBlock(i, i, emb, groups)])
         self.output_blocks = nn.ModuleList()
         for level, m in reversed(list(enumerate(mult))):
             for b in range(blocks + 1):
                 layers = [ResBlock(i + kept.pop(), m * base, emb, groups)]
                 i = m * base
                 if level in attention:
-                    layers.append(SpatialTransformer(i, context, heads, groups))
+                    layers.append(attend(i))
                 if level > 0 and b == blocks:
                     layers.append(Up(i))
                 self.output_blocks.append(Steps(layers))
         self.out = nn.Sequential(nn.GroupNorm(groups, i), nn.SiLU(), nn.Conv2d(i, channels, 3, padding=1))
 
-    def forward(self, z, t, context):
+    def forward(self, z, t, context=None):
         emb = self.time_embed(timestep_embedding(t, self.base))
         kept, h = [], z
         for block in self.input_blocks:
@@ -413,11 +434,17 @@ def unets():
         y = module(z, torch.tensor([3.0, 871.0]), context)
         loss = (y * values(3, y.shape)).sum()
         golden[name] = {"output": numbers(y), "gradients": gradients_of(loss, module, {"z": z, "context": context})}
+    module = Unet(3, 8, [1, 2], 1, [0, 1], context=None, heads=lambda dim: dim // 4, groups=4)
+    fill_parameters(module, 200)
+    z = values(1, (2, 3, 8, 8), -2, 2).requires_grad_()
+    y = module(z, torch.tensor([3.0, 871.0]))
+    loss = (y * values(3, y.shape)).sum()
+    golden["no context"] = {"output": numbers(y), "gradients": gradients_of(loss, module, {"z": z})}
     golden["timestepEmbedding"] = numbers(timestep_embedding(torch.tensor([0.0, 1.0, 500.0, 999.0]).double().float(), 8))
     write("unet", golden)
 
 
-# --- VQ autoencoder of latent diffusion -----------------------------------------------------------------------------
+# --- autoencoders of latent diffusion -------------------------------------------------------------------------------
 
 
 def vq_norm(groups, channels):
@@ -487,7 +514,7 @@ class VqMiddle(nn.Module):
 
 
 class Encoder(nn.Module):
-    def __init__(self, channels, base, mult, blocks, latent, groups, attention, strided):
+    def __init__(self, channels, base, mult, blocks, latent, groups, attention, strided, moments):
         super().__init__()
         self.conv_in = nn.Conv2d(channels, base, 3, 2 if strided else 1, 1)
         i, levels = base, []
@@ -496,7 +523,7 @@ class Encoder(nn.Module):
             i = m * base
         self.down = nn.Sequential(*levels)
         self.mid = VqMiddle(i, groups, attention)
-        self.norm_out, self.conv_out = vq_norm(groups, i), nn.Conv2d(i, latent, 3, padding=1)
+        self.norm_out, self.conv_out = vq_norm(groups, i), nn.Conv2d(i, moments, 3, padding=1)
 
     def forward(self, x):
         return self.conv_out(F.silu(self.norm_out(self.mid(self.down(self.conv_in(x))))))
@@ -544,7 +571,7 @@ class Vq(nn.Module):
     def __init__(self, channels, base, mult, blocks, latent, codes, groups, attention, strided):
         super().__init__()
         rest = (channels, base, mult, blocks, latent, groups, attention, strided)
-        self.encoder, self.decoder, self.quantize = Encoder(*rest), Decoder(*rest), Codebook(codes, latent)
+        self.encoder, self.decoder, self.quantize = Encoder(*rest, latent), Decoder(*rest), Codebook(codes, latent)
         self.quant_conv, self.post_quant_conv = nn.Conv2d(latent, latent, 1), nn.Conv2d(latent, latent, 1)
 
     def encode(self, x):
@@ -552,6 +579,124 @@ class Vq(nn.Module):
 
     def decode(self, q):
         return self.decoder(self.post_quant_conv(q))
+
+
+class Kl(nn.Module):
+    def __init__(self, channels, base, mult, blocks, latent, groups, attention, strided):
+        super().__init__()
+        rest = (channels, base, mult, blocks, latent, groups, attention, strided)
+        self.encoder, self.decoder = Encoder(*rest, 2 * latent), Decoder(*rest)
+        self.quant_conv, self.post_quant_conv = nn.Conv2d(2 * latent, 2 * latent, 1), nn.Conv2d(latent, latent, 1)
+
+    def posterior(self, x):
+        mean, log_variance = self.quant_conv(self.encoder(x)).chunk(2, 1)
+        return mean, log_variance.clamp(-30, 20)
+
+    def decode(self, z):
+        return self.decoder(self.post_quant_conv(z))
+
+
+class TinyBlock(nn.Module):
+    def __init__(self, dim, pool):
+        super().__init__()
+        convs = [nn.Conv2d(dim, dim, 3, padding=1) for _ in range(3)]
+        self.conv = nn.Sequential(convs[0], nn.ReLU(), convs[1], nn.ReLU(), convs[2])
+        if pool:
+            up, down = nn.Conv2d(dim, 4 * dim, 1, bias=False), nn.Conv2d(4 * dim, dim, 1, bias=False)
+            self.pool = nn.Sequential(up, nn.GroupNorm(4, 4 * dim), nn.ReLU(), down)
+
+    def forward(self, x):
+        if hasattr(self, "pool"):
+            x = x + self.pool(x)
+        return F.relu(self.conv(x) + x)
+
+
+class TinyClamp(nn.Module):
+    def forward(self, x):
+        return 3 * torch.tanh(x / 3)
+
+
+class Tiny(nn.Module):
+    """The TAESD family; images in [0, 1]."""
+
+    def __init__(self, channels, latent, dim, stages, blocks, pool):
+        super().__init__()
+        encoder = [nn.Conv2d(channels, dim, 3, padding=1), TinyBlock(dim, False)]
+        for stage in range(stages):
+            encoder.append(nn.Conv2d(dim, dim, 3, stride=2, padding=1, bias=False))
+            encoder += [TinyBlock(dim, pool and stage == stages - 1) for _ in range(blocks)]
+        decoder = [TinyClamp(), nn.Conv2d(latent, dim, 3, padding=1), nn.ReLU()]
+        for stage in range(stages):
+            decoder += [TinyBlock(dim, pool and stage == 0) for _ in range(blocks)]
+            decoder += [nn.Upsample(scale_factor=2), nn.Conv2d(dim, dim, 3, padding=1, bias=False)]
+        self.encoder = nn.Sequential(*encoder, nn.Conv2d(dim, latent, 3, padding=1))
+        self.decoder = nn.Sequential(*decoder, TinyBlock(dim, False), nn.Conv2d(dim, channels, 3, padding=1))
+
+
+def kl_and_tiny():
+    golden = {}
+    module = Kl(3, 6, [1, 2], 1, 4, 3, True, False)
+    fill_parameters(module, 300)
+    x = values(1, (2, 3, 8, 8)).requires_grad_()
+    mean, log_variance = module.posterior(x)
+    y = module.decode(mean)
+    loss = (y * values(3, y.shape)).sum() + log_variance.exp().sum()
+    golden["kl"] = {
+        "mean": numbers(mean),
+        "logVariance": numbers(log_variance),
+        "images": numbers(y),
+        "gradients": gradients_of(loss, module, {"images": x}),
+    }
+    for name, pool in {"tiny": False, "tiny with global norms": True}.items():
+        module = Tiny(3, 4, 8, 2, 2, pool)
+        fill_parameters(module, 300)
+        x = values(1, (2, 3, 8, 8)).requires_grad_()
+        z = module.encoder((x + 1) / 2)
+        # Latents beyond ±3, where the clamp has an effect.
+        y = module.decoder(20 * z) * 2 - 1
+        loss = (y * values(3, y.shape)).sum()
+        golden[name] = {"latents": numbers(z), "images": numbers(y), "gradients": gradients_of(loss, module, {"images": x})}
+    write("autoencoders", golden)
+
+
+# --- the process ----------------------------------------------------------------------------------------------------
+
+
+def process():
+    """Ten guided DDIM steps of LD3M (the authors' residual), the decoder, and the gradient of latents and conditioning."""
+    scale, guidance, steps = 1.3, 3.0, 10
+    denoiser = Unet(3, 8, [1, 2], 1, [1], context=6, heads=1, groups=4)
+    fill_parameters(denoiser, 200)
+    vq = Vq(3, 6, [1, 2, 2], 1, 3, 32, 3, True, False)
+    fill_parameters(vq, 300)
+    betas = np.linspace(0.0015**0.5, 0.0195**0.5, 1000) ** 2
+    abar = np.cumprod(1 - betas)
+    taus = [100 * i + 1 for i in range(steps)]
+    latents = values(1, (2, 3, 4, 4)).requires_grad_()
+    conditioning = values(2, (2, 6), -2, 2).requires_grad_()
+    nothing = values(4, (1, 6), -2, 2).expand(2, 6)
+    target = scale * vq.quantize(latents)[0]
+    first = abar[taus[-1]]
+    z = math.sqrt(first) * scale * latents + math.sqrt(1 - first) * values(5, latents.shape, -2, 2)
+    for i in reversed(range(steps)):
+        a, previous = abar[taus[i]], abar[taus[i - 1]] if i > 0 else abar[0]
+        t = torch.full((4,), float(taus[i]))
+        both = denoiser(torch.cat([z, z]), t, torch.cat([nothing, conditioning])[:, None])
+        e = both[:2] + guidance * (both[2:] - both[:2])
+        x0 = (z - math.sqrt(1 - a) * e) / math.sqrt(a)
+        w = i / (steps - 1)
+        z = math.sqrt(previous) * ((1 - w) * x0 + w * target) + math.sqrt(1 - previous) * e
+    z0 = z / scale
+    images = vq.decode(vq.quantize(z0)[0])
+    loss = (images * values(3, images.shape)).sum()
+    of_latents, of_conditioning = torch.autograd.grad(loss, [latents, conditioning])
+    golden = {
+        "latents": numbers(z0),
+        "images": numbers(images),
+        "gradientOfLatents": numbers(of_latents),
+        "gradientOfConditioning": numbers(of_conditioning),
+    }
+    write("process", golden)
 
 
 def autoencoders():
@@ -681,3 +826,5 @@ if __name__ == "__main__":
     augmentations()
     unets()
     autoencoders()
+    kl_and_tiny()
+    process()

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { grad, ops, random, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import { grad, ops, planMemory, random, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { ddimSteps, diffuse, drawNoise, type Prior, resolveDiffusion } from '../../src/ld3m/index.ts'
 import { expectClose } from '../support/checks.ts'
@@ -66,7 +66,7 @@ describe('the LD3M process', () => {
   })
 
   test('gives the same gradients with and without checkpoints', async () => {
-    const gradients = async (checkpoint: boolean) => {
+    const gradients = async (checkpoint: boolean | 'blocks') => {
       const diffusion = resolveDiffusion({ steps: 3, checkpoint })
       const [dz, dc] = scope(() => {
         const latents = latentsOf(2).leaf()
@@ -76,9 +76,29 @@ describe('the LD3M process', () => {
       }) as [Tensor, Tensor]
       return [await dz.read(), await dc.read()] as const
     }
-    const [plain, again] = [await gradients(false), await gradients(true)]
-    expectClose(again[0], plain[0], 1e-5, 'dL/dZ')
-    expectClose(again[1], plain[1], 1e-5, 'dL/dc')
+    const plain = await gradients(false)
+    for (const checkpoint of [true, 'blocks'] as const) {
+      const again = await gradients(checkpoint)
+      expectClose(again[0], plain[0], 1e-5, 'dL/dZ')
+      expectClose(again[1], plain[1], 1e-5, 'dL/dc')
+    }
+  })
+
+  test('needs less memory with a checkpoint a call, and least with one a block', () => {
+    const peak = (checkpoint: boolean | 'blocks') => {
+      const diffusion = resolveDiffusion({ steps: 3, checkpoint })
+      const { peakBytes, beforeBytes } = planMemory(device, () =>
+        scope(() => {
+          const latents = latentsOf(64).leaf()
+          const z = diffuse(prior, latents, conditioningOf(64), drawNoise(prior, 64, diffusion, 1), diffusion)
+          return grad(ops.sum(ops.square(z)), [latents])
+        }),
+      )
+      return peakBytes - beforeBytes
+    }
+    const [none, calls, blocks] = [peak(false), peak(true), peak('blocks')]
+    expect(calls).toBeLessThan(0.5 * none)
+    expect(blocks).toBeLessThan(0.7 * calls)
   })
 
   test('mixes the quantised latent into x₀ and guides, as written out by hand for two steps', async () => {
@@ -111,6 +131,7 @@ describe('the LD3M process', () => {
     [{ steps: 0 }, /1 to 1000/],
     [{ eta: 2 }, /0 to 1/],
     [{ residual: 'eq7' as 'code' }, /'code' or 'none'/],
+    [{ checkpoint: 'all' as 'blocks' }, /true, false or 'blocks'/],
     [{ guidence: 3 } as object, /unknown option 'guidence'/],
   ])('refuses %j', (options, message) => {
     expect(() => resolveDiffusion(options)).toThrow(message)

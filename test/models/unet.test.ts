@@ -39,6 +39,11 @@ const base: UnetOptions = {
   groups: 4,
 }
 
+const unconditional: UnetOptions = {
+  ...{ inChannels: 3, modelChannels: 8, channelMult: [1, 2], numResBlocks: 1, attentionLevels: [0, 1] },
+  ...{ headChannels: 4, groups: 4 },
+}
+
 test.each([
   ['one context token', 1, base],
   ['several context tokens and heads', 3, { ...base, numResBlocks: 2, attentionLevels: [0, 1], numHeads: 2 }],
@@ -55,6 +60,20 @@ test.each([
   const loss = () => project(applyModule(module, state, z, timestep, context))
   await expectGradients(loss, { ...state, z, context }, golden.gradients, 1e-4)
   for (const t of [z, context, timestep, y]) t.dispose()
+  disposeState(state)
+})
+
+test('without a context it gives the output and gradients that PyTorch gives', async () => {
+  const device = await testDevice()
+  const module = unet(unconditional)
+  const golden = goldens['no context']!
+  const state = goldenState(device, module, 200)
+  const z = valuesTensor(device, 1, [2, 3, 8, 8], -2, 2).leaf()
+  const timestep = tensor(device, [3, 871])
+  const y = applyModule(module, state, z, timestep)
+  expectClose(await y.read(), golden.output, 1e-4, 'output')
+  await expectGradients(() => project(applyModule(module, state, z, timestep)), { ...state, z }, golden.gradients, 1e-4)
+  for (const t of [z, timestep, y]) t.dispose()
   disposeState(state)
 })
 
@@ -83,6 +102,12 @@ test('the full-size model has the names and shapes of the class-conditional Imag
   ).toEqual(expected.sort())
 })
 
+test('the unconditional full-size model has the size of the one for faces', () => {
+  const module = unet(unetPresets.ffhq)
+  expect(parameterCount(module)).toBe(274_056_163)
+  expect(module.parameters['middle_block.1.qkv.weight']?.shape).toEqual([3 * 896, 896, 1])
+})
+
 test('without a graph, applying it keeps nothing but its result', async () => {
   const device = await testDevice()
   const module = unet(base)
@@ -104,12 +129,16 @@ test('mistakes are named at the door', async () => {
   const device = await testDevice()
   const t = (shape: number[]) => valuesTensor(device, 1, shape)
   const module = unet(base)
-  const apply = (z: number[], timestep: number[], context: number[]) =>
-    applyModule(module, {}, t(z), t(timestep), t(context))
+  const apply = (z: number[], timestep: number[], context: number[], of = module) =>
+    applyModule(of, {}, t(z), t(timestep), t(context))
   expect(() => apply([2, 4, 8, 8], [2], [2, 1, 6])).toThrow(/unet: z: expected shape \[N, 3, H, W\]/)
   expect(() => apply([2, 3, 8, 8], [1], [2, 1, 6])).toThrow(/unet: timestep: expected shape \[2\]/)
   expect(() => apply([2, 3, 8, 8], [2], [2, 1, 5])).toThrow(/unet: context: expected shape \[2, L, 6\]/)
   expect(() => apply([2, 3, 7, 8], [2], [2, 1, 6])).toThrow(/z is 7×8; both must be multiples of 2/)
+  expect(() => apply([2, 3, 8, 8], [2], [2, 1, 6], unet(unconditional))).toThrow(/but the UNet is unconditional/)
+  expect(() => applyModule(module, {}, t([2, 3, 8, 8]), t([2]))).toThrow(/the context is missing.*\[2, L, 6\]/)
+  expect(() => unet({ ...base, headChannels: 4 })).toThrow(/numHeads is 1 and headChannels 4.*Give one of them/)
+  expect(() => unet({ ...unconditional, headChannels: 3 })).toThrow(/8 channels does not divide into 3 channels a head/)
   expect(() => unet({ ...base, groups: 3 })).toThrow(/8 channels does not divide into 3 groups/)
   expect(() => unet({ ...base, attentionLevels: [2] })).toThrow(/level 2 is not a level.*0 to 1/)
   const { groups, ...rest } = base

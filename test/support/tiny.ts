@@ -1,7 +1,7 @@
 import { createDataset, type Dataset } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { Prior, type PriorConfig } from '../../src/ld3m/index.ts'
-import { freeze, initialize, type Module, unet, vqAutoencoder } from '../../src/models/index.ts'
+import { autoencoder, freeze, initialize, type Module, unet } from '../../src/models/index.ts'
 import { uniform } from './checks.ts'
 
 export const TINY_CLASSES = ['dark', 'bright']
@@ -18,7 +18,7 @@ export function tinyDataset(perClass = 12): Dataset {
   return createDataset({ name: 'tiny', images, labels, channels: 1, height: 8, width: 8, classNames: TINY_CLASSES })
 }
 
-const config: PriorConfig = {
+export const tinyConfig: PriorConfig = {
   name: 'tiny',
   classes: 2,
   image: { channels: 1, height: 8, width: 8 },
@@ -43,14 +43,16 @@ function withoutZeros<M extends Pick<Module, 'parameters'>>({ parameters }: M): 
 }
 
 /** A prior with random weights: small enough to check everything around it. */
-export function tinyPrior(device: Device): Prior {
-  const embedding = { parameters: { weight: { shape: [3, 6], init: { kind: 'normal', std: 1 } } } } as const
+export function tinyPrior(device: Device, config: PriorConfig = tinyConfig): Prior {
+  const { contextDim = 0 } = config.denoiser
+  const shape = [config.classes + 1, contextDim]
+  const embedding = { parameters: { weight: { shape, init: { kind: 'normal', std: 1 } } } } as const
   const table = freeze(initialize(device, embedding, { seed: 3 })).weight
   if (!table) throw new Error('no embedding')
   return new Prior(
     device,
     config,
-    freeze(initialize(device, withoutZeros(vqAutoencoder(config.autoencoder)), { seed: 1 })),
+    freeze(initialize(device, withoutZeros(autoencoder(config.autoencoder)), { seed: 1 })),
     freeze(initialize(device, withoutZeros(unet(config.denoiser)), { seed: 2 })),
     table,
   )

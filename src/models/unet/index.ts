@@ -1,2 +1,2 @@
 export { timestepEmbedding } from './timestep.ts'
-export { type Unet, type UnetOptions, unet, unetPresets } from './unet.ts'
+export { type Unet, type UnetOptions, type UnetRunOptions, unet, unetPresets } from './unet.ts'

@@ -2,8 +2,8 @@ import { ops, type Tensor } from '../../autograd/index.ts'
 import { compose, conv2d, groupNorm, identity, linear, sequential } from '../layers.ts'
 import type { Module } from '../module.ts'
 
-/** A layer of the UNet: maps [N, C, H, W], given the time embedding after SiLU [N, E] and the context [N, L, D]. */
-export type UnetLayer = Module<[x: Tensor, embedding: Tensor, context: Tensor]>
+/** A layer of the UNet: maps [N, C, H, W], given the time embedding after SiLU [N, E] and the context [N, L, D], if any. */
+export type UnetLayer = Module<[x: Tensor, embedding: Tensor, context: Tensor | undefined]>
 
 /** Two normalised 3×3 convolutions with the time embedding added in between. The second starts from zeros. */
 export function residualBlock(

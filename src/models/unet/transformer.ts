@@ -73,5 +73,9 @@ export function spatialTransformer(channels: number, contextDim: number, heads: 
     const back = ops.reshape(ops.permute(tokens, [0, 2, 1]), [n, channels, h, w])
     return proj_out(back, x)
   })
-  return { parameters: layer.parameters, apply: (params, x, _embedding, context) => layer.apply(params, x, context) }
+  // A UNet with transformers has a context.
+  return {
+    parameters: layer.parameters,
+    apply: (params, x, _embedding, context) => layer.apply(params, x, context as Tensor),
+  }
 }

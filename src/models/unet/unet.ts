@@ -1,8 +1,9 @@
 import { expectShape, ops, scope, type Tensor } from '../../autograd/index.ts'
 import { optionError, rejectUnknownOptions, shapeError } from '../../errors.ts'
-import { conv2d, groupNorm, linear, sequential, silu } from '../layers.ts'
+import { conv2d, groupNorm, linear, recomputed, sequential, silu } from '../layers.ts'
 import { childParameters, type Module } from '../module.ts'
 import { checkLevelWidths, positiveIntegerList, positiveIntegers } from '../options.ts'
+import { attentionBlock } from './attention.ts'
 import { downsample, residualBlock, type UnetLayer, upsample } from './residual.ts'
 import { timestepEmbedding } from './timestep.ts'
 import { spatialTransformer } from './transformer.ts'
@@ -16,12 +17,17 @@ export interface UnetOptions {
   readonly channelMult: readonly number[]
   /** Residual blocks of a level on the way down; one more on the way up. */
   readonly numResBlocks: number
-  /** Levels (from 0) whose blocks are followed by a transformer. The middle always has one. */
+  /** Levels (from 0) whose blocks are followed by attention. The middle always has it. */
   readonly attentionLevels: readonly number[]
-  /** Length of a context vector. */
-  readonly contextDim: number
-  /** Attention heads. */
-  readonly numHeads: number
+  /**
+   * Length of a context vector, which transformers attend to. Without it the UNet is unconditional: attention blocks in
+   * place of transformers.
+   */
+  readonly contextDim?: number
+  /** Attention heads of every level; or else headChannels. */
+  readonly numHeads?: number
+  /** Channels of an attention head; or else numHeads. */
+  readonly headChannels?: number
   /** Groups of every group norm. */
   readonly groups: number
   /** Length of the time embedding. Default 4·modelChannels. */
@@ -41,6 +47,16 @@ export const unetPresets = {
     numHeads: 1,
     groups: 32,
   },
+  /** Unconditional latent diffusion of faces (ffhq-ldm-vq-4): 274,056,163 parameters. */
+  ffhq: {
+    inChannels: 3,
+    modelChannels: 224,
+    channelMult: [1, 2, 3, 4],
+    numResBlocks: 2,
+    attentionLevels: [1, 2, 3],
+    headChannels: 32,
+    groups: 32,
+  },
   /** For 3×8×8 latents on a machine without a GPU: 599,811 parameters, 13 million multiplications for one latent. */
   small: {
     inChannels: 3,
@@ -54,9 +70,21 @@ export const unetPresets = {
   },
 } as const satisfies Record<string, UnetOptions>
 
-/** Predicts the noise in z: [N, inChannels, H, W] at timestep: f32 [N], given context: [N, L, contextDim]. */
-export interface Unet extends Module<[z: Tensor, timestep: Tensor, context: Tensor]> {
+/**
+ * Predicts the noise in z: [N, inChannels, H, W] at timestep: f32 [N], given context: [N, L, contextDim] unless it is
+ * unconditional.
+ */
+export interface Unet extends Module<[z: Tensor, timestep: Tensor, context?: Tensor]> {
   readonly options: UnetOptions
+}
+
+/** How a UNet is applied; not a part of what it is. */
+export interface UnetRunOptions {
+  /**
+   * Keep what enters each block, and compute the block again in the backward pass. For frozen parameters: no gradients
+   * reach them. Default false.
+   */
+  readonly checkpoint?: boolean
 }
 
 /** Layers one after the other, all given the time embedding and the context. */
@@ -64,16 +92,21 @@ type Block = Readonly<Record<string, UnetLayer>> | readonly UnetLayer[]
 
 /**
  * The noise-prediction UNet of latent diffusion (Rombach et al., 2022) with its state-dict names: residual blocks with
- * the time embedding added, transformers that attend to the map itself and to the context, skip connections by
- * concatenation.
+ * the time embedding added, transformers that attend to the map itself and to the context (or attention blocks), skip
+ * connections by concatenation.
  */
-export function unet(options: UnetOptions): Unet {
+export function unet(options: UnetOptions, run: UnetRunOptions = {}): Unet {
   checkOptions(options)
-  const { inChannels, modelChannels, channelMult, numResBlocks, attentionLevels, contextDim, numHeads, groups } =
-    options
+  rejectUnknownOptions('unet', run, ['checkpoint'])
+  const { inChannels, modelChannels, channelMult, numResBlocks, attentionLevels, contextDim, groups } = options
   const timeEmbedDim = options.timeEmbedDim ?? 4 * modelChannels
   const residual = (from: number, to: number) => residualBlock(from, to, timeEmbedDim, groups)
-  const transformer = (channels: number) => spatialTransformer(channels, contextDim, numHeads, groups)
+  const attention = (channels: number) => {
+    const heads = headsOf(options, channels)
+    return contextDim === undefined
+      ? attentionBlock(channels, heads, groups)
+      : spatialTransformer(channels, contextDim, heads, groups)
+  }
   const levels = channelMult.map((m) => m * modelChannels)
   const last = levels.length - 1
 
@@ -84,7 +117,7 @@ export function unet(options: UnetOptions): Unet {
     for (let i = 0; i < numResBlocks; i++) {
       inputs.push({
         0: residual(channels, width),
-        ...(attentionLevels.includes(level) ? { 1: transformer(width) } : {}),
+        ...(attentionLevels.includes(level) ? { 1: attention(width) } : {}),
       })
       skips.push((channels = width))
     }
@@ -93,23 +126,27 @@ export function unet(options: UnetOptions): Unet {
       skips.push(channels)
     }
   }
-  const middle: Block = { 0: residual(channels, channels), 1: transformer(channels), 2: residual(channels, channels) }
+  const middle: Block = { 0: residual(channels, channels), 1: attention(channels), 2: residual(channels, channels) }
   const outputs: Block[] = []
   for (let level = last; level >= 0; level--) {
     const width = levels[level] as number
     for (let i = 0; i <= numResBlocks; i++) {
       const layers = [residual(channels + (skips.pop() as number), width)]
       channels = width
-      if (attentionLevels.includes(level)) layers.push(transformer(width))
+      if (attentionLevels.includes(level)) layers.push(attention(width))
       if (level > 0 && i === numResBlocks) layers.push(upsample(width))
       outputs.push(layers)
     }
   }
 
-  const inputBlocks = inputs.map((block) => sequential<[Tensor, Tensor]>(block))
-  const outputBlocks = outputs.map((block) => sequential<[Tensor, Tensor]>(block))
+  const sequence = (block: Block): UnetLayer => {
+    const layers = sequential<[Tensor, Tensor | undefined]>(block)
+    return run.checkpoint ? recomputed(layers) : layers
+  }
+  const inputBlocks = inputs.map(sequence)
+  const outputBlocks = outputs.map(sequence)
   const timeEmbed = sequential([linear(modelChannels, timeEmbedDim), silu, linear(timeEmbedDim, timeEmbedDim)])
-  const middleBlock = sequential<[Tensor, Tensor]>(middle)
+  const middleBlock = sequence(middle)
   const out = sequential({
     0: groupNorm(groups, channels, { activation: 'silu' }),
     2: conv2d(channels, inChannels, { kernel: 3, padding: 1, zeroInit: true }),
@@ -154,21 +191,18 @@ export function unet(options: UnetOptions): Unet {
   }
 }
 
+/** Attention heads of a map with the given channels. */
+const headsOf = ({ numHeads, headChannels }: UnetOptions, channels: number): number =>
+  numHeads ?? channels / (headChannels as number)
+
+const COUNTS = ['inChannels', 'modelChannels', 'numResBlocks', 'groups'] as const
+const OPTIONAL_COUNTS = ['contextDim', 'numHeads', 'headChannels', 'timeEmbedDim'] as const
+
 function checkOptions(options: UnetOptions): void {
-  rejectUnknownOptions('unet', options, [
-    'inChannels',
-    'modelChannels',
-    'channelMult',
-    'numResBlocks',
-    'attentionLevels',
-    'contextDim',
-    'numHeads',
-    'groups',
-    'timeEmbedDim',
-  ])
-  const { inChannels, modelChannels, numResBlocks, contextDim, numHeads, groups, timeEmbedDim = 1 } = options
-  positiveIntegers('unet', { inChannels, modelChannels, numResBlocks, contextDim, numHeads, groups, timeEmbedDim })
-  const { channelMult, attentionLevels } = options
+  rejectUnknownOptions('unet', options, [...COUNTS, ...OPTIONAL_COUNTS, 'channelMult', 'attentionLevels'])
+  const given = OPTIONAL_COUNTS.filter((name) => options[name] !== undefined)
+  positiveIntegers('unet', Object.fromEntries([...COUNTS, ...given].map((name) => [name, options[name]])))
+  const { channelMult, attentionLevels, modelChannels, groups, numHeads, headChannels } = options
   positiveIntegerList('unet', 'channelMult', channelMult)
   if (!Array.isArray(attentionLevels)) {
     throw optionError(`unet: attentionLevels is ${attentionLevels}.`, 'Give a list of levels; [] for none.')
@@ -178,18 +212,34 @@ function checkOptions(options: UnetOptions): void {
       throw optionError(`unet: attention level ${level} is not a level.`, `Levels are 0 to ${channelMult.length - 1}.`)
     }
   }
+  if ((numHeads === undefined) === (headChannels === undefined)) {
+    throw optionError(
+      `unet: numHeads is ${numHeads} and headChannels ${headChannels}.`,
+      'Give one of them: the number of attention heads, or the channels of each.',
+    )
+  }
   const widths = channelMult.map((m) => m * modelChannels)
-  checkLevelWidths('unet', [modelChannels, ...widths], { groups, heads: numHeads })
+  const heads = numHeads === undefined ? { 'channels a head': headChannels as number } : { heads: numHeads }
+  checkLevelWidths('unet', [modelChannels, ...widths], { groups, ...heads })
   if (modelChannels % 2 !== 0) {
     throw optionError(`unet: modelChannels is ${modelChannels}.`, 'Use an even number: half sines, half cosines.')
   }
 }
 
-function checkInputs({ inChannels, contextDim, channelMult }: UnetOptions, z: Tensor, t: Tensor, context: Tensor) {
+function checkInputs(
+  { inChannels, contextDim, channelMult }: UnetOptions,
+  z: Tensor,
+  t: Tensor,
+  context: Tensor | undefined,
+): void {
   expectShape('unet: z', z.shape, ['N', inChannels, 'H', 'W'])
   const [n, , h, w] = z.shape as [number, number, number, number]
   expectShape('unet: timestep', t.shape, [n])
-  expectShape('unet: context', context.shape, [n, 'L', contextDim])
+  if (contextDim === undefined) {
+    if (context) throw shapeError('unet: there is a context, but the UNet is unconditional.', 'Leave it out.')
+  } else if (!context) {
+    throw shapeError('unet: the context is missing.', `Give a tensor [${n}, L, ${contextDim}].`)
+  } else expectShape('unet: context', context.shape, [n, 'L', contextDim])
   const factor = 2 ** (channelMult.length - 1)
   if (h % factor !== 0 || w % factor !== 0) {
     throw shapeError(`unet: z is ${h}×${w}; both must be multiples of ${factor}.`, 'Pad the latents.')

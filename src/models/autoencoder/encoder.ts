@@ -2,11 +2,11 @@ import type { Tensor } from '../../autograd/index.ts'
 import { compose, conv2d, sequential } from '../layers.ts'
 import type { Module } from '../module.ts'
 import { downsample, middle, normSilu, resnetBlock } from './blocks.ts'
-import type { VqAutoencoderOptions } from './options.ts'
+import type { CoderOptions } from './options.ts'
 
-/** [N, channels, H, W] → [N, latentChannels, H/f, W/f]. */
-export function encoder(options: VqAutoencoderOptions): Module {
-  const { channels, baseChannels, channelMult, numResBlocks, latentChannels, groups, midAttention, stem } = options
+/** [N, channels, H, W] → [N, outChannels, H/f, W/f]. */
+export function encoder(options: CoderOptions, outChannels: number): Module {
+  const { channels, baseChannels, channelMult, numResBlocks, groups, midAttention, stem } = options
   const last = channelMult.length - 1
   let width = baseChannels
   const down = channelMult.map((mult, level) => {
@@ -24,7 +24,7 @@ export function encoder(options: VqAutoencoderOptions): Module {
     down: sequential(down),
     mid: middle(width, groups, midAttention),
     norm_out: normSilu(groups, width),
-    conv_out: conv2d(width, latentChannels, { kernel: 3, padding: 1 }),
+    conv_out: conv2d(width, outChannels, { kernel: 3, padding: 1 }),
   }
   return compose(children, ({ conv_in, down: levels, mid, norm_out, conv_out }, x: Tensor) =>
     conv_out(norm_out(mid(levels(conv_in(x))))),

@@ -2,12 +2,12 @@ import { ops, type Tensor } from '../../autograd/index.ts'
 import { compose, conv2d, sequential } from '../layers.ts'
 import type { Module } from '../module.ts'
 import { middle, normSilu, resnetBlock, upsample } from './blocks.ts'
-import type { VqAutoencoderOptions } from './options.ts'
+import type { CoderOptions } from './options.ts'
 
 type Calls = (x: Tensor) => Tensor
 
 /** [N, latentChannels, h, w] → [N, channels, f·h, f·w]. */
-export function decoder(options: VqAutoencoderOptions): Module {
+export function decoder(options: CoderOptions): Module {
   const { channels, baseChannels, channelMult, numResBlocks, latentChannels, groups, midAttention, stem } = options
   const lowest = (channelMult.at(-1) as number) * baseChannels
   let width = lowest

@@ -1,0 +1,79 @@
+import { noGrad, ops, random, scope, tensor } from '../autograd/index.ts'
+import { optionError, rejectUnknownOptions } from '../errors.ts'
+import type { HostTensor } from '../models/index.ts'
+import { fromSigned } from './normalization.ts'
+import { atLeastOne, seedOf } from './options.ts'
+import type { Prior } from './prior.ts'
+import { drawNoise, generate, resolveDiffusion } from './process.ts'
+import { TRAIN_TIMESTEPS } from './schedule.ts'
+import { chunksOf, sliceAll } from './synthetic.ts'
+
+export interface SampleOptions {
+  /** The prior's class id. Default: no class, as an unconditional prior has none. */
+  classId?: number
+  /** Number of images. Default 1. */
+  count?: number
+  /** DDIM steps, 1…1000. Default 20. */
+  steps?: number
+  /** Classifier-free guidance scale; 1 turns guidance (and half the work) off. Default 3. */
+  guidance?: number
+  /** Noise of the reverse process, 0 (deterministic given the seed) … 1. Default 0. */
+  eta?: number
+  /** The same seed gives the same images on one adapter. Default 0. */
+  seed?: number
+  /** Images drawn at once, which bounds memory. Default 4. */
+  chunk?: number
+}
+
+/** The noise of the process has the streams 0 to 1000. */
+const START_STREAM = TRAIN_TIMESTEPS + 1
+
+/**
+ * Draws images from noise by DDIM (Song et al. 2021) with classifier-free guidance (Ho & Salimans 2022).
+ * @returns [count, C, H, W] in [0, 1]
+ * @throws Ld3mError `option` for a class that the prior does not have, or an option out of range
+ */
+export async function sample(prior: Prior, options: SampleOptions = {}): Promise<HostTensor> {
+  const known = ['classId', 'count', 'steps', 'guidance', 'eta', 'seed', 'chunk']
+  rejectUnknownOptions('sample', options, known)
+  const { classId, steps = 20, guidance = 3, eta = 0 } = options
+  const { classes, latentScale } = prior.config
+  checkClass(classId, classes)
+  const count = atLeastOne('sample', 'count', options.count ?? 1)
+  const chunk = atLeastOne('sample', 'chunk', options.chunk ?? 4)
+  const seed = seedOf('sample', options.seed ?? 0)
+  // Without a class both predictions of guidance would be the same.
+  const scale = classId === undefined ? 1 : guidance
+  const diffusion = resolveDiffusion({ steps, guidance: scale, eta, residual: 'none' })
+  const { device } = prior
+  const images = scope(() =>
+    noGrad(() => {
+      // The process adds noise to latents: of normal ones it makes normal ones.
+      const start = random.normal(device, [count, ...prior.latentShape], { seed, stream: START_STREAM })
+      const latents = ops.scale(start, 1 / latentScale)
+      const conditioning = prior.conditioning(tensor(device, new Int32Array(count).fill(classId ?? classes)))
+      const noise = drawNoise(prior, count, diffusion, seed)
+      const parts = chunksOf(count, chunk).map((range) =>
+        scope(() => {
+          const [part, partNoise] = sliceAll({ latents, conditioning }, noise, range)
+          return fromSigned(generate(prior, part.latents, part.conditioning, partNoise, diffusion))
+        }),
+      )
+      return ops.concat(parts, 0)
+    }),
+  )
+  const { shape } = images
+  try {
+    return { shape, data: await images.read() }
+  } finally {
+    images.dispose()
+  }
+}
+
+function checkClass(classId: number | undefined, classes: number): void {
+  if (classId === undefined || (Number.isInteger(classId) && classId >= 0 && classId < classes)) return
+  throw optionError(
+    `sample: classId is ${classId}.`,
+    classes === 0 ? 'This prior is unconditional: leave it out.' : `The prior's classes are 0 to ${classes - 1}.`,
+  )
+}
