@@ -1,7 +1,7 @@
 import { dc, distill, dm } from '../ld3m/index.ts'
 import { loadPrior, openDevice, openRun } from '../node/index.ts'
 import { command, integer } from './arguments.ts'
-import { loadData } from './data.ts'
+import { DATA_KINDS, dataToDistill } from './data.ts'
 
 const OBJECTIVES = { dm, dc } as const
 
@@ -11,15 +11,20 @@ export const distillCommand = command(
   {
     data: {
       type: 'string',
-      valueHint: 'DIR',
+      valueHint: 'PATH',
       required: true,
-      description: 'IDX files of the training images and labels',
+      description: `Training images: ${DATA_KINDS}`,
     },
     prior: {
       type: 'string',
       valueHint: 'FILE',
       required: true,
       description: 'The latent diffusion model, safetensors',
+    },
+    classes: {
+      type: 'string',
+      valueHint: 'A,B',
+      description: 'Classes to take, by name, or a subset of ImageNet such as imagenette; default all',
     },
     objective: { type: 'enum', options: ['dm', 'dc'], default: 'dm', description: 'Match distributions or gradients' },
     ipc: { type: 'string', valueHint: 'N', default: '1', description: 'Images a class' },
@@ -32,14 +37,14 @@ export const distillCommand = command(
       description: 'Where the run is saved, such as runs/first',
     },
   },
-  async ({ data, prior: priorFile, objective, ipc, steps, seed, out }) => {
+  async ({ data, prior: priorFile, classes, objective, ipc, steps, seed, out }) => {
     const counts = { imagesPerClass: integer('ipc', ipc), steps: integer('steps', steps), seed: integer('seed', seed) }
     const device = await openDevice()
     try {
       const prior = await loadPrior(device, priorFile)
-      const dataset = await loadData(data, 'train', prior.config.image.height)
+      const images = await dataToDistill(data, prior, classes)
       const run = await openRun(out, device)
-      const options = { dataset, prior, objective: OBJECTIVES[objective as keyof typeof OBJECTIVES](), ...counts }
+      const options = { ...images, prior, objective: OBJECTIVES[objective as keyof typeof OBJECTIVES](), ...counts }
       await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
       await run.finish()
     } finally {

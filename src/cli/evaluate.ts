@@ -3,14 +3,19 @@ import type { DistilledSet } from '../ld3m/index.ts'
 import { type StudentName, studentByName, studentNames } from '../models/index.ts'
 import { openDevice, reopenRun } from '../node/index.ts'
 import { command, integer } from './arguments.ts'
-import { loadData } from './data.ts'
+import { DATA_KINDS, dataToEvaluate } from './data.ts'
 
 export const evaluateCommand = command(
   'evaluate',
   'Train networks on distilled and on as many random real images, and test both on real ones',
   {
     run: { type: 'string', valueHint: 'DIR', required: true, description: 'A folder that distill saved' },
-    data: { type: 'string', valueHint: 'DIR', required: true, description: 'IDX files of both splits' },
+    data: {
+      type: 'string',
+      valueHint: 'PATH',
+      required: true,
+      description: `Both splits of the images: ${DATA_KINDS}`,
+    },
     students: {
       type: 'string',
       valueHint: 'A,B',
@@ -33,8 +38,8 @@ export const evaluateCommand = command(
       const [, channels, height, width] = set.images.shape as [number, number, number, number]
       const task = { channels, size: [height, width] as const, classes: set.classNames.length }
       const students = known.map((name) => studentByName(name, task))
-      const train = await loadData(data, 'train', height)
-      const test = await loadData(data, 'test', height)
+      const train = await dataToEvaluate(data, 'train', set)
+      const test = await dataToEvaluate(data, 'test', set)
       await run.compare({ train, test, students, runs, steps, seed })
     } finally {
       device.destroy()

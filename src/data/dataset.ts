@@ -1,18 +1,16 @@
 import { dataError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 
-/** Labelled images in memory, all of one size, as bytes. Treat it as read-only: functions here may share arrays. */
-export interface Dataset {
+/** What is known of labelled images, all of one size, without their pixels. */
+export interface DatasetInfo {
   readonly name: string
-  /** Row-major [count, channels, height, width], 0 to 255. */
-  readonly images: Uint8Array
   /** [count]; `labels[i]` indexes `classNames`. */
-  readonly labels: Uint8Array
+  readonly labels: Uint8Array | Uint16Array
   readonly count: number
   /** 1 (grey) or 3 (RGB). */
   readonly channels: number
   readonly height: number
   readonly width: number
-  /** One name a class, 1 to 256 of them, all different. */
+  /** One name a class, 1 to 65,536 of them, all different. */
   readonly classNames: readonly string[]
   /**
    * By channel, the number to subtract from values in [0, 1] when the images are standardized: a choice made once
@@ -21,6 +19,12 @@ export interface Dataset {
   readonly mean?: readonly number[]
   /** By channel, the positive number to divide by after `mean` is subtracted. */
   readonly std?: readonly number[]
+}
+
+/** Labelled images in memory, as bytes. Treat it as read-only: functions here may share arrays. */
+export interface Dataset extends DatasetInfo {
+  /** Row-major [count, channels, height, width], 0 to 255. */
+  readonly images: Uint8Array
 }
 
 /** What `createDataset` takes; the count follows from the labels. */
@@ -35,7 +39,22 @@ const INIT_FIELDS = ['name', 'images', 'labels', 'channels', 'height', 'width', 
  */
 export function createDataset(init: DatasetInit): Dataset {
   rejectUnknownOptions('createDataset', init, INIT_FIELDS)
-  const { name, images, labels, channels, height, width, classNames } = init
+  const { name, images, channels, height, width } = init
+  const info = createInfo(init)
+  const size = info.count * channels * height * width
+  if (images.length !== size) {
+    throw shapeError(
+      `Dataset '${name}' has ${images.length} image bytes, but ${info.count} labels and images of ` +
+        `[${channels}, ${height}, ${width}] ask for ${size}.`,
+      'Give one label an image and NCHW bytes.',
+    )
+  }
+  return { ...init, ...info }
+}
+
+/** The checked description of a dataset, with its count. */
+export function createInfo<T extends Omit<DatasetInfo, 'count'>>(init: T): T & DatasetInfo {
+  const { name, labels, channels, height, width, classNames } = init
   const where = `Dataset '${name}'`
   const count = labels.length
   if (count === 0) throw dataError(`${where} has no images.`, 'Give at least one labelled image.')
@@ -44,13 +63,6 @@ export function createDataset(init: DatasetInit): Dataset {
   }
   if (![height, width].every((side) => Number.isSafeInteger(side) && side > 0)) {
     throw shapeError(`${where} has images of ${height}×${width} pixels.`, 'Give whole sides of at least 1.')
-  }
-  if (images.length !== count * channels * height * width) {
-    throw shapeError(
-      `${where} has ${images.length} image bytes, but ${count} labels and images of [${channels}, ${height}, ${width}] ` +
-        `ask for ${count * channels * height * width}.`,
-      'Give one label an image and NCHW bytes.',
-    )
   }
   checkClassNames(where, classNames)
   const stray = labels.findIndex((label) => label >= classNames.length)
@@ -95,22 +107,39 @@ export function padTo(dataset: Dataset, size: number): Dataset {
  * spread into a dataset: `{ ...test, ...channelStatistics(train) }`. A constant channel has `std` 0.
  */
 export function channelStatistics(dataset: Dataset): { mean: number[]; std: number[] } {
-  const { images, count, channels, height, width } = dataset
-  const planeSize = height * width
-  // A histogram of the 256 possible values makes the sums exact, whatever the number of pixels.
-  const histograms = Array.from({ length: channels }, () => new Float64Array(256))
-  for (let plane = 0; plane < count * channels; plane++) {
-    const histogram = histograms[plane % channels]!
-    const end = (plane + 1) * planeSize
-    for (let i = plane * planeSize; i < end; i++) histogram[images[i]!]!++
+  const histograms = new ChannelHistograms(dataset)
+  histograms.add(dataset.images)
+  return histograms.statistics()
+}
+
+/** How often each of the 256 values occurs in each channel: sums over it are exact, whatever the number of pixels. */
+export class ChannelHistograms {
+  readonly #planeSize: number
+  readonly #counts: readonly Float64Array[]
+
+  constructor({ channels, height, width }: Pick<DatasetInfo, 'channels' | 'height' | 'width'>) {
+    this.#planeSize = height * width
+    this.#counts = Array.from({ length: channels }, () => new Float64Array(256))
   }
-  const pixels = count * planeSize
-  const mean = histograms.map((h) => h.reduce((sum, times, value) => sum + times * value, 0) / pixels / 255)
-  const std = histograms.map((h, c) => {
-    const variance = h.reduce((sum, times, value) => sum + times * (value / 255 - mean[c]!) ** 2, 0) / pixels
-    return Math.sqrt(variance)
-  })
-  return { mean, std }
+
+  /** Counts images, [n, C, H, W]. */
+  add(images: Uint8Array): void {
+    for (let start = 0, plane = 0; start < images.length; start += this.#planeSize, plane++) {
+      const counts = this.#counts[plane % this.#counts.length]!
+      for (let i = start; i < start + this.#planeSize; i++) counts[images[i]!]!++
+    }
+  }
+
+  /** Mean and standard deviation of each channel, in units of [0, 1]. */
+  statistics(): { mean: number[]; std: number[] } {
+    const pixels = this.#counts[0]!.reduce((sum, times) => sum + times, 0)
+    const mean = this.#counts.map((h) => h.reduce((sum, times, value) => sum + times * value, 0) / pixels / 255)
+    const std = this.#counts.map((h, c) => {
+      const variance = h.reduce((sum, times, value) => sum + times * (value / 255 - mean[c]!) ** 2, 0) / pixels
+      return Math.sqrt(variance)
+    })
+    return { mean, std }
+  }
 }
 
 /**
@@ -118,18 +147,29 @@ export function channelStatistics(dataset: Dataset): { mean: number[]; std: numb
  * @throws Ld3mError `option` if an index is out of range
  */
 export function toFloat(dataset: Dataset, indices: ArrayLike<number>): Float32Array<ArrayBuffer> {
-  checkIndices('toFloat', dataset, indices)
-  const size = dataset.channels * dataset.height * dataset.width
-  const values = new Float32Array(indices.length * size)
-  for (let n = 0; n < indices.length; n++) {
-    const from = indices[n]! * size
-    for (let i = 0; i < size; i++) values[n * size + i] = dataset.images[from + i]! / 255
-  }
+  return toUnit(copyImages('toFloat', dataset, indices))
+}
+
+/** Bytes as f32 in [0, 1] (byte / 255). */
+export function toUnit(bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(bytes.length)
+  for (let i = 0; i < bytes.length; i++) values[i] = bytes[i]! / 255
   return values
 }
 
+/** A copy of the images at `indices`, [indices.length, C, H, W]; `where` names the function for messages. */
+export function copyImages(where: string, dataset: Dataset, indices: ArrayLike<number>): Uint8Array<ArrayBuffer> {
+  checkIndices(where, dataset, indices)
+  const size = dataset.channels * dataset.height * dataset.width
+  const images = new Uint8Array(indices.length * size)
+  for (let n = 0; n < indices.length; n++) {
+    images.set(dataset.images.subarray(indices[n]! * size, (indices[n]! + 1) * size), n * size)
+  }
+  return images
+}
+
 /** Throws unless every index names an image of `dataset`; `where` names the function for the message. */
-export function checkIndices(where: string, dataset: Dataset, indices: ArrayLike<number>): void {
+export function checkIndices(where: string, dataset: DatasetInfo, indices: ArrayLike<number>): void {
   for (let n = 0; n < indices.length; n++) {
     const index = indices[n]!
     if (!Number.isSafeInteger(index) || index < 0 || index >= dataset.count) {
@@ -141,11 +181,19 @@ export function checkIndices(where: string, dataset: Dataset, indices: ArrayLike
   }
 }
 
+/** What 16-bit labels can tell apart. */
+const MAX_CLASSES = 65536
+
+/** Room for labels of so many classes. */
+export const labelArray = (count: number, classes: number): Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> =>
+  classes > 256 ? new Uint16Array(count) : new Uint8Array(count)
+
 function checkClassNames(where: string, classNames: readonly string[]): void {
-  if (classNames.length < 1 || classNames.length > 256) {
-    throw optionError(`${where} has ${classNames.length} class names.`, 'Give 1 to 256; labels are bytes.')
+  if (classNames.length < 1 || classNames.length > MAX_CLASSES) {
+    throw optionError(`${where} has ${classNames.length} class names.`, `Give 1 to ${MAX_CLASSES}.`)
   }
-  const repeated = classNames.find((name, i) => classNames.indexOf(name) !== i)
+  const first = new Map<string, number>()
+  const repeated = classNames.find((name, i) => first.get(name) !== undefined || !first.set(name, i))
   if (repeated !== undefined) {
     throw optionError(`${where} has two classes named '${repeated}'.`, 'Give each class a name of its own.')
   }

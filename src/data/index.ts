@@ -8,6 +8,37 @@ export {
   drawAugmentation,
   parseStrategy,
 } from './augment-draw.ts'
-export { channelStatistics, createDataset, type Dataset, type DatasetInit, padTo, toFloat } from './dataset.ts'
+export { CIFAR10_CLASSES, type CifarDatasetOptions, type CifarFile, datasetFromCifar } from './cifar.ts'
+export { findClasses } from './classes.ts'
+export {
+  channelStatistics,
+  createDataset,
+  type Dataset,
+  type DatasetInfo,
+  type DatasetInit,
+  padTo,
+  toFloat,
+  toUnit,
+} from './dataset.ts'
 export { datasetFromIdx, FASHION_MNIST_CLASSES, type IdxDatasetOptions } from './idx.ts'
+export {
+  IMAGENET_STATISTICS,
+  IMAGENET_SUBSETS,
+  type ImagenetSubset,
+  imagenetClass,
+  imagenetIds,
+  imagenetSubset,
+} from './imagenet.ts'
+export { IMAGENET_CLASSES, type ImagenetClass } from './imagenet-classes.ts'
+export { datasetFromParquet, type ParquetDatasetOptions, type ParquetFile } from './parquet.ts'
+export {
+  type AnyDataset,
+  createStreamedDataset,
+  inMemory,
+  isStreamed,
+  readChannelStatistics,
+  readImages,
+  type StreamedDataset,
+  type StreamedDatasetInit,
+} from './streamed.ts'
 export { indicesByClass, type SplitOptions, selectClasses, splitDataset, subset, takePerClass } from './subset.ts'

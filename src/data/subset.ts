@@ -1,8 +1,10 @@
 import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
-import { checkIndices, type Dataset } from './dataset.ts'
+import { findClasses } from './classes.ts'
+import { checkIndices, copyImages, type DatasetInfo, labelArray } from './dataset.ts'
+import { type AnyDataset, isStreamed } from './streamed.ts'
 
 /** The indices of each class's images, in order: `indicesByClass(dataset)[label]`. A class may have none. */
-export function indicesByClass(dataset: Dataset): Uint32Array[] {
+export function indicesByClass(dataset: DatasetInfo): Uint32Array[] {
   const counts = new Uint32Array(dataset.classNames.length)
   for (const label of dataset.labels) counts[label]!++
   const indices = Array.from(counts, (count) => new Uint32Array(count))
@@ -17,25 +19,28 @@ export function indicesByClass(dataset: Dataset): Uint32Array[] {
  * A dataset of the images at `indices`, in that order (an index may come twice), with all class names.
  * @throws Ld3mError `option` if `indices` is empty or an index is out of range
  */
-export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
+export function subset<D extends AnyDataset>(dataset: D, indices: ArrayLike<number>): D {
   if (indices.length === 0) throw optionError('subset: indices is empty.', 'Name at least one image.')
   checkIndices('subset', dataset, indices)
-  const size = dataset.channels * dataset.height * dataset.width
-  const images = new Uint8Array(indices.length * size)
-  const labels = new Uint8Array(indices.length)
-  for (let n = 0; n < indices.length; n++) {
-    const index = indices[n]!
-    images.set(dataset.images.subarray(index * size, (index + 1) * size), n * size)
-    labels[n] = dataset.labels[index]!
+  const labels = labelArray(indices.length, dataset.classNames.length)
+  for (let n = 0; n < indices.length; n++) labels[n] = dataset.labels[indices[n]!]!
+  const part = { ...dataset, labels, count: indices.length }
+  if (isStreamed(dataset)) {
+    const own = Uint32Array.from(indices)
+    const read = (chosen: ArrayLike<number>) => {
+      checkIndices('read', part, chosen)
+      return dataset.read(Array.from(chosen, (n) => own[n]!))
+    }
+    return { ...part, read }
   }
-  return { ...dataset, images, labels, count: indices.length }
+  return { ...part, images: copyImages('subset', dataset, indices) }
 }
 
 /**
  * The first `perClass` images of each class, in the dataset's own order.
  * @throws Ld3mError `option` if `perClass` is not a positive whole number, `data` if a class has fewer images
  */
-export function takePerClass(dataset: Dataset, perClass: number): Dataset {
+export function takePerClass<D extends AnyDataset>(dataset: D, perClass: number): D {
   if (!Number.isSafeInteger(perClass) || perClass < 1) {
     throw optionError(`takePerClass: perClass is ${perClass}.`, 'Give a whole number of at least 1.')
   }
@@ -57,16 +62,12 @@ export function takePerClass(dataset: Dataset, perClass: number): Dataset {
 
 /**
  * The images of some classes only, in the dataset's own order. Class `classes[k]` gets the label `k`.
- * @param classes labels or class names, all different
+ * @param classes labels, class names or ImageNet subsets (`imagenette`), as `findClasses` takes them
  * @throws Ld3mError `option` if a class is unknown or named twice, `data` if the classes have no images
  */
-export function selectClasses(dataset: Dataset, classes: readonly (number | string)[]): Dataset {
-  const labels = classes.map((name) => findClass(dataset, name))
-  const repeated = labels.find((label, k) => labels.indexOf(label) !== k)
-  if (repeated !== undefined) {
-    throw optionError(`selectClasses: class '${dataset.classNames[repeated]}' is named twice.`, 'Name each class once.')
-  }
-  if (labels.length === 0) throw optionError('selectClasses: no class is named.', 'Name at least one class.')
+export function selectClasses<D extends AnyDataset>(dataset: D, classes: readonly (number | string)[]): D {
+  const labels = findClasses('selectClasses', dataset, classes)
+  if (labels.length === dataset.classNames.length && labels.every((label, k) => label === k)) return dataset
   const newLabels = new Map(labels.map((label, k) => [label, k]))
   const indices: number[] = []
   dataset.labels.forEach((label, i) => {
@@ -77,7 +78,11 @@ export function selectClasses(dataset: Dataset, classes: readonly (number | stri
   }
   const selected = subset(dataset, indices)
   const classNames = labels.map((label) => dataset.classNames[label]!)
-  return { ...selected, labels: selected.labels.map((label) => newLabels.get(label)!), classNames }
+  const ownLabels = labelArray(selected.count, classNames.length)
+  selected.labels.forEach((label, i) => {
+    ownLabels[i] = newLabels.get(label)!
+  })
+  return { ...selected, labels: ownLabels, classNames }
 }
 
 export interface SplitOptions {
@@ -92,7 +97,7 @@ export interface SplitOptions {
  * size) need not look at the test set. Both parts keep the dataset's own order.
  * @throws Ld3mError `option` for an option out of range, `data` if a class has a single image
  */
-export function splitDataset(dataset: Dataset, options: SplitOptions): { train: Dataset; validation: Dataset } {
+export function splitDataset<D extends AnyDataset>(dataset: D, options: SplitOptions): { train: D; validation: D } {
   rejectUnknownOptions('splitDataset', options, ['validationFraction', 'seed'])
   const { validationFraction, seed = 0 } = options
   if (!(validationFraction > 0 && validationFraction < 1)) {
@@ -120,16 +125,6 @@ export function splitDataset(dataset: Dataset, options: SplitOptions): { train: 
       Array.from(isValidation.keys()).filter((i) => isValidation[i] === which),
     )
   return { train: part(0), validation: part(1) }
-}
-
-function findClass(dataset: Dataset, name: number | string): number {
-  const label = typeof name === 'number' ? name : dataset.classNames.indexOf(name)
-  if (dataset.classNames[label] !== undefined) return label
-  const known = dataset.classNames.map((known, k) => `${k} '${known}'`).join(', ')
-  throw optionError(
-    `selectClasses: '${dataset.name}' has no class ${JSON.stringify(name)}.`,
-    `Its classes are ${known}.`,
-  )
 }
 
 /** A pseudo-random order of indices without state: the finalizer of MurmurHash3 over seed and index. */

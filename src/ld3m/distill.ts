@@ -1,14 +1,15 @@
 import { grad, HostRandom, ops, planMemory, scope, type Tensor } from '../autograd/index.ts'
-import { ALL_AUGMENTATIONS, type AugmentationStrategy, type Dataset, indicesByClass } from '../data/index.ts'
+import { ALL_AUGMENTATIONS, type AnyDataset, type AugmentationStrategy } from '../data/index.ts'
 import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { MemoryPlan } from '../gpu/index.ts'
 import { convNet, type Student } from '../models/index.ts'
 import { Sgd } from '../optim/index.ts'
-import { imageBatch, normalizationOf, normalize } from './normalization.ts'
+import type { Normalization } from './normalization.ts'
 import type { Objective } from './objectives/index.ts'
 import { atLeastOne, oneOf, positive, seedOf } from './options.ts'
 import type { Prior } from './prior.ts'
 import { type DiffusionOptions, drawNoise, type ResolvedDiffusion, resolveDiffusion } from './process.ts'
+import { RealImages } from './real-images.ts'
 import {
   chunksOf,
   type DistilledSet,
@@ -16,7 +17,6 @@ import {
   drawnImages,
   groupedLabels,
   initialParameters,
-  pick,
   readImages,
   type SyntheticParameters,
   sliceAll,
@@ -24,8 +24,8 @@ import {
 } from './synthetic.ts'
 
 export interface DistillOptions {
-  /** Real training images, of the size that the prior takes. */
-  dataset: Dataset
+  /** Real training images, of the size that the prior takes; a streamed dataset is read as it is needed. */
+  dataset: AnyDataset
   /** The frozen latent diffusion model; its device does the work. */
   prior: Prior
   /** What is matched: `dm()` or `dc()`. */
@@ -88,7 +88,7 @@ export interface DistillProgress {
 /** Why a distillation ended early, with the last good state. */
 export class DistillationStopped extends Ld3mError {
   constructor(
-    code: 'aborted' | 'numeric',
+    code: 'aborted' | 'numeric' | 'data',
     what: string,
     fix: string,
     /** The state after the last iteration that went well. */
@@ -108,7 +108,8 @@ const KNOWN = [
  * the images that it makes of them is like training on the real ones (Eq. 6 of the paper). Each iteration draws the
  * synthetic images, takes the objective's gradient with respect to them, and carries it back through the decoder and
  * the diffusion process, chunk by chunk.
- * @throws DistillationStopped if `signal` fires or a loss is not finite; it carries the result so far
+ * @throws DistillationStopped if `signal` fires, a loss is not finite, or an image of a streamed dataset cannot be read;
+ * it carries the result so far
  * @throws Ld3mError `option`, `shape` or `data` for input that does not fit
  */
 export async function distill(options: DistillOptions): Promise<DistilledSet> {
@@ -140,28 +141,33 @@ class Distillation {
   iteration = 0
   readonly iterations: number
   readonly #prior: Prior
-  readonly #dataset: Dataset
+  readonly #dataset: AnyDataset
   readonly #objective: Objective
   readonly #imagesPerClass: number
   readonly #seed: number
   readonly #diffusion: ResolvedDiffusion
-  readonly #realBatch: number
   readonly #student: Student
   readonly #augmentation: AugmentationStrategy
   readonly #chunk: number
   readonly #learned: readonly (keyof SyntheticParameters)[]
   readonly #signal: AbortSignal | undefined
   readonly #onProgress: DistillOptions['onProgress']
-  readonly #byClass: readonly ArrayLike<number>[]
-  readonly #normalization
-  readonly #parameters: SyntheticParameters
-  readonly #optimizer: Sgd
+  readonly #real: RealImages
+  readonly #init: 'real' | 'gaussian'
+  readonly #priorClasses: readonly number[]
+  readonly #sgd: { readonly lr: number; readonly momentum: number }
+  // Set by `#begin`, once the images that they follow from are read.
+  #normalization!: Normalization
+  #parameters!: SyntheticParameters
+  #optimizer!: Sgd
   readonly #loss: number[] = []
   readonly #started = performance.now()
   #initialImages: DistilledSet['initialImages'] | undefined
 
   static async start(options: DistillOptions): Promise<Distillation> {
     const run = new Distillation(options)
+    const initial = run.#init === 'real' ? await run.#real.initial(run.#imagesPerClass) : undefined
+    run.#begin(await run.#real.normalization(), initial)
     try {
       run.#initialImages = await run.#images()
       return run
@@ -174,9 +180,14 @@ class Distillation {
   /** What a run records on the GPU until its first iterations are done. */
   static rehearse(options: DistillOptions): void {
     const run = new Distillation(options)
+    const { channels, height, width, classNames } = options.dataset
+    const values = (value: number) => new Array<number>(channels).fill(value)
+    const initial = new Float32Array(classNames.length * run.#imagesPerClass * channels * height * width)
+    run.#begin({ mean: values(0), std: values(1) }, run.#init === 'real' ? initial : undefined)
     try {
       drawnImages(run.#prior, run.#parameters, ...run.#drawing()).dispose()
       while (run.iteration < Math.min(run.iterations, PLANNED_ITERATIONS)) {
+        run.#real.rehearse(run.iteration)
         const { gradients, report } = scope(() => run.#gradients())
         report.dispose()
         run.#update(gradients)
@@ -196,7 +207,6 @@ class Distillation {
     this.#objective = objective
     this.iterations = atLeastOne('distill', 'steps', options.steps ?? 100)
     this.#imagesPerClass = atLeastOne('distill', 'imagesPerClass', options.imagesPerClass ?? 1)
-    this.#realBatch = atLeastOne('distill', 'realBatch', options.realBatch ?? 64)
     this.#chunk = atLeastOne('distill', 'chunk', options.chunk ?? 10)
     this.#seed = seedOf('distill', options.seed ?? 0)
     this.#diffusion = resolveDiffusion(options.diffusion)
@@ -210,21 +220,37 @@ class Distillation {
     this.#learned = learn === 'both' ? ['latents', 'conditioning'] : [learn]
     this.#signal = options.signal
     this.#onProgress = options.onProgress
-    this.#byClass = indicesByClass(dataset)
-    this.#normalization = normalizationOf(dataset)
-    const init = oneOf('distill', 'init', options.init ?? 'real', ['real', 'gaussian'])
+    this.#real = new RealImages(dataset, {
+      batch: atLeastOne('distill', 'realBatch', options.realBatch ?? 64),
+      batches: objective.realBatches ?? 1,
+      seed: this.#seed,
+      iterations: this.iterations,
+    })
+    this.#init = oneOf('distill', 'init', options.init ?? 'real', ['real', 'gaussian'])
     const lr = positive('distill', 'learningRate', options.learningRate ?? objective.learningRate)
     const momentum = options.momentum ?? 0.5
     if (!(momentum >= 0 && momentum < 1))
       throw optionError(`distill: momentum is ${momentum}.`, 'Use 0 ≤ momentum < 1.')
-    const priorClasses = options.priorClasses ?? dataset.classNames.map((_, k) => (prior.conditional ? k : 0))
-    this.#parameters = initialParameters(prior, dataset, this.#imagesPerClass, init, priorClasses, this.#seed)
+    this.#sgd = { lr, momentum }
+    this.#priorClasses = options.priorClasses ?? dataset.classNames.map((_, k) => (prior.conditional ? k : 0))
+  }
+
+  /** Makes what is learned, from the initial images [M, C, H, W] in [0, 1] or, without them, from normal latents. */
+  #begin(normalization: Normalization, initial: Float32Array | undefined): void {
+    this.#normalization = normalization
+    this.#parameters = initialParameters(this.#prior, initial, this.#imagesPerClass, this.#priorClasses, this.#seed)
     const learned = Object.fromEntries(this.#learned.map((name) => [name, this.#parameters[name]]))
-    this.#optimizer = new Sgd(learned, { lr, momentum })
+    this.#optimizer = new Sgd(learned, this.#sgd)
   }
 
   async iterate(): Promise<void> {
     if (this.#signal?.aborted) await this.#stop('aborted', 'The distillation was aborted', 'The result so far is kept.')
+    try {
+      await this.#real.prepare(this.iteration)
+    } catch (error) {
+      if (!(error instanceof Ld3mError)) throw error
+      await this.#stop('data', error.message, 'The result so far is kept.')
+    }
     const step = scope(() => this.#gradients())
     const [loss, latents, conditioning] = (await step.report.read()) as unknown as [number, number, number]
     step.report.dispose()
@@ -303,11 +329,7 @@ class Distillation {
       images,
       imagesPerClass: this.#imagesPerClass,
       classes: classNames.length,
-      realBatch: (k) => {
-        const of = this.#byClass[k] as ArrayLike<number>
-        const chosen = pick(of, Math.min(of.length, this.#realBatch), classNames[k] as string, random)
-        return normalize(imageBatch(device, this.#dataset, chosen), this.#normalization)
-      },
+      realBatch: (k) => this.#real.batch(device, k, this.#normalization),
       student: this.#student,
       augmentation: this.#augmentation,
       random,
@@ -356,7 +378,7 @@ class Distillation {
     return [this.#diffusion, this.#normalization, this.#chunk, this.#seed] as const
   }
 
-  async #stop(code: 'aborted' | 'numeric', what: string, fix: string): Promise<never> {
+  async #stop(code: 'aborted' | 'numeric' | 'data', what: string, fix: string): Promise<never> {
     const when = `${what} after ${this.iteration} of ${this.iterations} iterations.`
     throw new DistillationStopped(code, when, fix, await this.snapshot())
   }
@@ -368,7 +390,7 @@ class Distillation {
   }
 }
 
-function checkFit(dataset: Dataset, prior: Prior, priorClasses: readonly number[] | undefined): void {
+function checkFit(dataset: AnyDataset, prior: Prior, priorClasses: readonly number[] | undefined): void {
   const { image, classes } = prior.config
   if (dataset.channels !== image.channels || dataset.height !== image.height || dataset.width !== image.width) {
     throw shapeError(

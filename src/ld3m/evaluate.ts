@@ -1,20 +1,22 @@
 import { grad, HostRandom, noGrad, ops, scope, type Tensor, tensor } from '../autograd/index.ts'
 import {
   ALL_AUGMENTATIONS,
+  type AnyDataset,
   type AugmentationStrategy,
   augment,
-  type Dataset,
   drawAugmentation,
   indicesByClass,
-  toFloat,
+  readImages,
+  toUnit,
 } from '../data/index.ts'
 import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { disposeState, type HostTensor, initialize, Params, type StateDict, type Student } from '../models/index.ts'
 import { cosineSchedule, Sgd } from '../optim/index.ts'
-import { imageBatch, type Normalization, normalize } from './normalization.ts'
+import { type Normalization, normalize } from './normalization.ts'
 import { atLeastOne, positive, seedOf } from './options.ts'
-import { groupedLabels, pick } from './synthetic.ts'
+import { pick } from './real-images.ts'
+import { groupedLabels } from './synthetic.ts'
 
 /** Images to train on. */
 export interface TrainingSet {
@@ -34,9 +36,9 @@ export interface Accuracy {
 export interface EvaluateOptions {
   device: Device
   /** What to train on; a function is asked for each run's own set. */
-  train: TrainingSet | ((run: number) => TrainingSet)
-  /** Real images to test on. */
-  test: Dataset
+  train: TrainingSet | ((run: number) => TrainingSet | Promise<TrainingSet>)
+  /** Real images to test on; all of them are on the GPU at once. */
+  test: AnyDataset
   normalization: Normalization
   /** Architectures to train, by their names. */
   students: readonly Student[]
@@ -92,14 +94,14 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
   const names = students.map((s) => s.name)
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice) throw optionError(`evaluate: two students are named '${twice}'.`, 'Evaluate them in separate calls.')
-  const [, c, h, w] = trainingSet(options, 0).images.shape
+  const [, c, h, w] = (await trainingSet(options, 0)).images.shape
   if (c !== test.channels || h !== test.height || w !== test.width) {
     throw shapeError(
       `evaluate: trains on images of ${c}×${h}×${w}, tests on ${test.channels}×${test.height}×${test.width}.`,
       'Pad or resize one of them.',
     )
   }
-  const testBatches = uploadTest(device, test, normalization)
+  const testBatches = await uploadTest(device, test, normalization)
   const results: Record<string, Accuracy> = {}
   try {
     let done = 0
@@ -107,7 +109,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
       const accuracies: number[] = []
       for (let run = 0; run < runs; run++) {
         const random = new HostRandom({ seed, stream: run }).fork(`evaluate ${s}`)
-        const state = await train(options, student, trainingSet(options, run), random)
+        const state = await train(options, student, await trainingSet(options, run), random)
         const accuracy = await testAccuracy(student, state, testBatches, test).finally(() => disposeState(state))
         accuracies.push(accuracy)
         options.onProgress?.({ student: student.name, run, accuracy, done: ++done, total: students.length * runs })
@@ -121,8 +123,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
   }
 }
 
-const trainingSet = ({ train }: EvaluateOptions, run: number): TrainingSet =>
-  typeof train === 'function' ? train(run) : train
+const trainingSet = async ({ train }: EvaluateOptions, run: number): Promise<TrainingSet> =>
+  typeof train === 'function' ? await train(run) : train
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new Ld3mError('aborted', 'The evaluation was aborted.', 'Run it again.')
@@ -136,14 +138,14 @@ export function summarize(runs: readonly number[]): Accuracy {
 }
 
 /** Random real images, as many a class as a distilled set has: the baseline. */
-export function randomReal(dataset: Dataset, imagesPerClass: number, seed: number): TrainingSet {
+export async function randomReal(dataset: AnyDataset, imagesPerClass: number, seed: number): Promise<TrainingSet> {
   const random = new HostRandom({ seed, stream: 0 }).fork('random real')
   const chosen = indicesByClass(dataset).flatMap((of, k) =>
     pick(of, imagesPerClass, dataset.classNames[k] as string, random),
   )
   const { channels, height, width } = dataset
   return {
-    images: { shape: [chosen.length, channels, height, width], data: toFloat(dataset, chosen) },
+    images: { shape: [chosen.length, channels, height, width], data: toUnit(await readImages(dataset, chosen)) },
     labels: groupedLabels(dataset.classNames.length, imagesPerClass),
   }
 }
@@ -214,11 +216,18 @@ async function train(
   }
 }
 
-function uploadTest(device: Device, test: Dataset, normalization: Normalization): Tensor[] {
+async function uploadTest(device: Device, test: AnyDataset, normalization: Normalization): Promise<Tensor[]> {
   const batches: Tensor[] = []
-  for (let i = 0; i < test.count; i += TEST_BATCH) {
-    const indices = Array.from({ length: Math.min(TEST_BATCH, test.count - i) }, (_, j) => i + j)
-    batches.push(scope(() => normalize(imageBatch(device, test, indices), normalization)))
+  try {
+    for (let i = 0; i < test.count; i += TEST_BATCH) {
+      const indices = Array.from({ length: Math.min(TEST_BATCH, test.count - i) }, (_, j) => i + j)
+      const images = toUnit(await readImages(test, indices))
+      const shape = [indices.length, test.channels, test.height, test.width]
+      batches.push(scope(() => normalize(tensor(device, images, { shape }), normalization)))
+    }
+  } catch (error) {
+    for (const batch of batches) batch.dispose()
+    throw error
   }
   return batches
 }
@@ -227,7 +236,7 @@ async function testAccuracy(
   student: Student,
   state: StateDict,
   batches: readonly Tensor[],
-  test: Dataset,
+  test: AnyDataset,
 ): Promise<number> {
   const params = new Params(state)
   const predicted = scope(() =>

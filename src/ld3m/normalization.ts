@@ -8,12 +8,19 @@ export interface Normalization {
   readonly std: readonly number[]
 }
 
-/** The statistics of a dataset, rounded to f32 as files store them. */
-export function normalizationOf(dataset: Dataset): Normalization {
-  const { mean, std } = channelStatistics(dataset)
+/**
+ * The statistics of a dataset, rounded to f32 as files store them: its `mean` and `std` where it states both, else those
+ * of its images.
+ */
+export function normalizationOf(dataset: Dataset | Required<Pick<Dataset, 'mean' | 'std'>>): Normalization {
+  const { mean, std } = hasStatistics(dataset) ? dataset : channelStatistics(dataset)
   // A constant channel carries nothing; dividing by 1 keeps it finite.
   return { mean: mean.map(Math.fround), std: std.map((s) => (s > 0 ? Math.fround(s) : 1)) }
 }
+
+const hasStatistics = (
+  dataset: Dataset | Required<Pick<Dataset, 'mean' | 'std'>>,
+): dataset is Required<Pick<Dataset, 'mean' | 'std'>> => dataset.mean !== undefined && dataset.std !== undefined
 
 const perChannel = (device: Device, values: readonly number[]): Tensor =>
   tensor(device, values, { shape: [1, values.length, 1, 1] })

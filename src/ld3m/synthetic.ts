@@ -1,8 +1,6 @@
-import { HostRandom, noGrad, ops, random, scope, type Tensor, tensor } from '../autograd/index.ts'
-import { type Dataset, indicesByClass } from '../data/index.ts'
-import { dataError } from '../errors.ts'
+import { noGrad, ops, random, scope, type Tensor, tensor } from '../autograd/index.ts'
 import type { HostTensor } from '../models/index.ts'
-import { denormalize, fromSigned, imageBatch, type Normalization, normalize, toSigned } from './normalization.ts'
+import { denormalize, fromSigned, type Normalization, normalize, toSigned } from './normalization.ts'
 import type { Prior } from './prior.ts'
 import { drawNoise, generate, type ProcessNoise, type ResolvedDiffusion, sliceNoise } from './process.ts'
 
@@ -36,47 +34,32 @@ export const groupedLabels = (classes: number, imagesPerClass: number): Int32Arr
   Int32Array.from({ length: classes * imagesPerClass }, (_, i) => Math.floor(i / imagesPerClass))
 
 /**
- * Where learning starts: latents encoded from random real images of each class (or standard normal ones), and the
- * class embeddings of the prior, one for each image.
+ * Where learning starts: latents encoded from real images (or standard normal ones), and the class embeddings of the
+ * prior, one for each image.
+ * @param images [priorClasses.length · imagesPerClass, C, H, W] in [0, 1], or undefined for normal latents
  * @param priorClasses the prior's class id of each class of the dataset
  */
 export function initialParameters(
   prior: Prior,
-  dataset: Dataset,
+  images: Float32Array | undefined,
   imagesPerClass: number,
-  init: 'real' | 'gaussian',
   priorClasses: readonly number[],
   seed: number,
 ): SyntheticParameters {
-  const draws = new HostRandom({ seed, stream: 0 }).fork('initial images')
-  const classes = dataset.classNames.length
-  const ids = Int32Array.from(groupedLabels(classes, imagesPerClass), (k) => priorClasses[k] as number)
+  const ids = Int32Array.from(groupedLabels(priorClasses.length, imagesPerClass), (k) => priorClasses[k] as number)
   return scope(() =>
     noGrad(() => {
       const conditioning = prior.conditioning(tensor(prior.device, ids)).leaf()
-      if (init === 'gaussian') {
+      if (!images) {
         const shape = [ids.length, ...prior.latentShape]
         const scaled = random.normal(prior.device, shape, { seed, stream: 1 })
         return { latents: ops.scale(scaled, 1 / prior.config.latentScale).leaf(), conditioning }
       }
-      const chosen = indicesByClass(dataset).flatMap((of, k) =>
-        pick(of, imagesPerClass, dataset.classNames[k] as string, draws),
-      )
-      return { latents: prior.encode(toSigned(imageBatch(prior.device, dataset, chosen))).leaf(), conditioning }
+      const { channels, height, width } = prior.config.image
+      const real = tensor(prior.device, images, { shape: [ids.length, channels, height, width] })
+      return { latents: prior.encode(toSigned(real)).leaf(), conditioning }
     }),
   )
-}
-
-/** `count` different entries of `from`, at random. */
-export function pick(from: ArrayLike<number>, count: number, className: string, draws: HostRandom): number[] {
-  if (from.length < count) {
-    throw dataError(
-      `Class '${className}' has ${from.length} images; ${count} are needed.`,
-      'Add images to the class, or ask for fewer.',
-    )
-  }
-  const order = draws.shuffle(from.length)
-  return Array.from({ length: count }, (_, i) => from[order[i] as number] as number)
 }
 
 /** Normalised synthetic images of parameters (or of a slice of them), [N, C, H, W]. */

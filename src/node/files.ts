@@ -175,7 +175,7 @@ async function findFile(directory: string, split: 'train' | 'test', kind: string
 }
 
 /** Reads in pieces: `fs.readFile` refuses files of 2 GiB and more, which checkpoints reach. */
-async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   const pieceBytes = 2 ** 28
   try {
     const file = await open(path, 'r')

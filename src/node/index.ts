@@ -1,4 +1,5 @@
 export { type AdapterChoice, type AdapterOptions, type NodeAdapter, requestAdapter } from './adapter.ts'
+export { type LoadCifarOptions, loadCifar } from './cifar.ts'
 export { type OpenDeviceOptions, openDevice } from './device.ts'
 export {
   type LoadIdxOptions,
@@ -9,7 +10,12 @@ export {
   writeFileAtomic,
   writeTensors,
 } from './files.ts'
+export type { Split } from './folders.ts'
+export { type ImageDecoder, type ImageFormat, openImageDecoder, type RawPixels } from './image-decoder.ts'
+export { type ImageFolderOptions, loadImageFolder } from './image-folder.ts'
 export { type AdapterKind, describeAdapter } from './kinds.ts'
+export { type OpenDatasetOptions, openDataset } from './open-dataset.ts'
+export { loadParquet, type ParquetOptions } from './parquet.ts'
 export { loadPrior } from './prior.ts'
 export { bar, formatBytes, formatDuration, ProgressLine } from './progress.ts'
 export {

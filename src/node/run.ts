@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Dataset } from '../data/index.ts'
+import type { AnyDataset } from '../data/index.ts'
 import { dataError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { imageGrid } from '../io/index.ts'
@@ -50,7 +50,7 @@ export interface CompareOptions
     'test' | 'students' | 'runs' | 'steps' | 'batch' | 'learningRate' | 'augmentation' | 'seed'
   > {
   /** Where the random real images come from. */
-  readonly train: Dataset
+  readonly train: AnyDataset
 }
 
 /** What `config.json` holds: the options of `distill`, with names and sizes in place of data. */

@@ -19,7 +19,10 @@ beforeAll(async () => {
   const plain = (bytes: Uint8Array) => new Uint8Array(bytes)
   for (const split of ['train', 't10k']) {
     await writeFile(join(data, `${split}-images-idx3-ubyte`), writeIdx({ shape: [count, 8, 8], data: plain(images) }))
-    await writeFile(join(data, `${split}-labels-idx1-ubyte`), writeIdx({ shape: [count], data: plain(labels) }))
+    await writeFile(
+      join(data, `${split}-labels-idx1-ubyte`),
+      writeIdx({ shape: [count], data: plain(Uint8Array.from(labels)) }),
+    )
   }
   prior = join(folder, 'prior.safetensors')
   const tiny = tinyPrior(await testDevice())

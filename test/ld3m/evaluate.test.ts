@@ -14,7 +14,7 @@ const dataset = tinyDataset()
 const student = convNet({ channels: 1, size: 8, classes: 2, depth: 1, width: 8, norm: 'none' })
 const optionsOf = (more: Partial<EvaluateOptions> = {}): EvaluateOptions => ({
   ...{ device, test: dataset, normalization: normalizationOf(dataset), students: [student], runs: 2, steps: 60 },
-  ...{ train: randomReal(dataset, 8, 0), learningRate: 0.05, augmentation: ['flip'] },
+  ...{ train: () => randomReal(dataset, 8, 0), learningRate: 0.05, augmentation: ['flip'] },
   ...more,
 })
 

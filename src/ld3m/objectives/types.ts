@@ -34,5 +34,7 @@ export interface Objective {
   readonly learningRate: number
   /** For the record of a run. */
   readonly options: Readonly<Record<string, unknown>>
+  /** Batches of real images of each class that `match` asks for, at most; they are read ahead. Default 1. */
+  readonly realBatches?: number
   match(context: MatchingContext): Matched
 }

@@ -1,0 +1,101 @@
+import type { Sharp } from 'sharp'
+import { dataError, Ld3mError, optionError } from '../errors.ts'
+
+/** What images are decoded to. */
+export interface ImageFormat {
+  /** Height and width, pixels. */
+  readonly size: number
+  /** 3 for RGB, 1 for grey. Default 3. */
+  readonly channels?: 1 | 3
+}
+
+/** Pixels in memory: interleaved bytes. */
+export interface RawPixels {
+  readonly data: Uint8Array
+  readonly width: number
+  readonly height: number
+  readonly channels: 1 | 3
+}
+
+/** Decodes one image to bytes [C, size, size]; `source` names it in error messages. */
+export type ImageDecoder = (image: Uint8Array | RawPixels, source: string) => Promise<Uint8Array>
+
+/**
+ * A decoder of JPEG, PNG and whatever else sharp reads. As torchvision's Resize and CenterCrop do: the shorter side is
+ * resized to `size`, the longer one in proportion (rounded down), with a triangle filter that widens with the reduction
+ * (bilinear with antialiasing), then the middle is cropped. Before that EXIF's orientation is applied and transparent
+ * pixels are laid over black; grey is repeated over RGB, and RGB becomes grey by its luminance.
+ * @throws Ld3mError `option` for a size or channels that cannot be, or if sharp is not installed
+ */
+export async function openImageDecoder({ size, channels = 3 }: ImageFormat): Promise<ImageDecoder> {
+  if (!Number.isSafeInteger(size) || size < 1) {
+    throw optionError(`Images cannot be decoded to a size of ${size}.`, 'Give size, a whole number of pixels ≥ 1.')
+  }
+  if (channels !== 1 && channels !== 3) {
+    throw optionError(`Images cannot be decoded to ${channels} channels.`, 'Give 1 (grey) or 3 (RGB).')
+  }
+  const sharp = await loadSharp()
+  return async (image, source) => {
+    try {
+      // 'error' refuses truncated files, and lets pass what decoders only warn of, as other readers do.
+      const opened =
+        image instanceof Uint8Array
+          ? sharp(image, { failOn: 'error' })
+          : sharp(image.data, { raw: { width: image.width, height: image.height, channels: image.channels } })
+      return await decode(opened, size, channels)
+    } catch (cause) {
+      throw dataError(
+        `Cannot read the image ${source}: ${firstLine(cause)}.`,
+        'Repair or remove it; nothing is left out silently.',
+        cause,
+      )
+    }
+  }
+}
+
+async function decode(opened: Sharp, size: number, channels: 1 | 3): Promise<Uint8Array> {
+  const { autoOrient } = await opened.metadata()
+  const shorter = Math.min(autoOrient.width, autoOrient.height)
+  const [width, height] = [autoOrient.width, autoOrient.height].map((side) => Math.floor((side * size) / shorter)) as [
+    number,
+    number,
+  ]
+  const interleaved = await opened
+    .autoOrient()
+    .resize(width, height, { fit: 'fill', kernel: 'linear' })
+    .extract({ left: middle(width - size), top: middle(height - size), width: size, height: size })
+    .flatten({ background: 'black' })
+    .toColourspace(channels === 1 ? 'b-w' : 'srgb')
+    .raw()
+    .toBuffer()
+  if (channels === 1) return new Uint8Array(interleaved)
+  const planes = new Uint8Array(interleaved.length)
+  const pixels = size * size
+  for (let i = 0; i < pixels; i++) {
+    for (let c = 0; c < channels; c++) planes[c * pixels + i] = interleaved[i * channels + c]!
+  }
+  return planes
+}
+
+/** Half of what is cropped, rounded to even where it is odd, as torchvision does. */
+function middle(excess: number): number {
+  const half = Math.floor(excess / 2)
+  return excess % 2 === 1 && half % 2 === 1 ? half + 1 : half
+}
+
+const firstLine = (cause: unknown): string =>
+  (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0]!
+
+async function loadSharp(): Promise<typeof import('sharp')['default']> {
+  try {
+    const { default: sharp } = await import('sharp')
+    return sharp
+  } catch (cause) {
+    throw new Ld3mError(
+      'option',
+      `Images are decoded by the npm package sharp, which cannot be loaded: ${firstLine(cause)}.`,
+      'Run npm install sharp.',
+      { cause },
+    )
+  }
+}

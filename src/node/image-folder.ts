@@ -1,0 +1,161 @@
+import { readFile } from 'node:fs/promises'
+import { basename, extname, join, resolve } from 'node:path'
+import {
+  createStreamedDataset,
+  type Dataset,
+  findClasses,
+  imagenetClass,
+  inMemory,
+  type StreamedDataset,
+} from '../data/index.ts'
+import { dataError, rejectUnknownOptions } from '../errors.ts'
+import { checkSplit, isSplitName, type Listing, listFolder, named, namesOfSplit, type Split } from './folders.ts'
+import { type ImageFormat, openImageDecoder } from './image-decoder.ts'
+
+export interface ImageFolderOptions extends ImageFormat {
+  /** Which of the folders `train`, `val`, `test`. Default 'train', or everything where there are no such folders. */
+  readonly split?: Split
+  /**
+   * The classes to take, in this order: names of folders, or an ImageNet subset such as `imagenette`. Default all, in the
+   * order of their names.
+   */
+  readonly classes?: readonly string[]
+  /** Default: the folder's own. */
+  readonly name?: string
+}
+
+export const IMAGE_FOLDER_FIELDS = ['split', 'classes', 'name', 'size', 'channels'] as const
+
+const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff'])
+
+export const isImageFile = (name: string): boolean => EXTENSIONS.has(extname(name).toLowerCase())
+
+/**
+ * Loads a folder of images into memory: `root/CLASS/…/x.jpg`, as torchvision's ImageFolder takes it, or, with parts,
+ * `root/train/CLASS/…`, as ImageNet is laid out. Where all folders are named by ImageNet's
+ * ids (`n01440764`), the classes get ImageNet's names (`tench`). How images are resized, cropped and converted: see `ImageFormat` and the guide.
+ * @throws Ld3mError `data` if there are no images, the layout is mixed, or an image cannot be read, by its name; `option`
+ * for a class or a split that is not there
+ */
+export async function loadImageFolder(path: string, options: ImageFolderOptions): Promise<Dataset> {
+  rejectUnknownOptions('loadImageFolder', options, IMAGE_FOLDER_FIELDS)
+  return await inMemory(await streamImageFolder(path, options, 0))
+}
+
+/** The same, decoded on demand, with a cache of so many bytes. */
+export async function streamImageFolder(
+  path: string,
+  { split, classes, name = basename(resolve(path)), ...format }: ImageFolderOptions,
+  cacheBytes: number | undefined,
+): Promise<StreamedDataset> {
+  checkSplit('loadImageFolder', split)
+  const decode = await openImageDecoder(format)
+  const root = await classRoot(path, split)
+  const folders = await classFolders(root)
+  const chosen = classes
+    ? findClasses('classes', { name, classNames: folders }, classes).map((label) => folders[label]!)
+    : folders
+  const files: string[] = []
+  const counts: number[] = []
+  for (const folder of chosen) {
+    const own = await imagesUnder(join(root, folder))
+    if (own.length === 0) {
+      throw dataError(`The class folder ${join(root, folder)} holds no images.`, `Fill or remove it. ${KINDS}`)
+    }
+    for (const file of own) files.push(file)
+    counts.push(own.length)
+  }
+  const { size, channels = 3 } = format
+  return createStreamedDataset({
+    name,
+    labels: Uint16Array.from(counts.flatMap((count, label) => new Array<number>(count).fill(label))),
+    classNames: readable(chosen),
+    ...{ channels, height: size, width: size },
+    load: async (index) => await decode(await readImage(files[index]!), files[index]!),
+    ...(cacheBytes !== undefined && { cacheBytes }),
+  })
+}
+
+const KINDS = `Images are files ending in ${[...EXTENSIONS].join(', ')}.`
+
+/** The folder whose subfolders are the classes. */
+async function classRoot(path: string, split: Split | undefined): Promise<string> {
+  const top = await listFolder(path)
+  const parts: string[] = []
+  // A class may be called "train": what holds images itself is a class.
+  for (const folder of top.folders.filter(isSplitName)) {
+    if (!holdsImages(await listFolder(join(path, folder)))) parts.push(folder)
+  }
+  if (parts.length === 0) {
+    if (split === undefined) return path
+    throw dataError(
+      `${path} has no parts: there is no folder ${split} in it, only ${named(top.folders)}.`,
+      'Leave out split for all images, and divide them with splitDataset.',
+    )
+  }
+  const others: string[] = []
+  for (const folder of top.folders) {
+    if (!parts.includes(folder) && (await anyImage(join(path, folder)))) others.push(folder)
+  }
+  if (others.length > 0) {
+    throw dataError(
+      `${path} mixes two layouts: beside ${named(parts)} there are folders of images, ${named(others)}.`,
+      'Either put all classes directly into the folder, or all of them into its parts.',
+    )
+  }
+  const [part] = namesOfSplit(split ?? 'train', parts)
+  if (part === undefined) {
+    throw dataError(`${path} has no part '${split ?? 'train'}', only ${named(parts)}.`, 'Give split as one of them.')
+  }
+  return join(path, part)
+}
+
+/** The names of the class folders. */
+async function classFolders(root: string): Promise<readonly string[]> {
+  const listing = await listFolder(root)
+  if (holdsImages(listing)) {
+    const stray = listing.files.filter(isImageFile)
+    throw dataError(
+      `${root} holds images that belong to no class: ${named(stray)}.`,
+      'Put the images of each class into a folder of its own.',
+    )
+  }
+  if (listing.folders.length === 0) {
+    throw dataError(`${root} has no class folders; it holds ${named(listing.files)}.`, `Make one a class. ${KINDS}`)
+  }
+  return listing.folders
+}
+
+const holdsImages = ({ files }: Listing): boolean => files.some(isImageFile)
+
+/** ImageNet's names instead of WordNet's ids, if all are such ids. */
+function readable(folders: readonly string[]): string[] {
+  const classes = folders.map((folder) => imagenetClass(folder))
+  return folders.map((folder, k) =>
+    classes.every((known, i) => known?.wnid === folders[i]) ? classes[k]!.name : folder,
+  )
+}
+
+/** True if there is an image anywhere below a folder. */
+async function anyImage(path: string): Promise<boolean> {
+  const listing = await listFolder(path)
+  if (holdsImages(listing)) return true
+  for (const folder of listing.folders) if (await anyImage(join(path, folder))) return true
+  return false
+}
+
+/** All images below a folder, in the order of their names, folder by folder. */
+async function imagesUnder(path: string): Promise<string[]> {
+  const { folders, files } = await listFolder(path)
+  const own = files.filter(isImageFile).map((file) => join(path, file))
+  for (const folder of folders) for (const file of await imagesUnder(join(path, folder))) own.push(file)
+  return own
+}
+
+async function readImage(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    throw dataError(`Cannot read the image ${path}: ${(cause as Error).message}.`, 'Leave the folder as it was.', cause)
+  }
+}

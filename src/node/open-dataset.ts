@@ -1,0 +1,115 @@
+import { type AnyDataset, createStreamedDataset, type Dataset, padTo, selectClasses } from '../data/index.ts'
+import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
+import { isCifar, loadCifar } from './cifar.ts'
+import { loadIdx } from './files.ts'
+import { checkSplit, listFolder, named, type Split } from './folders.ts'
+import { openImageDecoder } from './image-decoder.ts'
+import { streamImageFolder } from './image-folder.ts'
+import { isParquet, parquetFiles, streamParquet } from './parquet.ts'
+
+export interface OpenDatasetOptions {
+  /** Default 'train', or everything where the data has no parts. */
+  readonly split?: Split
+  /**
+   * Height and width of the images, pixels. Smaller IDX images get a black border; all others are resized and cropped.
+   * Default, for IDX and CIFAR alone: their own.
+   */
+  readonly size?: number
+  /** 3 for RGB, 1 for grey. Default 3, for IDX their own. */
+  readonly channels?: 1 | 3
+  /** The classes to take, in this order: names, or an ImageNet subset such as `imagenette`. Default all. */
+  readonly classes?: readonly string[]
+  /** Decoded images are kept up to so many bytes. Default 1 GiB. */
+  readonly cacheBytes?: number
+}
+
+const FIELDS = ['split', 'size', 'channels', 'classes', 'cacheBytes']
+
+type Opener = (path: string, options: OpenDatasetOptions) => Promise<AnyDataset>
+
+const OPENERS: Readonly<Record<string, Opener>> = {
+  'IDX files': async (path, { split, ...rest }) => await fitted(await loadIdx(path, binarySplit(path, split)), rest),
+  'CIFAR files': async (path, { split, ...rest }) =>
+    await fitted(await loadCifar(path, binarySplit(path, split)), rest),
+  'Parquet files': (path, { cacheBytes, ...rest }) => streamParquet(path, sized(path, rest), cacheBytes),
+  'folders of images': (path, { cacheBytes, ...rest }) => streamImageFolder(path, sized(path, rest), cacheBytes),
+}
+
+const IDX_FILE = /-(images|labels)[-.]idx\d-ubyte(\.gz)?$/
+
+/**
+ * Opens a dataset of any kind that this library reads, by what the path holds: a folder of IDX files, of CIFAR's binary
+ * version, of images (`loadImageFolder`), of Parquet files, or one Parquet file. IDX and CIFAR are read into memory;
+ * images are decoded when they are asked for.
+ * @throws Ld3mError `data` if the path holds none of them, or several; else as the loaders of the kinds do
+ */
+export async function openDataset(path: string, options: OpenDatasetOptions = {}): Promise<AnyDataset> {
+  rejectUnknownOptions('openDataset', options, FIELDS)
+  checkSplit('openDataset', options.split)
+  const kinds = isParquet(path) ? ['Parquet files'] : await kindsIn(path)
+  const [kind] = kinds
+  if (kind === undefined || kinds.length > 1) {
+    const { folders, files } = await listFolder(path)
+    throw dataError(
+      kind === undefined
+        ? `${path} holds no dataset, only ${named([...folders, ...files])}.`
+        : `${path} holds ${kinds.join(' and ')} at once.`,
+      `Give a folder with one of ${Object.keys(OPENERS).join(', ')}.`,
+    )
+  }
+  return await OPENERS[kind]!(path, options)
+}
+
+async function kindsIn(path: string): Promise<string[]> {
+  const listing = await listFolder(path)
+  const has: readonly (readonly [kind: string, there: boolean])[] = [
+    ['IDX files', listing.files.some((file) => IDX_FILE.test(file))],
+    ['CIFAR files', isCifar(listing)],
+    ['Parquet files', (await parquetFiles(path)).length > 0],
+  ]
+  const kinds = has.filter(([, there]) => there).map(([kind]) => kind)
+  return kinds.length === 0 && listing.folders.length > 0 ? ['folders of images'] : kinds
+}
+
+function binarySplit(path: string, split: Split | undefined): { split?: 'train' | 'test' } {
+  if (split === 'validation') {
+    throw optionError(`${path} has no part 'validation', only train and test.`, 'Divide train with splitDataset.')
+  }
+  return split === undefined ? {} : { split }
+}
+
+function sized<T extends OpenDatasetOptions>(path: string, options: T): T & { size: number } {
+  const { size } = options
+  if (size === undefined) throw optionError(`${path} holds images of any size.`, 'Give size, in pixels.')
+  return { ...options, size }
+}
+
+/** A dataset in memory with the classes, size and channels asked for. */
+async function fitted(whole: Dataset, options: Omit<OpenDatasetOptions, 'split'>): Promise<AnyDataset> {
+  const { size, classes, cacheBytes } = options
+  const selected = classes ? selectClasses(whole, classes) : whole
+  const smaller = size !== undefined && selected.height < size && selected.width < size
+  const dataset = smaller && selected.channels === 1 ? padTo(selected, size) : selected
+  const { channels, height, width, images, ...info } = dataset
+  const wanted = { size: size ?? height, channels: options.channels ?? (channels as 1 | 3) }
+  if (wanted.size === height && wanted.size === width && wanted.channels === channels) return dataset
+  const decode = await openImageDecoder(wanted)
+  const bytes = channels * height * width
+  const load = (index: number) => {
+    const data = interleaved(images.subarray(index * bytes, (index + 1) * bytes), channels)
+    return decode({ data, width, height, channels: channels as 1 | 3 }, `${index} of '${dataset.name}'`)
+  }
+  const { name, labels, classNames } = info
+  return createStreamedDataset({
+    ...{ name, labels, classNames, load, channels: wanted.channels, height: wanted.size, width: wanted.size },
+    ...(cacheBytes !== undefined && { cacheBytes }),
+  })
+}
+
+/** [C, H, W] to [H, W, C]. */
+function interleaved(planes: Uint8Array, channels: number): Uint8Array {
+  const pixels = planes.length / channels
+  const data = new Uint8Array(planes.length)
+  for (let i = 0; i < pixels; i++) for (let c = 0; c < channels; c++) data[i * channels + c] = planes[c * pixels + i]!
+  return data
+}

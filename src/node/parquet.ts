@@ -1,0 +1,134 @@
+import { open, stat } from 'node:fs/promises'
+import { basename, dirname, extname, join, resolve } from 'node:path'
+import {
+  type Dataset,
+  datasetFromParquet,
+  inMemory,
+  type ParquetFile,
+  type StreamedDataset,
+  selectClasses,
+} from '../data/index.ts'
+import { dataError, rejectUnknownOptions } from '../errors.ts'
+import { checkSplit, isSplitName, listFolder, named, namesOfSplit, type Split } from './folders.ts'
+import { type ImageFormat, openImageDecoder } from './image-decoder.ts'
+
+export interface ParquetOptions extends ImageFormat {
+  /** Default 'train', or everything where no file is named after a split. */
+  readonly split?: Split
+  /** The classes to take, in this order: names, or an ImageNet subset such as `imagenette`. Default all. */
+  readonly classes?: readonly string[]
+  /** Column of images. Default: what the metadata says. */
+  readonly imageColumn?: string
+  /** Column of labels. Default: what the metadata says. */
+  readonly labelColumn?: string
+  /** Default: the name of the folder or file. */
+  readonly name?: string
+}
+
+export const PARQUET_FIELDS = [
+  ...['split', 'classes', 'imageColumn', 'labelColumn', 'name', 'size', 'channels'],
+] as const
+
+export const isParquet = (name: string): boolean => extname(name).toLowerCase() === '.parquet'
+
+/**
+ * Loads a split of an image dataset in the Parquet layout of Hugging Face into memory: one file, or a folder with files
+ * such as `data/train-00000-of-00002.parquet`. Images are resized and cropped as those of `loadImageFolder`.
+ * @throws Ld3mError `data` if there are no such files, one is damaged, or an image cannot be read; `option` for a class
+ * that is not there
+ */
+export async function loadParquet(path: string, options: ParquetOptions): Promise<Dataset> {
+  rejectUnknownOptions('loadParquet', options, PARQUET_FIELDS)
+  return await inMemory(await streamParquet(path, options, 0))
+}
+
+/** The same, decoded on demand, with a cache of so many bytes. */
+export async function streamParquet(
+  path: string,
+  { split, classes, imageColumn, labelColumn, name = basename(resolve(path), '.parquet'), ...format }: ParquetOptions,
+  cacheBytes: number | undefined,
+): Promise<StreamedDataset> {
+  checkSplit('loadParquet', split)
+  const decode = await openImageDecoder(format)
+  const sources = isParquet(path) ? [path] : await filesOfSplit(path, split)
+  const { size, channels = 3 } = format
+  const dataset = await datasetFromParquet(await Promise.all(sources.map(openFile)), {
+    ...{ name, channels, height: size, width: size, decode },
+    columns: {
+      ...(imageColumn !== undefined && { image: imageColumn }),
+      ...(labelColumn !== undefined && { label: labelColumn }),
+    },
+    ...(cacheBytes !== undefined && { cacheBytes }),
+  })
+  return classes ? selectClasses(dataset, classes) : dataset
+}
+
+/** Folders that Hugging Face's repositories keep Parquet files in; others, which may be large, are not looked into. */
+const isDataFolder = (name: string): boolean => ['data', 'default'].includes(name) || isSplitName(name)
+
+/** The Parquet files of a folder. */
+export async function parquetFiles(path: string): Promise<string[]> {
+  const { folders, files } = await listFolder(path)
+  const found = files.filter(isParquet).map((file) => join(path, file))
+  for (const folder of folders.filter(isDataFolder)) found.push(...(await parquetFiles(join(path, folder))))
+  return found
+}
+
+async function filesOfSplit(path: string, split: Split | undefined): Promise<string[]> {
+  const all = await parquetFiles(path)
+  if (all.length === 0) throw dataError(`There are no Parquet files in ${path}.`, 'Give a folder that holds some.')
+  const parts = all.filter((file) => isSplitName(splitWord(file)))
+  if (parts.length > 0 && parts.length < all.length) {
+    const others = all.filter((file) => !parts.includes(file))
+    throw dataError(
+      `In ${path} some Parquet files are named after a split and some are not: ${named(others)}.`,
+      'Name a single file, or remove those that do not belong.',
+    )
+  }
+  if (parts.length === 0 && split !== undefined) {
+    throw dataError(`No Parquet file in ${path} is named after a split: ${named(all)}.`, 'Leave out split for all.')
+  }
+  const chosen = parts.length === 0 ? all : namesOfSplit(split ?? 'train', all, splitWord)
+  if (chosen.length === 0) {
+    throw dataError(
+      `There are no Parquet files of '${split ?? 'train'}' in ${path}, only ${named(all)}.`,
+      'Give split.',
+    )
+  }
+  const folders = [...new Set(chosen.map((file) => dirname(file)))]
+  if (folders.length > 1) {
+    throw dataError(`The Parquet files in ${path} lie in several folders: ${named(folders)}.`, 'Give one of them.')
+  }
+  return chosen
+}
+
+/** What says which split a file belongs to: the beginning of its name (train-00000-of-00002), or else its folder's. */
+function splitWord(path: string): string {
+  const word = basename(path).split(/[-_.]/, 1)[0]!
+  return isSplitName(word) ? word : basename(dirname(path))
+}
+
+async function openFile(path: string): Promise<ParquetFile> {
+  const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (cause) {
+      throw dataError(`Cannot read ${path}: ${(cause as Error).message}.`, 'Give a file that can be read.', cause)
+    }
+  }
+  const byteLength = await attempt(async () => (await stat(path)).size)
+  // Opened anew for each piece: a dataset of hundreds of files would exhaust what a process may hold open.
+  const slice = (start: number, end = byteLength) =>
+    attempt(async () => {
+      const file = await open(path)
+      try {
+        const bytes = new Uint8Array(end - start)
+        const { bytesRead } = await file.read(bytes, 0, bytes.length, start)
+        if (bytesRead < bytes.length) throw new Error(`it ended after ${start + bytesRead} bytes`)
+        return bytes.buffer
+      } finally {
+        await file.close()
+      }
+    })
+  return { file: { byteLength, slice }, source: path }
+}
