@@ -16,7 +16,19 @@ export {
   type TrainingSet,
 } from './evaluate.ts'
 export { denormalize, type Normalization, normalizationOf, normalize } from './normalization.ts'
-export { type DcOptions, dc, dm, type Matched, type MatchingContext, type Objective } from './objectives/index.ts'
+export {
+  type DcLoops,
+  type DcOptions,
+  type DmOptions,
+  dc,
+  dm,
+  type Learned,
+  type Matched,
+  type Matcher,
+  type MatchingContext,
+  type Objective,
+  type RunContext,
+} from './objectives/index.ts'
 export { Prior, type PriorConfig, type PriorOptions, priorFromSafetensors } from './prior.ts'
 export {
   type DiffusionOptions,

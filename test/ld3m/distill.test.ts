@@ -128,12 +128,18 @@ describe('distill', () => {
     let calls = 0
     const failing: Objective = {
       ...matching,
-      match(context) {
-        const matched = matching.match(context)
-        if (++calls < 2) return matched
-        const bad = scope(() => keep(matched.loss.detach()))
-        bad.write(Float32Array.of(Number.NaN))
-        return { ...matched, loss: bad }
+      start(run) {
+        const matcher = matching.start(run)
+        return {
+          ...matcher,
+          match(context) {
+            const matched = matcher.match(context)
+            if (++calls < 2) return matched
+            const bad = scope(() => keep(matched.loss.detach()))
+            bad.write(Float32Array.of(Number.NaN))
+            return { ...matched, loss: bad }
+          },
+        }
       },
     }
     const error = (await caught(distill(options({ objective: failing })))) as DistillationStopped
