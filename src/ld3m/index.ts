@@ -15,6 +15,17 @@ export {
   summarize,
   type TrainingSet,
 } from './evaluate.ts'
+export {
+  type ExpertManifest,
+  type ExpertProgress,
+  type ExpertRecipe,
+  type ExpertStore,
+  type Experts,
+  expertsInMemory,
+  openExperts,
+  type TrainExpertsOptions,
+  trainExperts,
+} from './experts/index.ts'
 export { denormalize, type Normalization, normalizationOf, normalize } from './normalization.ts'
 export {
   type DcLoops,
