@@ -37,6 +37,8 @@ export {
   type Matched,
   type Matcher,
   type MatchingContext,
+  type MttOptions,
+  mtt,
   type Objective,
   type RunContext,
 } from './objectives/index.ts'
