@@ -34,3 +34,10 @@ export function integer(option: string, text: string): number {
   if (!/^\d+$/.test(text)) throw optionError(`--${option} is '${text}'.`, 'Use a whole number.')
   return Number(text)
 }
+
+/** The number above 0 that an option's text is. */
+export function positiveNumber(option: string, text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && Number.isFinite(value))) throw optionError(`--${option} is '${text}'.`, 'Use a number above 0.')
+  return value
+}

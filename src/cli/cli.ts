@@ -5,12 +5,14 @@ import { Ld3mError } from '../errors.ts'
 import { distillCommand } from './distill.ts'
 import { doctorCommand } from './doctor.ts'
 import { evaluateCommand } from './evaluate.ts'
+import { expertsCommand } from './experts.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: citty's own type for commands whose arguments differ.
 const COMMANDS: Readonly<Record<string, CommandDef<any>>> = {
   doctor: doctorCommand,
   distill: distillCommand,
   evaluate: evaluateCommand,
+  experts: expertsCommand,
 }
 
 /** What a shell reports for a process that SIGINT ended. */

@@ -1,5 +1,6 @@
 export { type AdapterChoice, type AdapterOptions, type NodeAdapter, requestAdapter } from './adapter.ts'
 export { type OpenDeviceOptions, openDevice } from './device.ts'
+export { expertsFolder } from './experts-folder.ts'
 export {
   type LoadIdxOptions,
   loadIdx,

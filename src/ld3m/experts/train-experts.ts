@@ -228,9 +228,11 @@ async function trainEpoch(
         throw new Ld3mError('aborted', 'The training of experts was aborted.', 'Run it again: it goes on from here.')
       }
     }
-    const all = ops.concat(
-      losses.map(({ loss }) => ops.reshape(loss, [1])),
-      0,
+    const all = scope(() =>
+      ops.concat(
+        losses.map(({ loss }) => ops.reshape(loss, [1])),
+        0,
+      ),
     )
     const values = await all.read()
     all.dispose()

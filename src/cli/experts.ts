@@ -1,0 +1,55 @@
+import process from 'node:process'
+import { trainExperts } from '../ld3m/index.ts'
+import { bar, expertsFolder, formatDuration, openDevice, ProgressLine } from '../node/index.ts'
+import { command, integer, positiveNumber } from './arguments.ts'
+import { loadData } from './data.ts'
+
+export const expertsCommand = command(
+  'experts',
+  'Train the experts of trajectory matching; run again, it goes on where it was stopped',
+  {
+    data: {
+      type: 'string',
+      valueHint: 'DIR',
+      required: true,
+      description: 'IDX files of the training images and labels',
+    },
+    out: { type: 'string', valueHint: 'DIR', required: true, description: 'Where experts are saved' },
+    size: { type: 'string', valueHint: 'N', description: "Pad smaller images to the size that the prior's have" },
+    count: { type: 'string', valueHint: 'N', default: '10', description: 'Experts in all' },
+    epochs: { type: 'string', valueHint: 'N', default: '15', description: 'Epochs of each' },
+    lr: { type: 'string', valueHint: 'X', default: '0.01', description: 'Learning rate' },
+    seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same experts' },
+  },
+  async ({ data, out, size, count, epochs, lr, seed }) => {
+    const options = {
+      ...{ count: integer('count', count), epochs: integer('epochs', epochs), seed: integer('seed', seed) },
+      learningRate: positiveNumber('lr', lr),
+    }
+    const padded = size === undefined ? 1 : integer('size', size)
+    const device = await openDevice()
+    const abort = new AbortController()
+    const interrupt = () => abort.abort()
+    const line = new ProgressLine()
+    process.once('SIGINT', interrupt)
+    process.once('SIGTERM', interrupt)
+    try {
+      const dataset = await loadData(data, 'train', padded)
+      const experts = await trainExperts({
+        ...{ device, dataset, store: expertsFolder(out), signal: abort.signal, ...options },
+        onProgress: ({ expert, experts, epoch, epochs, loss, secondsLeft }) =>
+          line.update(
+            `expert ${expert + 1}/${experts} ${bar(epoch / epochs)} epoch ${epoch}/${epochs}  loss ` +
+              `${loss.toPrecision(4)}  ${formatDuration(secondsLeft)} left`,
+            epoch === epochs,
+          ),
+      })
+      process.stdout.write(`${experts.count} experts of ${experts.manifest.training.epochs} epochs are in ${out}.\n`)
+    } finally {
+      line.end()
+      process.off('SIGINT', interrupt)
+      process.off('SIGTERM', interrupt)
+      device.destroy()
+    }
+  },
+)
