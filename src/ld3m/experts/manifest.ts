@@ -123,11 +123,14 @@ export function checkExperts(
       'Train experts on images of that size, or use the dataset that they saw.',
     )
   }
-  const [differs] = differences(expert.parameters, parameterShapes(student))
+  const own = parameterShapes(student)
+  const names = [...Object.keys(expert.parameters), ...Object.keys(own)]
+  const differs = names.find((name) => `${expert.parameters[name]}` !== `${own[name]}`)
   if (differs !== undefined) {
+    const shape = (of: number[] | undefined) => (of ? `[${of.join(', ')}]` : 'missing')
     throw shapeError(
-      `${where}: the experts are of a ${expert.name}, whose parameter ${differs} is not that of the student ` +
-        `${student.name}.`,
+      `${where}: the experts are of another network: ${differs} of their ${expert.name} is ` +
+        `${shape(expert.parameters[differs])}, of the student ${student.name} it is ${shape(own[differs])}.`,
       'Pass the student that the experts were trained with.',
     )
   }
