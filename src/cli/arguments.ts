@@ -41,3 +41,10 @@ export function number(option: string, text: string): number {
   if (!Number.isFinite(value)) throw optionError(`--${option} is '${text}'.`, 'Use a number.')
   return value
 }
+
+/** The number above 0 that an option's text is. */
+export function positiveNumber(option: string, text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && Number.isFinite(value))) throw optionError(`--${option} is '${text}'.`, 'Use a number above 0.')
+  return value
+}

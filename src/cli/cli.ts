@@ -5,6 +5,7 @@ import { Ld3mError } from '../errors.ts'
 import { distillCommand } from './distill.ts'
 import { doctorCommand } from './doctor.ts'
 import { evaluateCommand } from './evaluate.ts'
+import { expertsCommand } from './experts.ts'
 import { sampleCommand } from './sample.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: citty's own type for commands whose arguments differ.
@@ -12,6 +13,7 @@ const COMMANDS: Readonly<Record<string, CommandDef<any>>> = {
   doctor: doctorCommand,
   distill: distillCommand,
   evaluate: evaluateCommand,
+  experts: expertsCommand,
   sample: sampleCommand,
 }
 

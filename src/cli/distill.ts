@@ -1,9 +1,22 @@
-import { dc, distill, dm } from '../ld3m/index.ts'
-import { loadPrior, openDevice, openRun } from '../node/index.ts'
+import { optionError } from '../errors.ts'
+import { dc, distill, dm, mtt, type Objective, openExperts } from '../ld3m/index.ts'
+import { expertsFolder, loadPrior, openDevice, openRun } from '../node/index.ts'
 import { command, integer } from './arguments.ts'
 import { DATA_KINDS, dataToDistill } from './data.ts'
 
-const OBJECTIVES = { dm, dc } as const
+const OBJECTIVES = ['dm', 'dc', 'mtt'] as const
+
+/** The objective of that name, with the folder of experts that only trajectory matching needs and takes. */
+async function objectiveOf(name: (typeof OBJECTIVES)[number], folder: string | undefined): Promise<Objective> {
+  if (name === 'mtt') {
+    if (folder === undefined) {
+      throw optionError('--objective mtt needs --experts.', 'Make a folder of them with `ld3m-gpu experts`.')
+    }
+    return mtt({ experts: await openExperts(expertsFolder(folder)) })
+  }
+  if (folder !== undefined) throw optionError(`--experts is of no use to --objective ${name}.`, 'Leave it out.')
+  return name === 'dm' ? dm() : dc()
+}
 
 export const distillCommand = command(
   'distill',
@@ -26,7 +39,13 @@ export const distillCommand = command(
       valueHint: 'A,B',
       description: 'Classes to take, by name, or a subset of ImageNet such as imagenette; default all',
     },
-    objective: { type: 'enum', options: ['dm', 'dc'], default: 'dm', description: 'Match distributions or gradients' },
+    objective: {
+      type: 'enum',
+      options: [...OBJECTIVES],
+      default: 'dm',
+      description: 'Match distributions, gradients or trajectories',
+    },
+    experts: { type: 'string', valueHint: 'DIR', description: 'For mtt: a folder that the command experts made' },
     ipc: { type: 'string', valueHint: 'N', default: '1', description: 'Images a class' },
     steps: { type: 'string', valueHint: 'N', default: '100', description: 'Iterations' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same result' },
@@ -37,14 +56,15 @@ export const distillCommand = command(
       description: 'Where the run is saved, such as runs/first',
     },
   },
-  async ({ data, prior: priorFile, classes, objective, ipc, steps, seed, out }) => {
+  async ({ data, prior: priorFile, classes, objective: name, experts, ipc, steps, seed, out }) => {
     const counts = { imagesPerClass: integer('ipc', ipc), steps: integer('steps', steps), seed: integer('seed', seed) }
+    const objective = await objectiveOf(name, experts)
     const device = await openDevice()
     try {
       const prior = await loadPrior(device, priorFile)
       const images = await dataToDistill(data, prior, classes)
       const run = await openRun(out, device)
-      const options = { ...images, prior, objective: OBJECTIVES[objective as keyof typeof OBJECTIVES](), ...counts }
+      const options = { ...images, prior, objective, ...counts }
       await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
       await run.finish()
     } finally {

@@ -2,14 +2,16 @@ import { grad, HostRandom, ops, planMemory, scope, type Tensor } from '../autogr
 import { ALL_AUGMENTATIONS, type AnyDataset, type AugmentationStrategy } from '../data/index.ts'
 import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { MemoryPlan } from '../gpu/index.ts'
-import { convNet, type Student } from '../models/index.ts'
-import { Sgd } from '../optim/index.ts'
-import type { Normalization } from './normalization.ts'
-import type { Objective } from './objectives/index.ts'
+import type { Student } from '../models/index.ts'
+import { type NamedTensors, Sgd } from '../optim/index.ts'
+import { type RunState, readRunState, writeRunState } from './distill-state.ts'
+import { knownNormalization, type Normalization, readNormalization } from './normalization.ts'
+import type { Matcher, Objective } from './objectives/index.ts'
 import { atLeastOne, oneOf, positive, seedOf } from './options.ts'
 import type { Prior } from './prior.ts'
 import { type DiffusionOptions, drawNoise, type ResolvedDiffusion, resolveDiffusion } from './process.ts'
 import { RealImages } from './real-images.ts'
+import { defaultStudent } from './student-training.ts'
 import {
   chunksOf,
   type DistilledSet,
@@ -28,7 +30,7 @@ export interface DistillOptions {
   dataset: AnyDataset
   /** The frozen latent diffusion model; its device does the work. */
   prior: Prior
-  /** What is matched: `dm()` or `dc()`. */
+  /** What is matched: `dm()`, `dc()` or `mtt(…)`. */
   objective: Objective
   /** Synthetic images a class, ≥ 1. Default 1. */
   imagesPerClass?: number
@@ -59,6 +61,8 @@ export interface DistillOptions {
   chunk?: number
   /** The prior's class id of each class of the dataset. Default the same numbers, for a prior of as many classes or none. */
   priorClasses?: readonly number[]
+  /** A state that `progress.save()` gave in a run with these options: goes on from there, with the same bits. */
+  resume?: Uint8Array
   /** Stops the run with an error that carries the result so far. */
   signal?: AbortSignal
   /** Called after every iteration; the run waits for a promise it returns. */
@@ -73,7 +77,7 @@ export interface DistillProgress {
   readonly loss: number
   /** Euclidean norms of the gradients with respect to all latents and all conditionings. */
   readonly gradientNorm: { readonly latents: number; readonly conditioning: number }
-  /** Seconds since the start. */
+  /** Seconds since the start, or since the run was resumed. */
   readonly seconds: number
   /** Estimated from the mean time of an iteration. */
   readonly secondsLeft: number
@@ -83,6 +87,8 @@ export interface DistillProgress {
   readonly memory: { readonly current: number; readonly peak: number }
   /** The result so far, for saving. */
   snapshot(): Promise<DistilledSet>
+  /** Everything needed to go on from here (`resume`), as safetensors. */
+  save(): Promise<Uint8Array>
 }
 
 /** Why a distillation ended early, with the last good state. */
@@ -100,7 +106,8 @@ export class DistillationStopped extends Ld3mError {
 
 const KNOWN = [
   ...['dataset', 'prior', 'objective', 'imagesPerClass', 'steps', 'seed', 'diffusion', 'learn', 'learningRate'],
-  ...['momentum', 'realBatch', 'init', 'student', 'augmentation', 'chunk', 'priorClasses', 'signal', 'onProgress'],
+  ...['momentum', 'realBatch', 'init', 'student', 'augmentation', 'chunk', 'priorClasses', 'resume', 'signal'],
+  'onProgress',
 ]
 
 /**
@@ -139,6 +146,8 @@ export function planDistill(options: DistillOptions): MemoryPlan {
 
 class Distillation {
   iteration = 0
+  /** Where this part of the run began. */
+  #first = 0
   readonly iterations: number
   readonly #prior: Prior
   readonly #dataset: AnyDataset
@@ -158,6 +167,7 @@ class Distillation {
   readonly #sgd: { readonly lr: number; readonly momentum: number }
   // Set by `#begin`, once the images that they follow from are read.
   #normalization!: Normalization
+  #matcher!: Matcher
   #parameters!: SyntheticParameters
   #optimizer!: Sgd
   readonly #loss: number[] = []
@@ -167,9 +177,10 @@ class Distillation {
   static async start(options: DistillOptions): Promise<Distillation> {
     const run = new Distillation(options)
     const initial = run.#init === 'real' ? await run.#real.initial(run.#imagesPerClass) : undefined
-    run.#begin(await run.#real.normalization(), initial)
+    run.#begin(await readNormalization(options.dataset), initial)
     try {
       run.#initialImages = await run.#images()
+      if (options.resume) run.#restore(options.resume)
       return run
     } catch (error) {
       run.dispose()
@@ -181,16 +192,16 @@ class Distillation {
   static rehearse(options: DistillOptions): void {
     const run = new Distillation(options)
     const { channels, height, width, classNames } = options.dataset
-    const values = (value: number) => new Array<number>(channels).fill(value)
     const initial = new Float32Array(classNames.length * run.#imagesPerClass * channels * height * width)
-    run.#begin({ mean: values(0), std: values(1) }, run.#init === 'real' ? initial : undefined)
+    run.#begin(knownNormalization(options.dataset), run.#init === 'real' ? initial : undefined)
     try {
       drawnImages(run.#prior, run.#parameters, ...run.#drawing()).dispose()
       while (run.iteration < Math.min(run.iterations, PLANNED_ITERATIONS)) {
         run.#real.rehearse(run.iteration)
-        const { gradients, report } = scope(() => run.#gradients())
+        run.#matcher.rehearse?.()
+        const { gradients, own, report } = scope(() => run.#gradients())
         report.dispose()
-        run.#update(gradients)
+        run.#update(gradients, own)
       }
     } finally {
       run.dispose()
@@ -201,7 +212,6 @@ class Distillation {
     rejectUnknownOptions('distill', options, KNOWN)
     const { dataset, prior, objective } = options
     checkFit(dataset, prior, options.priorClasses)
-    const classes = dataset.classNames.length
     this.#dataset = dataset
     this.#prior = prior
     this.#objective = objective
@@ -211,8 +221,7 @@ class Distillation {
     this.#seed = seedOf('distill', options.seed ?? 0)
     this.#diffusion = resolveDiffusion(options.diffusion)
     this.#augmentation = options.augmentation ?? ALL_AUGMENTATIONS
-    const { channels, height, width } = dataset
-    this.#student = options.student ?? convNet({ channels, size: [height, width], classes, depth: 3, width: 32 })
+    this.#student = options.student ?? defaultStudent(dataset)
     const learn = oneOf('distill', 'learn', options.learn ?? (prior.conditional ? 'both' : 'latents'), LEARNED)
     if (learn !== 'latents' && !prior.conditional) {
       throw optionError(`distill: learn is '${learn}', but the prior is unconditional.`, "Use 'latents'.")
@@ -236,8 +245,15 @@ class Distillation {
   }
 
   /** Makes what is learned, from the initial images [M, C, H, W] in [0, 1] or, without them, from normal latents. */
-  #begin(normalization: Normalization, initial: Float32Array | undefined): void {
-    this.#normalization = normalization
+  #begin(normalization: Normalization | undefined, initial: Float32Array | undefined): void {
+    // A plan without statistics needs numbers, no matter which.
+    const ones = new Array<number>(this.#dataset.channels).fill(1)
+    this.#normalization = normalization ?? { mean: ones, std: ones }
+    this.#matcher = this.#objective.start({
+      ...{ device: this.#prior.device, student: this.#student, classes: this.#dataset.classNames.length },
+      ...{ imagesPerClass: this.#imagesPerClass, normalization },
+      random: new HostRandom({ seed: this.#seed, stream: 0 }).fork('objective'),
+    })
     this.#parameters = initialParameters(this.#prior, initial, this.#imagesPerClass, this.#priorClasses, this.#seed)
     const learned = Object.fromEntries(this.#learned.map((name) => [name, this.#parameters[name]]))
     this.#optimizer = new Sgd(learned, this.#sgd)
@@ -247,36 +263,39 @@ class Distillation {
     if (this.#signal?.aborted) await this.#stop('aborted', 'The distillation was aborted', 'The result so far is kept.')
     try {
       await this.#real.prepare(this.iteration)
+      await this.#matcher.prepare?.(this.iteration)
     } catch (error) {
       if (!(error instanceof Ld3mError)) throw error
       await this.#stop('data', error.message, 'The result so far is kept.')
     }
     const step = scope(() => this.#gradients())
-    const [loss, latents, conditioning] = (await step.report.read()) as unknown as [number, number, number]
+    const [loss, latents, conditioning, ...own] = (await step.report.read()) as unknown as [number, number, number]
     step.report.dispose()
     for (const [what, value] of Object.entries({
       loss,
       'gradient of the latents': latents,
       'gradient of the conditionings': conditioning,
+      'gradient of what the objective learns itself': own.reduce((a, b) => a + b, 0),
     })) {
       if (!Number.isFinite(value)) {
-        for (const g of Object.values(step.gradients)) g.dispose()
+        for (const g of [...Object.values(step.gradients), ...Object.values(step.own)]) g.dispose()
         await this.#stop('numeric', `The ${what} became ${value}`, 'Lower learningRate; the last good state is kept.')
       }
     }
-    this.#update(step.gradients)
+    this.#update(step.gradients, step.own)
     this.#loss.push(loss)
     await this.#onProgress?.(this.#progress(loss, Math.sqrt(latents), Math.sqrt(conditioning)))
   }
 
-  #update(gradients: Record<string, Tensor>): void {
+  #update(gradients: NamedTensors, own: NamedTensors): void {
     this.#optimizer.step(gradients)
-    for (const g of Object.values(gradients)) g.dispose()
+    this.#matcher.update?.(own)
+    for (const g of [...Object.values(gradients), ...Object.values(own)]) g.dispose()
     this.iteration++
   }
 
-  /** One iteration's gradients, and [loss, ‖∂L/∂Z‖², ‖∂L/∂c‖²]. */
-  #gradients(): { gradients: Record<string, Tensor>; report: Tensor } {
+  /** One iteration's gradients, those of the matcher's own, and [loss, ‖∂L/∂Z‖², ‖∂L/∂c‖², …, each squared norm of own]. */
+  #gradients(): { gradients: NamedTensors; own: NamedTensors; report: Tensor } {
     const prior = this.#prior
     const parameters = this.#parameters
     const random = new HostRandom({ seed: this.#seed, stream: 0 }).fork(`iteration ${this.iteration}`)
@@ -288,7 +307,7 @@ class Distillation {
     // With one chunk its graph is kept; with more, each is generated again when its gradient is taken.
     const whole = ranges.length === 1 ? scope(() => syntheticImages(prior, parameters, noise, ...args)) : undefined
     const images = whole?.detach() ?? drawImages(prior, parameters, noise, ...args, this.#chunk)
-    const { loss, gradient } = scope(() => this.#match(images, random))
+    const { loss, gradient, own = {} } = scope(() => this.#match(images, random))
 
     const names = this.#learned
     const parts = ranges.map((range) =>
@@ -314,17 +333,17 @@ class Distillation {
       const ofName = parts.map((p) => p[i] as Tensor)
       gradients[name] = ofName.length === 1 ? (ofName[0] as Tensor) : ops.concat(ofName, 0)
     })
-    const squared = (['latents', 'conditioning'] as const).map((name) => {
-      const g = gradients[name]
-      return g ? ops.reshape(ops.sum(ops.square(g)), [1]) : ops.fill(prior.device, [1], 0)
-    })
-    return { gradients, report: ops.concat([ops.reshape(loss, [1]), ...squared], 0) }
+    const squared = [gradients.latents, gradients.conditioning, ...Object.values(own)].map((g) =>
+      g ? ops.reshape(ops.sum(ops.square(g)), [1]) : ops.fill(prior.device, [1], 0),
+    )
+    return { gradients, own, report: ops.concat([ops.reshape(loss, [1]), ...squared], 0) }
   }
 
   #match(images: Tensor, random: HostRandom) {
     const { device } = this.#prior
     const { classNames } = this.#dataset
-    return this.#objective.match({
+    return this.#matcher.match({
+      iteration: this.iteration,
       device,
       images,
       imagesPerClass: this.#imagesPerClass,
@@ -339,6 +358,7 @@ class Distillation {
   #progress(loss: number, latents: number, conditioning: number): DistillProgress {
     const { iteration, iterations } = this
     const seconds = (performance.now() - this.#started) / 1000
+    const done = iteration - this.#first
     const { current, peak } = this.#prior.device.memory
     return {
       iteration,
@@ -346,10 +366,11 @@ class Distillation {
       loss,
       gradientNorm: { latents, conditioning },
       seconds,
-      secondsLeft: (seconds / iteration) * (iterations - iteration),
-      imagesPerSecond: (iteration * (this.#parameters.latents.shape[0] as number)) / seconds,
+      secondsLeft: (seconds / done) * (iterations - iteration),
+      imagesPerSecond: (done * (this.#parameters.latents.shape[0] as number)) / seconds,
       memory: { current, peak },
       snapshot: () => this.snapshot(),
+      save: () => this.#save(),
     }
   }
 
@@ -366,6 +387,29 @@ class Distillation {
       conditioning: { shape: conditioning.shape, data: await conditioning.read() },
       normalization: this.#normalization,
       loss: [...this.#loss],
+      ...(await this.#matcher.learned?.()),
+    }
+  }
+
+  async #save(): Promise<Uint8Array> {
+    return await writeRunState({ ...this.#state(), objective: await this.#matcher.state() })
+  }
+
+  #restore(bytes: Uint8Array): void {
+    const { objective, loss } = readRunState(bytes, this.#state())
+    this.#matcher.restore(objective)
+    this.#loss.push(...loss)
+    this.iteration = this.#first = loss.length
+  }
+
+  /** All that later iterations depend on but what the matcher keeps. */
+  #state(): Omit<RunState, 'objective'> {
+    const { name, options } = this.#objective
+    return {
+      recipe: { objective: { name, ...options }, seed: this.#seed, learned: this.#learned },
+      parameters: { ...this.#parameters },
+      velocity: this.#optimizer.stateDict(),
+      loss: this.#loss,
     }
   }
 
@@ -384,6 +428,7 @@ class Distillation {
   }
 
   dispose(): void {
+    this.#matcher.dispose()
     this.#optimizer.dispose()
     this.#parameters.latents.dispose()
     this.#parameters.conditioning.dispose()

@@ -3,10 +3,12 @@ import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from 
 import type { HostTensor } from '../models/index.ts'
 import type { DistilledSet } from './synthetic.ts'
 
+const LEARNING_RATE = 'student_learning_rate'
+
 /**
  * A distilled set as one safetensors file that any framework can read: `images` [M, C, H, W] in [0, 1], `labels` [M],
- * `latents`, `conditioning`, `initial_images`, and `mean` and `std` [C], with which networks see (image − mean)/std.
- * Class names and losses are JSON in the metadata.
+ * `latents`, `conditioning`, `initial_images`, and `mean` and `std` [C], with which networks see (image − mean)/std;
+ * `student_learning_rate` [1], where it was learned. Class names and losses are JSON in the metadata.
  */
 export function distilledToSafetensors(set: DistilledSet): Uint8Array {
   const f32 = ({ shape, data }: HostTensor): StoredTensor => ({ dtype: 'F32', shape, data })
@@ -20,6 +22,8 @@ export function distilledToSafetensors(set: DistilledSet): Uint8Array {
     ['mean', list(set.normalization.mean)],
     ['std', list(set.normalization.std)],
   ])
+  const { studentLearningRate } = set
+  if (studentLearningRate !== undefined) tensors.set(LEARNING_RATE, list([studentLearningRate]))
   return writeSafetensors(tensors, {
     format: 'ld3m-gpu distilled set',
     class_names: JSON.stringify(set.classNames),
@@ -57,5 +61,6 @@ export function distilledFromSafetensors(bytes: Uint8Array): DistilledSet {
     classNames: json('class_names') as string[],
     normalization: { mean: [...f32('mean').data], std: [...f32('std').data] },
     loss: json('loss') as number[],
+    ...(tensors.has(LEARNING_RATE) ? { studentLearningRate: f32(LEARNING_RATE).data[0] as number } : {}),
   }
 }

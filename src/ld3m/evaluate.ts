@@ -1,9 +1,8 @@
-import { grad, HostRandom, noGrad, ops, scope, type Tensor, tensor } from '../autograd/index.ts'
+import { HostRandom, noGrad, ops, scope, type Tensor, tensor } from '../autograd/index.ts'
 import {
   ALL_AUGMENTATIONS,
   type AnyDataset,
   type AugmentationStrategy,
-  augment,
   drawAugmentation,
   indicesByClass,
   readImages,
@@ -16,6 +15,7 @@ import { cosineSchedule, Sgd } from '../optim/index.ts'
 import { type Normalization, normalize } from './normalization.ts'
 import { atLeastOne, positive, seedOf } from './options.ts'
 import { pick } from './real-images.ts'
+import { labelTensor, trainStep } from './student-training.ts'
 import { groupedLabels } from './synthetic.ts'
 
 /** Images to train on. */
@@ -163,9 +163,6 @@ async function train(
   const strategy = options.augmentation ?? ALL_AUGMENTATIONS
   const [count, , height, width] = images.shape as [number, number, number, number]
   const state = initialize(device, student, { seed: random.integer(2 ** 31) })
-  const params = new Params(state)
-  const names = Object.keys(state)
-  const weights = Object.values(state)
   const optimizer = new Sgd(state, { lr: learningRate, momentum: MOMENTUM, weightDecay: WEIGHT_DECAY })
   const allImages = scope(() => normalize(tensor(device, images.data, { shape: images.shape }), normalization))
   const allLabels = tensor(device, labels)
@@ -185,20 +182,12 @@ async function train(
         const x = whole ? allImages : ops.gather(allImages, tensor(device, chosen))
         const y = whole
           ? allLabels
-          : tensor(
-              device,
-              Int32Array.from(chosen, (i) => labels[i] as number),
+          : labelTensor(
+              x,
+              chosen.map((i) => labels[i] as number),
             )
         const draw = drawAugmentation(random, { strategy, size: [height, width], count: chosen.length })
-        const loss = ops.crossEntropy(
-          student.apply(
-            params,
-            noGrad(() => augment(x, draw)),
-          ),
-          y,
-        )
-        const gradients = grad(loss, weights)
-        optimizer.step(Object.fromEntries(names.map((name, i) => [name, gradients[i] as Tensor])))
+        trainStep({ student, state, optimizer }, x, y, draw)
       })
       if (step % STEPS_A_WAIT === STEPS_A_WAIT - 1) {
         await device.synchronize()

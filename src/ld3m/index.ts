@@ -15,8 +15,33 @@ export {
   summarize,
   type TrainingSet,
 } from './evaluate.ts'
+export {
+  type ExpertManifest,
+  type ExpertProgress,
+  type ExpertRecipe,
+  type ExpertStore,
+  type Experts,
+  expertsInMemory,
+  openExperts,
+  type TrainExpertsOptions,
+  trainExperts,
+} from './experts/index.ts'
 export { denormalize, type Normalization, normalizationOf, normalize } from './normalization.ts'
-export { type DcOptions, dc, dm, type Matched, type MatchingContext, type Objective } from './objectives/index.ts'
+export {
+  type DcLoops,
+  type DcOptions,
+  type DmOptions,
+  dc,
+  dm,
+  type Learned,
+  type Matched,
+  type Matcher,
+  type MatchingContext,
+  type MttOptions,
+  mtt,
+  type Objective,
+  type RunContext,
+} from './objectives/index.ts'
 export { type LdmOptions, ldmFfhq, ldmImageNet } from './presets.ts'
 export { Prior, type PriorConfig, type PriorOptions, priorFromSafetensors, priorParameters } from './prior.ts'
 export {

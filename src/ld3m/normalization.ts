@@ -1,5 +1,12 @@
 import { ops, type Tensor, tensor } from '../autograd/index.ts'
-import { channelStatistics, type Dataset, toFloat } from '../data/index.ts'
+import {
+  type AnyDataset,
+  channelStatistics,
+  type Dataset,
+  isStreamed,
+  readChannelStatistics,
+  toFloat,
+} from '../data/index.ts'
 import type { Device } from '../gpu/index.ts'
 
 /** Per-channel statistics of pixels in [0, 1]: networks see (x − mean)/std. */
@@ -17,6 +24,17 @@ export function normalizationOf(dataset: Dataset | Required<Pick<Dataset, 'mean'
   // A constant channel carries nothing; dividing by 1 keeps it finite.
   return { mean: mean.map(Math.fround), std: std.map((s) => (s > 0 ? Math.fround(s) : 1)) }
 }
+
+/** `normalizationOf` where it takes no reading of files: undefined for a streamed dataset that states no statistics. */
+export function knownNormalization(dataset: AnyDataset): Normalization | undefined {
+  if (!isStreamed(dataset)) return normalizationOf(dataset)
+  const { mean, std } = dataset
+  return mean && std ? normalizationOf({ mean, std }) : undefined
+}
+
+/** `normalizationOf`, for streamed datasets as well: where one states no statistics, all images are read once. */
+export const readNormalization = async (dataset: AnyDataset): Promise<Normalization> =>
+  knownNormalization(dataset) ?? normalizationOf(await readChannelStatistics(dataset))
 
 const hasStatistics = (
   dataset: Dataset | Required<Pick<Dataset, 'mean' | 'std'>>,

@@ -1,16 +1,8 @@
 import { HostRandom, type Tensor, tensor } from '../autograd/index.ts'
-import {
-  type AnyDataset,
-  indicesByClass,
-  isStreamed,
-  readChannelStatistics,
-  readImages,
-  type StreamedDataset,
-  toUnit,
-} from '../data/index.ts'
+import { type AnyDataset, indicesByClass, isStreamed, readImages, type StreamedDataset, toUnit } from '../data/index.ts'
 import { dataError, Ld3mError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { imageBatch, type Normalization, normalizationOf, normalize } from './normalization.ts'
+import { imageBatch, type Normalization, normalize } from './normalization.ts'
 
 export interface RealImagesOptions {
   /** Images a class and batch, at most; a class that has fewer gives all of them. */
@@ -49,16 +41,6 @@ export class RealImages {
         'Add some, or leave the class out with selectClasses.',
       )
     }
-  }
-
-  /** Statistics that all images are normalised by: the dataset's own where it states them, else measured. */
-  async normalization(): Promise<Normalization> {
-    const { mean, std } = this.#dataset
-    if (!isStreamed(this.#dataset)) return normalizationOf(this.#dataset)
-    return normalizationOf({
-      ...this.#dataset,
-      ...(mean && std ? { mean, std } : await readChannelStatistics(this.#dataset)),
-    })
   }
 
   /** Different images of each class, drawn once for the run, [classes · imagesPerClass, C, H, W] in [0, 1]. */

@@ -21,6 +21,8 @@ export interface DistilledSet {
   readonly normalization: Normalization
   /** Loss of every iteration so far. */
   readonly loss: readonly number[]
+  /** The learning rate of SGD with which a student should train on the images, where the objective learned it. */
+  readonly studentLearningRate?: number
 }
 
 /** The learned tensors, both leaves. */

@@ -1,6 +1,7 @@
 export { type AdapterChoice, type AdapterOptions, type NodeAdapter, requestAdapter } from './adapter.ts'
 export { type LoadCifarOptions, loadCifar } from './cifar.ts'
 export { type OpenDeviceOptions, openDevice } from './device.ts'
+export { expertsFolder } from './experts-folder.ts'
 export {
   type LoadIdxOptions,
   loadIdx,

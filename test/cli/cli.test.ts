@@ -59,13 +59,13 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
 
 describe('ld3m-gpu', () => {
   test('tells its commands and its version', async () => {
-    expect((await run()).out).toMatch(/doctor.*\n.*distill.*\n.*evaluate.*\n.*sample/)
-    expect((await run('distill', '--help')).out).toContain('--objective=<dm|dc>')
+    expect((await run()).out).toMatch(/doctor.*\n.*distill.*\n.*evaluate.*\n.*experts.*\n.*sample/)
+    expect((await run('distill', '--help')).out).toContain('--objective=<dm|dc|mtt>')
     expect(await run('--version')).toEqual({ code: 0, out: '1.2.3\n', err: '' })
   })
 
   test.each([
-    [['distil'], "There is no command 'distil'. Commands: doctor, distill, evaluate, sample."],
+    [['distil'], "There is no command 'distil'. Commands: doctor, distill, evaluate, experts, sample."],
     [['doctor', '--fast'], 'doctor: unknown option --fast. It takes none.'],
     [['distill', '--data', 'x', '--prior', 'y'], 'Missing required argument: --out'],
     [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', 'w'], "distill: 'w' belongs to no option. See --help."],
@@ -73,6 +73,15 @@ describe('ld3m-gpu', () => {
     [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--ipc', '1.5'], "--ipc is '1.5'. Use a whole number."],
     [['sample', '--prior', 'x', '--out', 'y', '--eta', 'none'], "--eta is 'none'. Use a number."],
     [['evaluate', '--run', 'x', '--data', 'y', '--students', 'GPT'], /^--students names 'GPT'/],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--objective', 'mtt'],
+      '--objective mtt needs --experts. Make a folder of them with `ld3m-gpu experts`.',
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--experts', 'e'],
+      '--experts is of no use to --objective dm. Leave it out.',
+    ],
+    [['experts', '--data', 'x', '--out', 'y', '--lr', '0'], "--lr is '0'. Use a number above 0."],
   ])('%j is an error of one line, without a stack', async (args, message) => {
     const { code, err } = await run(...args)
     expect(code).toBe(1)
@@ -118,6 +127,23 @@ describe('ld3m-gpu', () => {
     const { code, err } = await run('sample', ...args, '--class', '2')
     expect(code).toBe(1)
     expect(err).toContain("sample: classId is 2. The prior's classes are 0 to 1.")
+  })
+
+  test('experts trains what distill --objective mtt matches, and goes on with more', async () => {
+    const [experts, out] = [join(folder, 'experts'), join(folder, 'mtt')]
+    const train = (count: string) => run('experts', '--data', data, '--out', experts, '--count', count, '--epochs', '3')
+    const first = await train('1')
+    expect(first.out).toContain('1 experts of 3 epochs are in ')
+    expect(first.code).toBe(0)
+    const manifest = async () => JSON.parse(await readFile(join(experts, 'manifest.json'), 'utf8'))
+    const [one] = (await manifest()).experts
+    expect((await train('2')).code).toBe(0)
+    expect((await manifest()).experts).toEqual([one, expect.anything()])
+
+    const args = ['--objective', 'mtt', '--experts', experts, '--steps', '2', '--out', out]
+    expect((await run('distill', '--data', data, '--prior', prior, ...args)).code).toBe(0)
+    const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
+    expect(set.studentLearningRate).toBeGreaterThan(0)
   })
 
   test('distill saves what it has when it is interrupted', async () => {

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.stateless import functional_call
 
 HERE = pathlib.Path(__file__).parent
 
@@ -755,6 +756,122 @@ def gradient_matching():
     write("gradient-matching", golden)
 
 
+# --- objectives ------------------------------------------------------------------------------------------------------
+
+# What HostRandom of seed 11, stream 0 gives for shuffle(6), time after time: orders of mini-batches.
+ORDERS = [[3, 0, 1, 2, 5, 4], [4, 0, 1, 2, 3, 5], [5, 1, 0, 3, 4, 2]]
+CLASSES, PER_CLASS = 3, 2
+LABELS = torch.arange(CLASSES).repeat_interleave(PER_CLASS)
+
+
+def matched_network():
+    module = ConvNet(2, CLASSES, width=4, depth=2, features=4 * 4)
+    fill_parameters(module, 400)
+    return module.double()
+
+
+def loss_at(module, theta, x, labels):
+    return F.cross_entropy(functional_call(module, theta, (x,)), labels)
+
+
+def gradient_at(module, theta, x, labels):
+    """With a graph, by name."""
+    g = torch.autograd.grad(loss_at(module, theta, x, labels), list(theta.values()), create_graph=True)
+    return dict(zip(theta, g))
+
+
+def parameters_of(module):
+    return {name: p.detach().clone().requires_grad_() for name, p in module.named_parameters()}
+
+
+def synthetic_images():
+    return values(1, (CLASSES * PER_CLASS, 2, 8, 8), -2, 2).double().requires_grad_()
+
+
+def real_images(k, count):
+    return values(10 + k, (count, 2, 8, 8), -2, 2).double()
+
+
+def result(loss, gradient, **more):
+    return {"loss": round_(loss.item()), "gradient": numbers(gradient), **more}
+
+
+def trajectory_case(batches, differentiation, step=0.05):
+    """Trajectory matching: the whole graph by autograd ('exact'), or with each step's parameters detached ('constant')."""
+    module = matched_network()
+    start = parameters_of(module)
+    target = {n: p.detach() + 0.05 * values(600 + k, p.shape).double() for k, (n, p) in enumerate(sorted(start.items()))}
+    x, alpha = synthetic_images(), torch.tensor([step], dtype=torch.float64, requires_grad=True)
+    theta = dict(start)
+    moved = {n: 0 for n in theta}
+    for indices in batches:
+        at = theta if differentiation == "exact" else {n: t.detach().requires_grad_() for n, t in theta.items()}
+        g = gradient_at(module, at, x[indices], LABELS[indices])
+        moved = {n: moved[n] + g[n] for n in g}
+        theta = {n: theta[n] - alpha * g[n] for n in g}
+    end = theta if differentiation == "exact" else {n: start[n] - alpha * moved[n] for n in start}
+    loss = sum(((end[n] - target[n]) ** 2).sum() for n in end)
+    loss = loss / sum(((start[n] - target[n]) ** 2).sum() for n in start).detach()
+    of_images, of_alpha = torch.autograd.grad(loss, [x, alpha])
+    return result(loss, of_images, learningRateGradient=round_(of_alpha.item()))
+
+
+def gradient_matching_loss(module, theta, x, batches):
+    total = 0
+    for k in range(CLASSES):
+        own, real = x[k * PER_CLASS : (k + 1) * PER_CLASS], batches[k]
+        g = gradient_at(module, theta, own, torch.full((len(own),), k))
+        t = gradient_at(module, theta, real, torch.full((len(real),), k))
+        for name in g:
+            if g[name].ndim > 1:
+                a, b = g[name].flatten(1), t[name].detach().flatten(1)
+                total = total + (1 - (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1) + 1e-6)).sum()
+    return total
+
+
+def inner_loop_case(epochs, batch, rate):
+    """Gradient matching at a network that was trained on the synthetic set before, as between two outer iterations."""
+    module, x = matched_network(), synthetic_images()
+    theta = parameters_of(module)
+    for order in ORDERS[:epochs]:
+        for first in range(0, len(order), batch):
+            chosen = order[first : first + batch]
+            g = gradient_at(module, theta, x[chosen].detach(), LABELS[chosen])
+            theta = {n: (p - rate * g[n]).detach().requires_grad_() for n, p in theta.items()}
+    loss = gradient_matching_loss(module, theta, x, [real_images(k, 5) for k in range(CLASSES)])
+    (gradient,) = torch.autograd.grad(loss, x)
+    return result(loss, gradient)
+
+
+def distribution_case():
+    """Distribution matching with classes of different sizes."""
+    module, x = matched_network(), synthetic_images()
+    loss = 0
+    for k, count in enumerate([5, 3, 4]):
+        embed = lambda images: module.features(images).flatten(1).mean(0)
+        loss = loss + ((embed(x[k * PER_CLASS : (k + 1) * PER_CLASS]) - embed(real_images(k, count))) ** 2).sum()
+    (gradient,) = torch.autograd.grad(loss, x)
+    return result(loss, gradient)
+
+
+def objectives():
+    everything = list(range(CLASSES * PER_CLASS))
+    mini = [ORDERS[0][:4], ORDERS[0][4:], ORDERS[1][:4]]
+    write(
+        "objectives",
+        {
+            "orders": ORDERS,
+            "trajectories": {
+                f"{differentiation}, {name}": trajectory_case(batches, differentiation)
+                for differentiation in ["exact", "constant"]
+                for name, batches in {"whole set": [everything] * 4, "mini-batches": mini}.items()
+            },
+            "innerLoop": inner_loop_case(epochs=3, batch=4, rate=0.1),
+            "distribution": distribution_case(),
+        },
+    )
+
+
 # --- differentiable siamese augmentation ----------------------------------------------------------------------------
 
 
@@ -823,6 +940,7 @@ def augmentations():
 if __name__ == "__main__":
     students()
     gradient_matching()
+    objectives()
     augmentations()
     unets()
     autoencoders()

@@ -6,15 +6,20 @@ import {
   DistillationStopped,
   type DistilledSet,
   type DistillOptions,
+  type DistillProgress,
   dc,
   distill,
   distilledFromSafetensors,
   distilledToSafetensors,
   dm,
+  type Experts,
+  expertsInMemory,
+  mtt,
   type Objective,
   type Prior,
   planDistill,
   priorFromSafetensors,
+  trainExperts,
 } from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
 import { expectClose } from '../support/checks.ts'
@@ -23,6 +28,7 @@ import { tinyDataset, tinyPrior } from '../support/tiny.ts'
 
 let device: Device
 let prior: Prior
+let experts: Experts
 const dataset = tinyDataset()
 const student = convNet({ channels: 1, size: 8, classes: 2, depth: 2, width: 4 })
 const options = (more: Partial<DistillOptions> = {}): DistillOptions => ({
@@ -34,6 +40,7 @@ const options = (more: Partial<DistillOptions> = {}): DistillOptions => ({
 beforeAll(async () => {
   device = await testDevice()
   prior = tinyPrior(device)
+  experts = await trainExperts({ device, dataset, student, store: expertsInMemory(), count: 3, epochs: 4, batch: 8 })
 })
 
 const caught = async (promise: Promise<unknown>): Promise<Error> =>
@@ -47,7 +54,11 @@ test.each([
   ['several chunks', { objective: dm(), chunk: 3 }],
   ['second order', { objective: dc() }],
   ['checkpoints', { objective: dm(), diffusion: { steps: 2, checkpoint: true } }],
-] as const)('planDistill tells the peak of memory before the run: %s', async (_, more) => {
+  ['a network that is kept', { objective: dc({ loops: { outer: 3, inner: 2 } }) }],
+  ['trajectories', () => ({ objective: mtt({ experts, studentSteps: 3 }) })],
+  ['trajectories in constant memory', () => ({ objective: mtt({ experts, differentiation: 'constant', batch: 2 }) })],
+] as const)('planDistill tells the peak of memory before the run: %s', async (_, given) => {
+  const more = typeof given === 'function' ? given() : given
   const before = device.memory
   const { peakBytes, afterBytes } = planDistill(options(more))
   expect(device.memory).toEqual(before)
@@ -66,7 +77,22 @@ test('checkpoints of the denoiser give the same images', async () => {
   expectClose(recomputed.latents.data, kept.latents.data, 1e-4, 'latents')
 })
 
-describe.each([dm(), dc(), dc({ distance: 'mse' }), dc({ distance: 'cos' })])('distill with %o', (objective) => {
+const objectives: readonly (readonly [string, (experts: Experts) => Objective])[] = [
+  ['DM', () => dm()],
+  ['DC', () => dc()],
+  ['DC by mean squares', () => dc({ distance: 'mse' })],
+  ['DC by one cosine', () => dc({ distance: 'cos' })],
+  ['DC with loops', () => dc({ loops: { outer: 2, inner: 2 } })],
+  ['MTT', (experts) => mtt({ experts, studentSteps: 3 })],
+  ['MTT in constant memory', (experts) => mtt({ experts, studentSteps: 3, differentiation: 'constant', batch: 3 })],
+]
+
+describe.each(objectives)('distill with %s', (_, make) => {
+  let objective: Objective
+  beforeAll(() => {
+    objective = make(experts)
+  })
+
   test('gives images, labels and parameters of the stated shapes, and a loss an iteration', async () => {
     const seen: number[] = []
     const set = await distill(options({ objective, onProgress: ({ iteration }) => void seen.push(iteration) }))
@@ -80,6 +106,22 @@ describe.each([dm(), dc(), dc({ distance: 'mse' }), dc({ distance: 'cos' })])('d
     expect(set.images.data.every((v) => v >= 0 && v <= 1)).toBe(true)
   })
 
+  test('goes on from a saved state with the same bits', async () => {
+    const saved: Uint8Array[] = []
+    const save = async (progress: DistillProgress) => {
+      saved.push(await progress.save())
+    }
+    const before = device.memory.current
+    const whole = await distill(options({ objective, steps: 4, onProgress: save }))
+    for (const [i, resume] of saved.entries()) {
+      const iterations: number[] = []
+      const onProgress = ({ iteration }: DistillProgress) => void iterations.push(iteration)
+      expect(await distill(options({ objective, steps: 4, resume, onProgress }))).toEqual(whole)
+      expect(iterations).toEqual([2, 3, 4].slice(i))
+    }
+    expect(device.memory.current).toBe(before)
+  })
+
   test('gives the same gradients in one chunk, with its graph kept, as in several, generated again', async () => {
     const run = (chunk: number) => distill(options({ objective, chunk, steps: 2, learningRate: 0.01 }))
     const [whole, split] = [await run(4), await run(3)]
@@ -89,6 +131,38 @@ describe.each([dm(), dc(), dc({ distance: 'mse' }), dc({ distance: 'cos' })])('d
 })
 
 describe('distill', () => {
+  test('refuses to go on from a state of another run, and says what differs', async () => {
+    let resume = new Uint8Array()
+    const onProgress = async (progress: DistillProgress) => {
+      resume = new Uint8Array(await progress.save())
+    }
+    const set = await distill(options({ steps: 1, onProgress }))
+    const refused = async (more: Partial<DistillOptions>, message: RegExp) =>
+      expect((await caught(distill(options({ resume, ...more })))).message).toMatch(message)
+    await refused({ seed: 5 }, /saved state is of a run with .*"seed":0.*this one has .*"seed":5/)
+    await refused({ objective: dc() }, /"name":"DM".*"name":"DC"/)
+    await refused({ imagesPerClass: 1 }, /parameters.latents of \[4,2,4,4\]; this run's is \[2,2,4,4\]/)
+    await refused({ resume: distilledToSafetensors(set) }, /not the saved state of the distillation/)
+  })
+
+  test('carries the learning rate that trajectory matching learned', async () => {
+    const rate = async (learnStudentLearningRate: number) => {
+      const objective = mtt({ experts, studentLearningRate: 0.03, learnStudentLearningRate })
+      return (await distill(options({ objective, steps: 1 }))).studentLearningRate
+    }
+    expect(await rate(0)).toBe(Math.fround(0.03))
+    expect(await rate(1e-4)).not.toBe(Math.fround(0.03))
+    expect((await distill(options({ steps: 1 }))).studentLearningRate).toBeUndefined()
+  })
+
+  test('says which experts do not fit', async () => {
+    const other = convNet({ channels: 1, size: 8, classes: 2, depth: 2, width: 8 })
+    const error = await caught(distill(options({ student: other, objective: mtt({ experts }) })))
+    expect(error.message).toMatch(
+      /features.0.weight of their ConvNet-2 is \[4, 1, 3, 3\], of the student ConvNet-2 it is \[8, 1, 3, 3\]/,
+    )
+  })
+
   test('repeats bit for bit with one seed, and differs with another', async () => {
     const [a, b, c] = [await distill(options()), await distill(options()), await distill(options({ seed: 1 }))]
     expect(b.latents.data).toEqual(a.latents.data)
@@ -128,12 +202,18 @@ describe('distill', () => {
     let calls = 0
     const failing: Objective = {
       ...matching,
-      match(context) {
-        const matched = matching.match(context)
-        if (++calls < 2) return matched
-        const bad = scope(() => keep(matched.loss.detach()))
-        bad.write(Float32Array.of(Number.NaN))
-        return { ...matched, loss: bad }
+      start(run) {
+        const matcher = matching.start(run)
+        return {
+          ...matcher,
+          match(context) {
+            const matched = matcher.match(context)
+            if (++calls < 2) return matched
+            const bad = scope(() => keep(matched.loss.detach()))
+            bad.write(Float32Array.of(Number.NaN))
+            return { ...matched, loss: bad }
+          },
+        }
       },
     }
     const error = (await caught(distill(options({ objective: failing })))) as DistillationStopped
@@ -158,8 +238,10 @@ describe('distill', () => {
 
 describe('files', () => {
   test('a distilled set round-trips through safetensors', async () => {
-    const set: DistilledSet = await distill(options({ steps: 1 }))
-    expect(distilledFromSafetensors(distilledToSafetensors(set))).toEqual(set)
+    for (const objective of [dm(), mtt({ experts })]) {
+      const set: DistilledSet = await distill(options({ steps: 1, objective }))
+      expect(distilledFromSafetensors(distilledToSafetensors(set))).toEqual(set)
+    }
   })
 
   test('a prior round-trips through safetensors', async () => {

@@ -1,20 +1,35 @@
 import { grad, noGrad, ops, scope, type Tensor } from '../../autograd/index.ts'
 import { augment, drawAugmentation } from '../../data/index.ts'
+import { rejectUnknownOptions } from '../../errors.ts'
 import { initialize, Params } from '../../models/index.ts'
-import type { MatchingContext, Objective } from './types.ts'
+import { atLeastOne } from '../options.ts'
+import { MICRO_BATCH, sumOverMicroBatches } from './micro-batches.ts'
+import { type MatchingContext, type Objective, statelessMatcher } from './types.ts'
 
-/** Real images that go through the network at once; their features are all that is kept. */
-const MICRO_BATCH = 256
+export interface DmOptions {
+  /** Real images that go through the network at once, ≥ 1; only their summed features are kept. Default 256. */
+  microBatch?: number
+}
 
 /**
  * Distribution matching (Zhao & Bilen 2023): a freshly initialised network embeds augmented real and synthetic
  * images; the loss is Σ over classes of ‖mean embedding of real − mean embedding of synthetic‖².
  */
-export function dm(): Objective {
-  return { name: 'DM', learningRate: 0.1, options: {}, match }
+export function dm(options: DmOptions = {}): Objective {
+  rejectUnknownOptions('dm', options, ['microBatch'])
+  const microBatch = atLeastOne('dm', 'microBatch', options.microBatch ?? MICRO_BATCH)
+  return {
+    name: 'DM',
+    learningRate: 0.1,
+    options: { microBatch },
+    start: () => statelessMatcher((context) => match(context, microBatch)),
+  }
 }
 
-function match({ device, images, imagesPerClass, classes, realBatch, student, augmentation, random }: MatchingContext) {
+function match(
+  { device, images, imagesPerClass, classes, realBatch, student, augmentation, random }: MatchingContext,
+  microBatch: number,
+) {
   const params = new Params(initialize(device, student, { seed: random.integer(2 ** 31) }))
   const leaf = images.leaf()
   const real: Tensor[] = []
@@ -25,20 +40,16 @@ function match({ device, images, imagesPerClass, classes, realBatch, student, au
       strategy: augmentation,
       size: [images.shape[2] as number, images.shape[3] as number],
     })
-    real.push(noGrad(() => augment(realBatch(k), draw)))
+    const meanFeatures = (part: Tensor, share: number) => {
+      const mean = ops.mean(student.features(params, augment(part, draw)), 0, { keepDims: true })
+      return [ops.scale(mean, share)]
+    }
+    real.push(...noGrad(() => scope(() => sumOverMicroBatches(realBatch(k), microBatch, meanFeatures))))
     synthetic.push(augment(ops.slice(leaf, 0, k * imagesPerClass, (k + 1) * imagesPerClass), draw))
   }
-  const meanPerClass = (features: Tensor) => ops.mean(ops.reshape(features, [classes, -1, student.featureCount]), 1)
-  const target = noGrad(() => {
-    const all = ops.concat(real, 0)
-    const n = all.shape[0] as number
-    const parts: Tensor[] = []
-    for (let i = 0; i < n; i += MICRO_BATCH) {
-      parts.push(scope(() => student.features(params, ops.slice(all, 0, i, Math.min(n, i + MICRO_BATCH)))))
-    }
-    return meanPerClass(ops.concat(parts, 0))
-  })
-  const loss = ops.sum(ops.square(ops.sub(meanPerClass(student.features(params, ops.concat(synthetic, 0))), target)))
+  const features = student.features(params, ops.concat(synthetic, 0))
+  const means = ops.mean(ops.reshape(features, [classes, imagesPerClass, student.featureCount]), 1)
+  const loss = ops.sum(ops.square(ops.sub(means, ops.concat(real, 0))))
   const [gradient] = grad(loss, [leaf]) as [Tensor]
   return { loss, gradient }
 }

@@ -1,3 +1,5 @@
 export { type DcOptions, dc } from './dc.ts'
-export { dm } from './dm.ts'
-export type { Matched, MatchingContext, Objective } from './types.ts'
+export type { DcLoops } from './dc-loops.ts'
+export { type DmOptions, dm } from './dm.ts'
+export { type MttOptions, mtt } from './mtt.ts'
+export type { Learned, Matched, Matcher, MatchingContext, Objective, RunContext } from './types.ts'

@@ -1,0 +1,55 @@
+import process from 'node:process'
+import { trainExperts } from '../ld3m/index.ts'
+import { bar, expertsFolder, formatDuration, openDataset, openDevice, ProgressLine } from '../node/index.ts'
+import { command, integer, positiveNumber } from './arguments.ts'
+import { DATA_KINDS } from './data.ts'
+
+export const expertsCommand = command(
+  'experts',
+  'Train the experts of trajectory matching; run again, it goes on where it was stopped',
+  {
+    data: {
+      type: 'string',
+      valueHint: 'PATH',
+      required: true,
+      description: `Training images: ${DATA_KINDS}`,
+    },
+    out: { type: 'string', valueHint: 'DIR', required: true, description: 'Where experts are saved' },
+    size: { type: 'string', valueHint: 'N', description: "Sides of the images, as the prior's; default as they are" },
+    count: { type: 'string', valueHint: 'N', default: '10', description: 'Experts in all' },
+    epochs: { type: 'string', valueHint: 'N', default: '15', description: 'Epochs of each' },
+    lr: { type: 'string', valueHint: 'X', default: '0.01', description: 'Learning rate' },
+    seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same experts' },
+  },
+  async ({ data, out, size, count, epochs, lr, seed }) => {
+    const options = {
+      ...{ count: integer('count', count), epochs: integer('epochs', epochs), seed: integer('seed', seed) },
+      learningRate: positiveNumber('lr', lr),
+    }
+    const sides = size === undefined ? {} : { size: integer('size', size) }
+    const device = await openDevice()
+    const abort = new AbortController()
+    const interrupt = () => abort.abort()
+    const line = new ProgressLine()
+    process.once('SIGINT', interrupt)
+    process.once('SIGTERM', interrupt)
+    try {
+      const dataset = await openDataset(data, sides)
+      const experts = await trainExperts({
+        ...{ device, dataset, store: expertsFolder(out), signal: abort.signal, ...options },
+        onProgress: ({ expert, experts, epoch, epochs, loss, secondsLeft }) =>
+          line.update(
+            `expert ${expert + 1}/${experts} ${bar(epoch / epochs)} epoch ${epoch}/${epochs}  loss ` +
+              `${loss.toPrecision(4)}  ${formatDuration(secondsLeft)} left`,
+            epoch === epochs,
+          ),
+      })
+      process.stdout.write(`${experts.count} experts of ${experts.manifest.training.epochs} epochs are in ${out}.\n`)
+    } finally {
+      line.end()
+      process.off('SIGINT', interrupt)
+      process.off('SIGTERM', interrupt)
+      device.destroy()
+    }
+  },
+)

@@ -1,0 +1,78 @@
+import { dataError } from '../errors.ts'
+import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
+import type { NamedArrays } from '../models/index.ts'
+import type { NamedTensors } from '../optim/index.ts'
+
+/** A distillation between two iterations. */
+export interface RunState {
+  /** What must be the same in the run that goes on: plain data. */
+  readonly recipe: unknown
+  /** Latents and conditionings. */
+  readonly parameters: NamedTensors
+  /** Of their SGD; empty without momentum. */
+  readonly velocity: NamedTensors
+  /** What the objective keeps. */
+  readonly objective: NamedArrays
+  /** Of every iteration so far. */
+  readonly loss: readonly number[]
+}
+
+const FORMAT = 'ld3m-gpu distillation, version 1'
+const OBJECTIVE = 'objective.'
+
+const ownTensors = ({ parameters, velocity }: Pick<RunState, 'parameters' | 'velocity'>) => [
+  ...Object.entries(parameters).map(([name, t]) => [`parameters.${name}`, t] as const),
+  ...Object.entries(velocity).map(([name, t]) => [`velocity.${name}`, t] as const),
+]
+
+/** The state as safetensors. */
+export async function writeRunState(state: RunState): Promise<Uint8Array> {
+  const tensors = new Map<string, StoredTensor>()
+  for (const [name, t] of ownTensors(state)) {
+    tensors.set(name, { dtype: 'F32', shape: t.shape, data: await t.read() })
+  }
+  for (const [name, { shape, data }] of Object.entries(state.objective)) {
+    tensors.set(OBJECTIVE + name, { dtype: 'F32', shape, data })
+  }
+  return writeSafetensors(tensors, {
+    format: FORMAT,
+    recipe: JSON.stringify(state.recipe),
+    loss: JSON.stringify(state.loss),
+  })
+}
+
+/**
+ * Reads a saved state into the tensors of a run.
+ * @returns what the objective kept, and the losses so far
+ * @throws Ld3mError `data` if the bytes are not a state of such a run
+ */
+export function readRunState(
+  bytes: Uint8Array,
+  run: Omit<RunState, 'objective'>,
+): Pick<RunState, 'objective' | 'loss'> {
+  const what = 'the saved state of the distillation'
+  const { tensors, metadata } = readSafetensors(bytes, what)
+  if (metadata.format !== FORMAT) throw dataError(`This is not ${what}.`, 'Pass bytes that progress.save() gave.')
+  if (metadata.recipe !== JSON.stringify(run.recipe)) {
+    throw dataError(
+      `The saved state is of a run with ${metadata.recipe}; this one has ${JSON.stringify(run.recipe)}.`,
+      'Use the same options, or start again without resume.',
+    )
+  }
+  const own = ownTensors(run)
+  const misfit = own.find(([name, t]) => `${tensors.get(name)?.shape}` !== `${t.shape}`)
+  if (misfit) {
+    const [name, { shape }] = misfit
+    throw dataError(
+      `The saved state has ${name} of [${tensors.get(name)?.shape ?? 'no shape'}]; this run's is [${shape}].`,
+      'Use the same prior, dataset and images a class, or start again without resume.',
+    )
+  }
+  for (const [name, t] of own) t.write(toFloat32(tensors.get(name) as StoredTensor))
+  const objective = [...tensors].flatMap(([name, stored]) =>
+    name.startsWith(OBJECTIVE)
+      ? [[name.slice(OBJECTIVE.length), { shape: stored.shape, data: toFloat32(stored) }] as const]
+      : [],
+  )
+  return { objective: Object.fromEntries(objective), loss: JSON.parse(metadata.loss ?? '[]') as number[] }
+}

@@ -1,0 +1,144 @@
+import * as v from 'valibot'
+import { dataError, shapeError } from '../../errors.ts'
+import type { Student } from '../../models/index.ts'
+import type { Normalization } from '../normalization.ts'
+import type { ExpertStore } from './store.ts'
+
+export const MANIFEST = 'manifest.json'
+const FORMAT = 'ld3m-gpu experts, version 1'
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(1))
+const finite = v.pipe(v.number(), v.finite())
+const rate = v.pipe(finite, v.minValue(0))
+
+const recipeSchema = v.strictObject({
+  dataset: v.strictObject({
+    name: v.string(),
+    count,
+    classNames: v.array(v.string()),
+  }),
+  /** Networks saw (image − mean)/std. */
+  normalization: v.strictObject({ mean: v.array(finite), std: v.array(finite) }),
+  student: v.strictObject({
+    name: v.string(),
+    /** [C, H, W] of the images. */
+    inputShape: v.array(count),
+    /** Shapes by name. */
+    parameters: v.record(v.string(), v.array(count)),
+  }),
+  training: v.strictObject({
+    epochs: count,
+    batch: count,
+    learningRate: rate,
+    momentum: rate,
+    weightDecay: rate,
+    augmentation: v.array(v.string()),
+    seed: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  }),
+})
+
+/** What experts were trained on and how: all that their bits follow from. */
+export type ExpertRecipe = v.InferOutput<typeof recipeSchema>
+
+const manifestSchema = v.strictObject({
+  format: v.literal(FORMAT),
+  ...recipeSchema.entries,
+  /** Finished experts. */
+  experts: v.array(
+    v.strictObject({
+      /** Parameters after 0, 1, …, `epochs` epochs: names of safetensors files. */
+      files: v.array(v.string()),
+      /** Mean training loss of each epoch. */
+      loss: v.array(finite),
+    }),
+  ),
+})
+
+/** The list of contents of a folder of experts, JSON. */
+export type ExpertManifest = v.InferOutput<typeof manifestSchema>
+
+export const newManifest = (recipe: ExpertRecipe): ExpertManifest => ({ format: FORMAT, ...recipe, experts: [] })
+
+export async function writeManifest(store: ExpertStore, manifest: ExpertManifest): Promise<void> {
+  await store.write(MANIFEST, new TextEncoder().encode(`${JSON.stringify(manifest, undefined, 1)}\n`))
+}
+
+/**
+ * The manifest of a store, or undefined where there is none.
+ * @throws Ld3mError `data` if it is not one
+ */
+export async function readManifest(store: ExpertStore): Promise<ExpertManifest | undefined> {
+  const bytes = await store.read(MANIFEST)
+  if (!bytes) return undefined
+  const fix = 'Use what trainExperts saved.'
+  let json: unknown
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes))
+  } catch (cause) {
+    throw dataError(`The experts' ${MANIFEST} is not JSON.`, fix, cause)
+  }
+  const result = v.safeParse(manifestSchema, json)
+  if (!result.success) {
+    const issues = result.issues.map((i) => `${v.getDotPath(i)}: ${i.message}`).join('; ')
+    throw dataError(`The experts' ${MANIFEST} does not fit: ${issues}.`, fix)
+  }
+  const { training, experts } = result.output
+  const short = experts.findIndex(({ files }) => files.length !== training.epochs + 1)
+  if (short >= 0) {
+    throw dataError(
+      `The experts' ${MANIFEST} names ${experts[short]?.files.length} files of expert ${short}, for ${training.epochs} ` +
+        `epochs there are ${training.epochs + 1}.`,
+      fix,
+    )
+  }
+  return result.output
+}
+
+/** Shapes by name, as a manifest holds them. */
+export const parameterShapes = ({ parameters }: Student): Record<string, number[]> =>
+  Object.fromEntries(Object.entries(parameters).map(([name, { shape }]) => [name, [...shape]]))
+
+/** Dotted names of the values in which two trees of plain data differ. */
+export function differences(a: unknown, b: unknown, path = ''): string[] {
+  const isObject = (x: unknown): x is Record<string, unknown> => typeof x === 'object' && x !== null
+  if (!isObject(a) || !isObject(b)) return a === b ? [] : [path]
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)])
+  return [...keys].flatMap((key) => differences(a[key], b[key], path === '' ? key : `${path}.${key}`))
+}
+
+/**
+ * Throws unless experts can guide this student on images that are normalised this way, where that is known.
+ * @throws Ld3mError `shape`
+ */
+export function checkExperts(
+  where: string,
+  { student: expert, normalization }: ExpertRecipe,
+  student: Student,
+  images: Normalization | undefined,
+): void {
+  if (differences(expert.inputShape, student.inputShape).length > 0) {
+    throw shapeError(
+      `${where}: the experts saw images of ${expert.inputShape.join('×')}; the student takes ` +
+        `${student.inputShape.join('×')}.`,
+      'Train experts on images of that size, or use the dataset that they saw.',
+    )
+  }
+  const own = parameterShapes(student)
+  const names = [...Object.keys(expert.parameters), ...Object.keys(own)]
+  const differs = names.find((name) => `${expert.parameters[name]}` !== `${own[name]}`)
+  if (differs !== undefined) {
+    const shape = (of: number[] | undefined) => (of ? `[${of.join(', ')}]` : 'missing')
+    throw shapeError(
+      `${where}: the experts are of another network: ${differs} of their ${expert.name} is ` +
+        `${shape(expert.parameters[differs])}, of the student ${student.name} it is ${shape(own[differs])}.`,
+      'Pass the student that the experts were trained with.',
+    )
+  }
+  const spell = ({ mean, std }: Normalization) => `mean ${mean.join(', ')} and std ${std.join(', ')}`
+  if (images && differences(normalization, images).length > 0) {
+    throw shapeError(
+      `${where}: the experts saw images normalised by ${spell(normalization)}; the dataset has ${spell(images)}.`,
+      'Train the experts on the dataset that is distilled.',
+    )
+  }
+}

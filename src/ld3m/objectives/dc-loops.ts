@@ -1,0 +1,35 @@
+import { optionError } from '../../errors.ts'
+import { atLeastOne } from '../options.ts'
+
+/** How long gradient matching keeps a network. */
+export interface DcLoops {
+  /** Iterations that one network serves, ≥ 1; with 1 it is never trained. */
+  readonly outer: number
+  /** Epochs on the synthetic set between two of them, ≥ 1. */
+  readonly inner: number
+}
+
+/** By images a class: `get_loops` of the code of Zhao et al. (2021). */
+const PUBLISHED: Readonly<Record<number, DcLoops>> = {
+  1: { outer: 1, inner: 1 },
+  10: { outer: 10, inner: 50 },
+  20: { outer: 20, inner: 25 },
+  30: { outer: 30, inner: 20 },
+  40: { outer: 40, inner: 15 },
+  50: { outer: 50, inner: 10 },
+}
+
+/** Loops from options; the published ones depend on the images a class. */
+export function resolveLoops(loops: DcLoops | 'published', imagesPerClass: number): DcLoops {
+  if (loops !== 'published') {
+    return { outer: atLeastOne('dc', 'loops.outer', loops.outer), inner: atLeastOne('dc', 'loops.inner', loops.inner) }
+  }
+  const found = PUBLISHED[imagesPerClass]
+  if (!found) {
+    throw optionError(
+      `dc: no loops are published for ${imagesPerClass} images a class.`,
+      `Give loops: { outer, inner }, or use one of ${Object.keys(PUBLISHED).join(', ')} images a class.`,
+    )
+  }
+  return found
+}
