@@ -47,6 +47,6 @@ export async function profileDistillation(device: Device): Promise<Profile<void>
     }
   }
   await distill({ ...options, onProgress })
-  options.prior.dispose()
+  options.prior?.dispose()
   return profile as unknown as Promise<Profile<void>>
 }

@@ -7,8 +7,8 @@ const LEARNING_RATE = 'student_learning_rate'
 
 /**
  * A distilled set as one safetensors file that any framework can read: `images` [M, C, H, W] in [0, 1], `labels` [M],
- * `latents`, `conditioning`, `initial_images`, and `mean` and `std` [C], with which networks see (image − mean)/std;
- * `student_learning_rate` [1], where it was learned. Class names and losses are JSON in the metadata.
+ * `initial_images`, and `mean` and `std` [C], with which networks see (image − mean)/std; `latents` and `conditioning`,
+ * in the spaces that have them; `student_learning_rate` [1], where it was learned. Class names and losses are JSON in the metadata.
  */
 export function distilledToSafetensors(set: DistilledSet): Uint8Array {
   const f32 = ({ shape, data }: HostTensor): StoredTensor => ({ dtype: 'F32', shape, data })
@@ -16,13 +16,13 @@ export function distilledToSafetensors(set: DistilledSet): Uint8Array {
   const tensors = new Map<string, StoredTensor>([
     ['images', f32(set.images)],
     ['initial_images', f32(set.initialImages)],
-    ['latents', f32(set.latents)],
-    ['conditioning', f32(set.conditioning)],
     ['labels', { dtype: 'I32', shape: [set.labels.length], data: set.labels }],
     ['mean', list(set.normalization.mean)],
     ['std', list(set.normalization.std)],
   ])
-  const { studentLearningRate } = set
+  const { latents, conditioning, studentLearningRate } = set
+  if (latents) tensors.set('latents', f32(latents))
+  if (conditioning) tensors.set('conditioning', f32(conditioning))
   if (studentLearningRate !== undefined) tensors.set(LEARNING_RATE, list([studentLearningRate]))
   return writeSafetensors(tensors, {
     format: 'ld3m-gpu distilled set',
@@ -55,8 +55,8 @@ export function distilledFromSafetensors(bytes: Uint8Array): DistilledSet {
   return {
     images: f32('images'),
     initialImages: f32('initial_images'),
-    latents: f32('latents'),
-    conditioning: f32('conditioning'),
+    ...(tensors.has('latents') && { latents: f32('latents') }),
+    ...(tensors.has('conditioning') && { conditioning: f32('conditioning') }),
     labels,
     classNames: json('class_names') as string[],
     normalization: { mean: [...f32('mean').data], std: [...f32('std').data] },

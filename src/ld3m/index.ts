@@ -1,10 +1,10 @@
+export { distill, planDistill } from './distill.ts'
 export {
   DistillationStopped,
   type DistillOptions,
   type DistillProgress,
-  distill,
-  planDistill,
-} from './distill.ts'
+  type DistillSettings,
+} from './distill-options.ts'
 export { distilledFromSafetensors, distilledToSafetensors } from './distilled-file.ts'
 export {
   type Accuracy,
@@ -56,6 +56,7 @@ export {
 export { type ReportData, renderReport } from './report/index.ts'
 export type { SampleOptions } from './sample.ts'
 export { alphasCumprod, type DdimStep, ddimSteps, TRAIN_TIMESTEPS } from './schedule.ts'
+export type { ParameterName, PixelSpaceOptions, PriorSpaceOptions, SpaceOptions } from './spaces/index.ts'
 export type { DistilledSet } from './synthetic.ts'
 export type { AutoencoderTraining } from './train-autoencoder.ts'
 export type { DenoiserTraining } from './train-denoiser.ts'

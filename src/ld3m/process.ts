@@ -1,7 +1,10 @@
 import { checkpoint, ops, random, scope, type Tensor, tensor } from '../autograd/index.ts'
 import { optionError, rejectUnknownOptions } from '../errors.ts'
+import { oneOf } from './options.ts'
 import type { Prior } from './prior.ts'
 import { type DdimStep, ddimSteps } from './schedule.ts'
+
+const RESIDUALS = ['code', 'paper', 'none'] as const
 
 export interface DiffusionOptions {
   /** DDIM steps, 1…1000. Default 10, as the paper for 128×128. */
@@ -15,9 +18,10 @@ export interface DiffusionOptions {
   eta?: number
   /**
    * What is mixed into every step so that gradients reach the latents: 'code', the quantised clean latent into the
-   * predicted x₀, as in the authors' code; 'none', plain DDIM. Default 'code'.
+   * predicted x₀ with weight i/(N−1), as in the authors' code; 'paper', the noised latent z_T into the step's result
+   * with weight t/T (Eq. 7), which at ten steps carries 3 % of the latents' gradient; 'none', plain DDIM. Default 'code'.
    */
-  residual?: 'code' | 'none'
+  residual?: (typeof RESIDUALS)[number]
   /**
    * Recompute each denoiser call in the backward pass instead of keeping its activations; with 'blocks', one block after
    * the other, which takes a third forward pass and a fraction of a call's activations. Default false.
@@ -37,9 +41,7 @@ export function resolveDiffusion(options: DiffusionOptions = {}): ResolvedDiffus
   if (!Number.isFinite(resolved.guidance)) {
     throw optionError(`diffusion.guidance is ${resolved.guidance}.`, 'Use a number; 1 turns guidance off.')
   }
-  if (resolved.residual !== 'code' && resolved.residual !== 'none') {
-    throw optionError(`diffusion.residual is '${resolved.residual}'.`, "Use 'code' or 'none'.")
-  }
+  oneOf('diffusion', 'residual', resolved.residual, RESIDUALS)
   if (typeof resolved.checkpoint !== 'boolean' && resolved.checkpoint !== 'blocks') {
     throw optionError(`diffusion.checkpoint is ${resolved.checkpoint}.`, "Use true, false or 'blocks'.")
   }
@@ -72,8 +74,8 @@ export const sliceNoise = ({ start, steps }: ProcessNoise, first: number, end: n
 })
 
 /**
- * The LD3M process: noises the latents to the first timestep and denoises them, with the clean quantised latent mixed
- * into each predicted x₀ with a weight that falls from 1 to 0.
+ * The LD3M process: noises the latents to the first timestep and denoises them, with what `residual` names mixed into
+ * every step, with a weight that falls from 1 to 0 ('paper': to 1/T).
  * @param latents Z: [N, c, h, w], before quantisation
  * @param conditioning c: [N, contextDim]
  * @returns z₀: [N, c, h, w], unscaled, to be decoded
@@ -82,7 +84,7 @@ export function diffuse(
   prior: Prior,
   latents: Tensor,
   conditioning: Tensor,
-  noise: ProcessNoise,
+  noises: ProcessNoise,
   options: ResolvedDiffusion,
 ): Tensor {
   const { latentScale, classes } = prior.config
@@ -97,8 +99,9 @@ export function diffuse(
   const start = steps[0] as DdimStep
   let z = ops.add(
     ops.scale(latents, latentScale * Math.sqrt(start.alphaBar)),
-    ops.scale(noise.start, Math.sqrt(1 - start.alphaBar)),
+    ops.scale(noises.start, Math.sqrt(1 - start.alphaBar)),
   )
+  const noised = z
   const advance = (z: Tensor, step: DdimStep, i: number): Tensor => {
     // A checkpoint computes this again when the tensors around it are freed: all that it reads are arguments.
     const denoise = (z: Tensor, c: Tensor, unconditional?: Tensor): Tensor => {
@@ -110,13 +113,14 @@ export function diffuse(
     const eps = options.checkpoint
       ? checkpoint(denoise, unconditional ? [z, conditioning, unconditional] : [z, conditioning])
       : denoise(z, conditioning, unconditional)
-    return ops.ddimStep(
+    const noise = step.sigma > 0 ? (noises.steps[i] as Tensor) : undefined
+    const next = ops.ddimStep(
       {
         z,
         eps: guided ? ops.slice(eps, 0, n, 2 * n) : eps,
         ...(guided ? { epsUncond: ops.slice(eps, 0, 0, n) } : {}),
         ...(residual ? { residual } : {}),
-        ...(step.sigma > 0 ? { noise: noise.steps[i] as Tensor } : {}),
+        ...(noise ? { noise } : {}),
       },
       {
         alphaBar: step.alphaBar,
@@ -126,6 +130,11 @@ export function diffuse(
         sigma: step.sigma,
       },
     )
+    if (options.residual !== 'paper') return next
+    // Eq. 7: (1 − t/T)·μ + (t/T)·z_T + σ·ε, where `next` is μ + σ·ε.
+    const weight = (steps.length - i) / steps.length
+    const kept = noise ? ops.add(noised, ops.scale(noise, step.sigma)) : noised
+    return ops.add(ops.scale(next, 1 - weight), ops.scale(kept, weight))
   }
   // A scope a step: what the graph does not need is freed as soon as the step is done.
   for (const [i, step] of steps.entries()) z = scope(() => advance(z, step, i))

@@ -4,9 +4,9 @@ import type { HostTensor } from '../models/index.ts'
 import { fromSigned } from './normalization.ts'
 import { atLeastOne, seedOf } from './options.ts'
 import type { Prior } from './prior.ts'
-import { drawNoise, generate, resolveDiffusion } from './process.ts'
+import { drawNoise, generate, resolveDiffusion, sliceNoise } from './process.ts'
 import { TRAIN_TIMESTEPS } from './schedule.ts'
-import { chunksOf, sliceAll } from './synthetic.ts'
+import { chunksOf } from './synthetic.ts'
 
 export interface SampleOptions {
   /** The prior's class id. Default: no class, as an unconditional prior has none. */
@@ -55,8 +55,8 @@ export async function sample(prior: Prior, options: SampleOptions = {}): Promise
       const noise = drawNoise(prior, count, diffusion, seed)
       const parts = chunksOf(count, chunk).map((range) =>
         scope(() => {
-          const [part, partNoise] = sliceAll({ latents, conditioning }, noise, range)
-          return fromSigned(generate(prior, part.latents, part.conditioning, partNoise, diffusion))
+          const [z, c] = [ops.slice(latents, 0, ...range), ops.slice(conditioning, 0, ...range)]
+          return fromSigned(generate(prior, z, c, sliceNoise(noise, ...range), diffusion))
         }),
       )
       return ops.concat(parts, 0)

@@ -1,22 +1,21 @@
-import { noGrad, ops, random, scope, type Tensor, tensor } from '../autograd/index.ts'
+import { noGrad, ops, scope, type Tensor } from '../autograd/index.ts'
 import type { HostTensor } from '../models/index.ts'
-import { denormalize, fromSigned, type Normalization, normalize, toSigned } from './normalization.ts'
-import type { Prior } from './prior.ts'
-import { drawNoise, generate, type ProcessNoise, type ResolvedDiffusion, sliceNoise } from './process.ts'
+import { denormalize, type Normalization } from './normalization.ts'
+import { type ImageSpace, type SpaceNoise, type SyntheticParameters, sliceParameters } from './spaces/index.ts'
 
 /** What distillation gives: a few images a class, and what they were made from. */
 export interface DistilledSet {
   /** [M, C, H, W] in [0, 1], M = classes · imagesPerClass, grouped by class. */
   readonly images: HostTensor
-  /** The images that the initial latents and conditionings give. */
+  /** The images before the first iteration. */
   readonly initialImages: HostTensor
   /** Class of each image, [0, …, 0, 1, …, 1, …]. */
   readonly labels: Int32Array
   readonly classNames: readonly string[]
-  /** Learned latents Z, [M, c, h, w], before quantisation. */
-  readonly latents: HostTensor
-  /** Learned conditionings c, [M, contextDim]. */
-  readonly conditioning: HostTensor
+  /** Learned latents Z, [M, c, h, w], before quantisation; not of pixel space. */
+  readonly latents?: HostTensor
+  /** Learned conditionings c, [M, contextDim]; of latent diffusion alone. */
+  readonly conditioning?: HostTensor
   /** Networks are trained on (image − mean)/std. */
   readonly normalization: Normalization
   /** Loss of every iteration so far. */
@@ -25,87 +24,36 @@ export interface DistilledSet {
   readonly studentLearningRate?: number
 }
 
-/** The learned tensors, both leaves. */
-export interface SyntheticParameters {
-  latents: Tensor
-  conditioning: Tensor
-}
-
 /** Labels of a set grouped by class. */
 export const groupedLabels = (classes: number, imagesPerClass: number): Int32Array =>
   Int32Array.from({ length: classes * imagesPerClass }, (_, i) => Math.floor(i / imagesPerClass))
-
-/**
- * Where learning starts: latents encoded from real images (or standard normal ones), and the class embeddings of the
- * prior, one for each image.
- * @param images [priorClasses.length · imagesPerClass, C, H, W] in [0, 1], or undefined for normal latents
- * @param priorClasses the prior's class id of each class of the dataset
- */
-export function initialParameters(
-  prior: Prior,
-  images: Float32Array | undefined,
-  imagesPerClass: number,
-  priorClasses: readonly number[],
-  seed: number,
-): SyntheticParameters {
-  const ids = Int32Array.from(groupedLabels(priorClasses.length, imagesPerClass), (k) => priorClasses[k] as number)
-  return scope(() =>
-    noGrad(() => {
-      const conditioning = prior.conditioning(tensor(prior.device, ids)).leaf()
-      if (!images) {
-        const shape = [ids.length, ...prior.latentShape]
-        const scaled = random.normal(prior.device, shape, { seed, stream: 1 })
-        return { latents: ops.scale(scaled, 1 / prior.config.latentScale).leaf(), conditioning }
-      }
-      const { channels, height, width } = prior.config.image
-      const real = tensor(prior.device, images, { shape: [ids.length, channels, height, width] })
-      return { latents: prior.encode(toSigned(real)).leaf(), conditioning }
-    }),
-  )
-}
-
-/** Normalised synthetic images of parameters (or of a slice of them), [N, C, H, W]. */
-export function syntheticImages(
-  prior: Prior,
-  { latents, conditioning }: SyntheticParameters,
-  noise: ProcessNoise,
-  diffusion: ResolvedDiffusion,
-  normalization: Normalization,
-): Tensor {
-  return normalize(fromSigned(generate(prior, latents, conditioning, noise, diffusion)), normalization)
-}
 
 /** Ranges of at most `size` that cover 0…count. */
 export const chunksOf = (count: number, size: number): [first: number, end: number][] =>
   Array.from({ length: Math.ceil(count / size) }, (_, i) => [i * size, Math.min(count, (i + 1) * size)])
 
-/** Slices of the parameters and the noise. */
-export function sliceAll(
-  { latents, conditioning }: SyntheticParameters,
-  noise: ProcessNoise,
+/** Images `first` to `end` − 1 of parameters and noise. */
+export const sliceAll = (
+  parameters: SyntheticParameters,
+  noise: SpaceNoise,
   [first, end]: readonly [number, number],
-): [SyntheticParameters, ProcessNoise] {
-  const part = { latents: ops.slice(latents, 0, first, end), conditioning: ops.slice(conditioning, 0, first, end) }
-  return [part, sliceNoise(noise, first, end)]
-}
+): [SyntheticParameters, SpaceNoise] => [
+  sliceParameters(parameters, first, end),
+  noise.map((t) => ops.slice(t, 0, first, end)),
+]
 
 /** Draws the set's images in chunks, without a graph; normalised. */
 export function drawImages(
-  prior: Prior,
+  space: ImageSpace,
   parameters: SyntheticParameters,
-  noise: ProcessNoise,
-  diffusion: ResolvedDiffusion,
+  noise: SpaceNoise,
   normalization: Normalization,
-  chunk: number,
+  ranges: readonly (readonly [number, number])[],
 ): Tensor {
   return scope(() =>
     noGrad(() => {
-      const count = parameters.latents.shape[0] as number
-      const parts = chunksOf(count, chunk).map((range) =>
-        scope(() => {
-          const [part, partNoise] = sliceAll(parameters, noise, range)
-          return syntheticImages(prior, part, partNoise, diffusion, normalization)
-        }),
+      const parts = ranges.map((range) =>
+        scope(() => space.images(...sliceAll(parameters, noise, range), normalization)),
       )
       return parts.length === 1 ? (parts[0] as Tensor) : ops.concat(parts, 0)
     }),
@@ -114,17 +62,15 @@ export function drawImages(
 
 /** The images of parameters under a seed's noise, about in [0, 1]. */
 export function drawnImages(
-  prior: Prior,
+  space: ImageSpace,
   parameters: SyntheticParameters,
-  diffusion: ResolvedDiffusion,
   normalization: Normalization,
-  chunk: number,
+  ranges: readonly (readonly [number, number])[],
   seed: number,
 ): Tensor {
   return scope(() => {
-    const count = parameters.latents.shape[0] as number
-    const noise = drawNoise(prior, count, diffusion, seed)
-    return denormalize(drawImages(prior, parameters, noise, diffusion, normalization, chunk), normalization)
+    const noise = space.noise(ranges.at(-1)?.[1] ?? 0, seed)
+    return denormalize(drawImages(space, parameters, noise, normalization, ranges), normalization)
   })
 }
 

@@ -278,12 +278,13 @@ export const reopenRun = (directory: string, device: Device): Promise<Run> => Ru
 
 /** What a run was asked to do, without the data itself. */
 function describeOptions(options: DistillOptions): RunConfig {
-  const { dataset, prior, objective, student, signal: _signal, onProgress: _onProgress, ...rest } = options
+  const { dataset, prior, device: _device, objective, student, ...others } = options
+  const { signal: _signal, onProgress: _onProgress, ...rest } = others
   const { name, count, channels, height, width, classNames } = dataset
   return {
     ...rest,
     dataset: { name, count, channels, height, width, classNames },
-    prior: prior.config,
+    ...(prior ? { prior: prior.config } : {}),
     objective: { name: objective.name, ...objective.options },
     ...(student ? { student: student.name } : {}),
   }

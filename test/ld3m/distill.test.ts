@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { keep, scope } from '../../src/autograd/index.ts'
+import { keep, scope, tensor } from '../../src/autograd/index.ts'
 import { padTo } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import {
   DistillationStopped,
   type DistilledSet,
-  type DistillOptions,
   type DistillProgress,
+  type DistillSettings,
   dc,
   distill,
   distilledFromSafetensors,
@@ -16,7 +16,9 @@ import {
   expertsInMemory,
   mtt,
   type Objective,
+  type PixelSpaceOptions,
   type Prior,
+  type PriorSpaceOptions,
   planDistill,
   priorFromSafetensors,
   trainExperts,
@@ -31,7 +33,8 @@ let prior: Prior
 let experts: Experts
 const dataset = tinyDataset()
 const student = convNet({ channels: 1, size: 8, classes: 2, depth: 2, width: 4 })
-const options = (more: Partial<DistillOptions> = {}): DistillOptions => ({
+type Options = DistillSettings & PriorSpaceOptions
+const options = (more: Partial<Options> = {}): Options => ({
   ...{ dataset, prior, student, objective: dm(), imagesPerClass: 2, steps: 3, realBatch: 4 },
   diffusion: { steps: 2 },
   ...more,
@@ -74,7 +77,7 @@ test('checkpoints of the denoiser give the same images', async () => {
     distill(options({ objective: dm(), diffusion: { steps: 2, checkpoint }, learningRate: 0.01 }))
   const [recomputed, kept] = [await run(true), await run(false)]
   expectClose(recomputed.images.data, kept.images.data, 1e-4, 'images')
-  expectClose(recomputed.latents.data, kept.latents.data, 1e-4, 'latents')
+  expectClose(recomputed.latents!.data, kept.latents!.data, 1e-4, 'latents')
 })
 
 const objectives: readonly (readonly [string, (experts: Experts) => Objective])[] = [
@@ -99,8 +102,8 @@ describe.each(objectives)('distill with %s', (_, make) => {
     expect(seen).toEqual([1, 2, 3])
     expect(set.images.shape).toEqual([4, 1, 8, 8])
     expect([...set.labels]).toEqual([0, 0, 1, 1])
-    expect(set.latents.shape).toEqual([4, 2, 4, 4])
-    expect(set.conditioning.shape).toEqual([4, 6])
+    expect(set.latents!.shape).toEqual([4, 2, 4, 4])
+    expect(set.conditioning!.shape).toEqual([4, 6])
     expect(set.loss.length).toBe(3)
     expect(set.loss.every((l) => Number.isFinite(l) && l > 0)).toBe(true)
     expect(set.images.data.every((v) => v >= 0 && v <= 1)).toBe(true)
@@ -125,8 +128,8 @@ describe.each(objectives)('distill with %s', (_, make) => {
   test('gives the same gradients in one chunk, with its graph kept, as in several, generated again', async () => {
     const run = (chunk: number) => distill(options({ objective, chunk, steps: 2, learningRate: 0.01 }))
     const [whole, split] = [await run(4), await run(3)]
-    expectClose(split.latents.data, whole.latents.data, 1e-4, 'latents')
-    expectClose(split.conditioning.data, whole.conditioning.data, 1e-4, 'conditioning')
+    expectClose(split.latents!.data, whole.latents!.data, 1e-4, 'latents')
+    expectClose(split.conditioning!.data, whole.conditioning!.data, 1e-4, 'conditioning')
   })
 })
 
@@ -137,7 +140,7 @@ describe('distill', () => {
       resume = new Uint8Array(await progress.save())
     }
     const set = await distill(options({ steps: 1, onProgress }))
-    const refused = async (more: Partial<DistillOptions>, message: RegExp) =>
+    const refused = async (more: Partial<Options>, message: RegExp) =>
       expect((await caught(distill(options({ resume, ...more })))).message).toMatch(message)
     await refused({ seed: 5 }, /saved state is of a run with .*"seed":0.*this one has .*"seed":5/)
     await refused({ objective: dc() }, /"name":"DM".*"name":"DC"/)
@@ -165,7 +168,7 @@ describe('distill', () => {
 
   test('repeats bit for bit with one seed, and differs with another', async () => {
     const [a, b, c] = [await distill(options()), await distill(options()), await distill(options({ seed: 1 }))]
-    expect(b.latents.data).toEqual(a.latents.data)
+    expect(b.latents!.data).toEqual(a.latents!.data)
     expect(b.loss).toEqual(a.loss)
     expect(c.loss).not.toEqual(a.loss)
   })
@@ -174,8 +177,8 @@ describe('distill', () => {
     const start = await distill(options({ steps: 1, learningRate: 1e-12 }))
     const set = await distill(options({ learn, learningRate: 1 }))
     const other = learn === 'latents' ? 'conditioning' : 'latents'
-    expect(set[learn].data).not.toEqual(start[learn].data)
-    expectClose(set[other].data, start[other].data, 1e-6, other)
+    expect(set[learn]!.data).not.toEqual(start[learn]!.data)
+    expectClose(set[other]!.data, start[other]!.data, 1e-6, other)
   })
 
   test('keeps GPU memory flat over iterations and returns all of it', async () => {
@@ -219,10 +222,10 @@ describe('distill', () => {
     const error = (await caught(distill(options({ objective: failing })))) as DistillationStopped
     expect(error.code).toBe('numeric')
     expect(error.message).toMatch(/loss became NaN after 1 of 3 iterations/)
-    expect(error.result.latents.data.every(Number.isFinite)).toBe(true)
+    expect(error.result.latents!.data.every(Number.isFinite)).toBe(true)
   })
 
-  test.each<[string, () => Partial<DistillOptions>, RegExp]>([
+  test.each<[string, () => Partial<Options> | DistillSettings, RegExp]>([
     ['an unknown option', () => ({ iterations: 3 }) as object, /unknown option 'iterations'.*steps/],
     ['no steps', () => ({ steps: 0 }), /steps is 0.*integer/],
     ['a wrong size', () => ({ dataset: padTo(dataset, 16) }), /1×16×16.*1×8×8.*padTo/],
@@ -234,6 +237,75 @@ describe('distill', () => {
     const error = await caught(distill(options(more())))
     expect(error.message).toMatch(message)
   })
+})
+
+describe('spaces', () => {
+  const inPixels = (more: Partial<DistillSettings> = {}): DistillSettings & PixelSpaceOptions => ({
+    ...{ dataset, student, objective: dc(), imagesPerClass: 2, steps: 3, realBatch: 4, space: 'pixel', device },
+    ...more,
+  })
+
+  test('pixels start as real images, are learned without a prior, and lower the loss of one network', async () => {
+    const norms: object[] = []
+    const onProgress = ({ gradientNorm }: DistillProgress) => void norms.push(gradientNorm)
+    const set = await distill(inPixels({ onProgress }))
+    expect(set.images.shape).toEqual([4, 1, 8, 8])
+    expect([set.latents, set.conditioning]).toEqual([undefined, undefined])
+    expect(Object.keys(norms[0]!)).toEqual(['pixels'])
+    const real = new Set(Array.from(dataset.images, (v) => Math.fround(v / 255)))
+    expect(set.initialImages.data.every((v) => real.has(v) || [...real].some((r) => Math.abs(r - v) < 1e-6))).toBe(true)
+    expect(set.images.data).not.toEqual(set.initialImages.data)
+    // A network that stays and images that all are seen: gradient descent on one function.
+    const objective = dc({ distance: 'mse', loops: { outer: 30, inner: 1 }, networkLearningRate: 1e-9 })
+    const steady = { augmentation: [], realBatch: 12, momentum: 0, learningRate: 0.5 }
+    const { loss } = await distill(inPixels({ objective, steps: 20, ...steady }))
+    expect(loss.at(-1)!).toBeLessThan(0.9 * loss[0]!)
+  })
+
+  test('without diffusion, latents are decoded as they are', async () => {
+    const { diffusion: _, ...rest } = options({ space: 'autoencoder', learningRate: 1 })
+    const set = await distill(rest)
+    expect(set.conditioning).toBe(undefined)
+    expect(set.latents!.shape).toEqual([4, 2, 4, 4])
+    expect(set.images.data).not.toEqual(set.initialImages.data)
+    const latents = scope(() => keep(tensor(device, set.latents!.data, { shape: set.latents!.shape })))
+    const decoded = scope(() => prior.decode(latents))
+    const unit = (await decoded.read()).map((v) => Math.min(Math.max((v + 1) / 2, 0), 1))
+    expectClose(set.images.data, unit, 1e-5, 'images')
+    for (const t of [latents, decoded]) t.dispose()
+  })
+
+  test('normal numbers are another start', async () => {
+    const set = await distill(inPixels({ init: 'gaussian', steps: 1 }))
+    expect(set.initialImages.data).not.toEqual((await distill(inPixels({ steps: 1 }))).initialImages.data)
+  })
+
+  test('sets without latents round-trip through safetensors', async () => {
+    const set = await distill(inPixels({ steps: 1 }))
+    expect(distilledFromSafetensors(distilledToSafetensors(set))).toEqual(set)
+  })
+
+  test('planDistill tells the peak of memory in pixel space', async () => {
+    const { peakBytes } = planDistill(inPixels({ chunk: 3 }))
+    device.resetPeak()
+    await distill(inPixels({ chunk: 3 }))
+    expect(peakBytes).toBe(device.memory.peak)
+  })
+
+  test.each<[string, () => object, RegExp]>([
+    ['pixels with a prior', () => ({ ...inPixels(), prior }), /takes a device and no prior/],
+    ['latents without one', () => ({ ...options(), prior: undefined }), /takes a prior/],
+    ['diffusion of pixels', () => ({ ...inPixels(), diffusion: {} }), /diffusion is of no use in space 'pixel'/],
+    ['conditionings without diffusion', () => noDiffusion({ learn: 'both' }), /'autoencoder', latents are all/],
+    ['another space', () => ({ ...inPixels(), space: 'fourier' }), /one of latent-diffusion, autoencoder, pixel/],
+  ])('refuses %s', async (_, given, message) => {
+    expect((await caught(distill(given() as Options))).message).toMatch(message)
+  })
+
+  function noDiffusion(more: Partial<Options>): object {
+    const { diffusion: _, ...rest } = options({ space: 'autoencoder', ...more })
+    return rest
+  }
 })
 
 describe('files', () => {

@@ -127,10 +127,36 @@ describe('the LD3M process', () => {
     expectClose(actual, expected, 1e-4, 'z0')
   })
 
+  test('mixes the noised latent into every step in the manner of Eq. 7, as written out by hand', async () => {
+    const diffusion = resolveDiffusion({ steps: 3, guidance: 1, eta: 0.6, residual: 'paper' })
+    const actual = await values(() => {
+      const noise = drawNoise(prior, 2, diffusion, 4)
+      return diffuse(prior, latentsOf(2), conditioningOf(2), noise, diffusion)
+    })
+    const expected = await values(() => {
+      const steps = ddimSteps(3, 0.6)
+      const { start, steps: noises } = drawNoise(prior, 2, diffusion, 4)
+      const first = steps[0]?.alphaBar as number
+      const zT = ops.add(ops.scale(latentsOf(2), 1.3 * Math.sqrt(first)), ops.scale(start, Math.sqrt(1 - first)))
+      let z = zT
+      for (const [i, { timestep, alphaBar: a, alphaBarPrev: p, sigma }] of steps.entries()) {
+        const e = prior.denoise(z, ops.fill(device, [2], timestep), conditioningOf(2))
+        const x0 = ops.scale(ops.sub(z, ops.scale(e, Math.sqrt(1 - a))), 1 / Math.sqrt(a))
+        const mean = ops.add(ops.scale(x0, Math.sqrt(p)), ops.scale(e, Math.sqrt(1 - p - sigma ** 2)))
+        // t = 3, 2, 1 of T = 3.
+        const w = (3 - i) / 3
+        const mixed = ops.add(ops.scale(mean, 1 - w), ops.scale(zT, w))
+        z = ops.add(mixed, ops.scale(noises[i] as Tensor, sigma))
+      }
+      return ops.scale(z, 1 / 1.3)
+    })
+    expectClose(actual, expected, 1e-4, 'z0')
+  })
+
   test.each([
     [{ steps: 0 }, /1 to 1000/],
     [{ eta: 2 }, /0 to 1/],
-    [{ residual: 'eq7' as 'code' }, /'code' or 'none'/],
+    [{ residual: 'eq7' as 'code' }, /one of code, paper, none/],
     [{ checkpoint: 'all' as 'blocks' }, /true, false or 'blocks'/],
     [{ guidence: 3 } as object, /unknown option 'guidence'/],
   ])('refuses %j', (options, message) => {

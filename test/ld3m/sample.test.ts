@@ -132,7 +132,7 @@ describe.each(Object.entries(variants))('a prior with %s', (name, config) => {
     })
     expect(set.images.shape).toEqual([2, 1, 8, 8])
     expect(distilledFromSafetensors(distilledToSafetensors(set))).toEqual(set)
-    expect(set.conditioning.shape).toEqual([2, name === 'an unconditional denoiser' ? 0 : 6])
+    expect(set.conditioning!.shape).toEqual([2, name === 'an unconditional denoiser' ? 0 : 6])
     own.dispose()
   })
 })

@@ -47,7 +47,7 @@ export function dc(options: DcOptions = {}): Objective {
   const microBatch = atLeastOne('dc', 'microBatch', options.microBatch ?? MICRO_BATCH)
   return {
     name: 'DC',
-    learningRate: 0.1,
+    learningRate: { latents: 0.1, pixels: 0.1 },
     options: { distance, loops, networkLearningRate: learningRate, networkBatch: batch, microBatch },
     start: ({ device, student, imagesPerClass }) => {
       const schedule = { ...resolveLoops(loops, imagesPerClass), learningRate, batch }

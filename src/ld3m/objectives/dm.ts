@@ -20,7 +20,7 @@ export function dm(options: DmOptions = {}): Objective {
   const microBatch = atLeastOne('dm', 'microBatch', options.microBatch ?? MICRO_BATCH)
   return {
     name: 'DM',
-    learningRate: 0.1,
+    learningRate: { latents: 0.1, pixels: 1 },
     options: { microBatch },
     start: () => statelessMatcher((context) => match(context, microBatch)),
   }

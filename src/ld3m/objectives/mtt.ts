@@ -66,7 +66,7 @@ export function mtt(options: MttOptions): Objective {
   return {
     name: 'MTT',
     realBatches: 0,
-    learningRate: 100,
+    learningRate: { latents: 100, pixels: 1000 },
     options: { ...resolved, experts: experts.count },
     start: (context) => new MttMatcher(experts, resolved, context),
   }

@@ -78,8 +78,8 @@ export interface Learned {
 /** How alike training on synthetic and on real images is. */
 export interface Objective {
   readonly name: string
-  /** Learning rate of latents and conditionings that suits this objective, where none is given. */
-  readonly learningRate: number
+  /** Learning rates that suit this objective, where none is given: of latents and conditionings, and of pixels. */
+  readonly learningRate: { readonly latents: number; readonly pixels: number }
   /** For the record of a run. */
   readonly options: Readonly<Record<string, unknown>>
   /** Batches of real images of each class that `match` asks for, at most; they are read ahead. Default 1. */

@@ -1,0 +1,110 @@
+import type { AnyDataset } from '../../data/index.ts'
+import { optionError, shapeError } from '../../errors.ts'
+import type { Device } from '../../gpu/index.ts'
+import { oneOf } from '../options.ts'
+import { Prior } from '../prior.ts'
+import { type DiffusionOptions, resolveDiffusion } from '../process.ts'
+import { autoencoderSpace } from './autoencoder.ts'
+import { latentDiffusionSpace } from './latent-diffusion.ts'
+import { pixelSpace } from './pixel.ts'
+import type { ImageSpace } from './space.ts'
+
+export {
+  type ImageSpace,
+  mapParameters,
+  type ParameterName,
+  type SpaceNoise,
+  type SyntheticParameters,
+  sliceParameters,
+} from './space.ts'
+
+/** The space of a prior's latents, with its diffusion or without. */
+export interface PriorSpaceOptions {
+  /**
+   * Where images are learned: 'latent-diffusion', LD3M's, or 'autoencoder', latents that are decoded without diffusion.
+   * Default 'latent-diffusion'.
+   */
+  space?: 'latent-diffusion' | 'autoencoder'
+  /** The frozen latent diffusion model; its device does the work. */
+  prior: Prior
+  device?: never
+  /** The reverse process of 'latent-diffusion'. */
+  diffusion?: DiffusionOptions
+  /** The prior's class id of each class of the dataset. Default the same numbers, for a prior of as many classes or none. */
+  priorClasses?: readonly number[]
+}
+
+/** The space of pixels, without a prior. */
+export interface PixelSpaceOptions {
+  /** Where images are learned: 'pixel', the baseline without a prior. */
+  space: 'pixel'
+  /** Does the work. */
+  device: Device
+  prior?: never
+  diffusion?: never
+  priorClasses?: never
+}
+
+export type SpaceOptions = PriorSpaceOptions | PixelSpaceOptions
+
+export const SPACE_OPTIONS = ['space', 'prior', 'device', 'diffusion', 'priorClasses'] as const
+
+/**
+ * The space that options describe, for images of this dataset.
+ * @throws Ld3mError `option` or `shape` if they do not fit each other
+ */
+export function spaceOf(where: string, options: SpaceOptions, dataset: AnyDataset): ImageSpace {
+  const { prior, device, diffusion, priorClasses } = options
+  const space = oneOf(where, 'space', options.space ?? 'latent-diffusion', ['latent-diffusion', 'autoencoder', 'pixel'])
+  const misplaced = (['diffusion', 'priorClasses'] as const).find((name) => options[name] !== undefined)
+  if (misplaced && space !== 'latent-diffusion') {
+    throw optionError(`${where}: ${misplaced} is of no use in space '${space}'.`, 'Leave it out.')
+  }
+  if (space === 'pixel') {
+    if (!device || prior) throw optionError(`${where}: space 'pixel' takes a device and no prior.`, 'Pass device.')
+    return pixelSpace(device, [dataset.channels, dataset.height, dataset.width])
+  }
+  if (!(prior instanceof Prior) || device) {
+    throw optionError(`${where}: space '${space}' takes a prior, whose device does the work.`, 'Pass prior.')
+  }
+  checkImages(where, dataset, prior)
+  if (space === 'autoencoder') return autoencoderSpace(prior)
+  checkClasses(where, dataset, prior, priorClasses)
+  const classes = priorClasses ?? dataset.classNames.map((_, k) => (prior.conditional ? k : 0))
+  return latentDiffusionSpace(prior, resolveDiffusion(diffusion), classes)
+}
+
+function checkImages(where: string, { channels, height, width }: AnyDataset, prior: Prior): void {
+  const { image } = prior.config
+  if (channels === image.channels && height === image.height && width === image.width) return
+  throw shapeError(
+    `${where}: the dataset has images of ${channels}×${height}×${width}; ` +
+      `the prior was trained on ${image.channels}×${image.height}×${image.width}.`,
+    'Pad or resize the dataset (padTo), or use another prior.',
+  )
+}
+
+function checkClasses(
+  where: string,
+  dataset: AnyDataset,
+  prior: Prior,
+  priorClasses: readonly number[] | undefined,
+): void {
+  const { classes } = prior.config
+  const count = dataset.classNames.length
+  if (!priorClasses) {
+    if (!prior.conditional || count === classes) return
+    throw optionError(
+      `${where}: the dataset has ${count} classes, the prior ${classes}.`,
+      "Pass priorClasses: the prior's class id for each class of the dataset.",
+    )
+  }
+  const fits = priorClasses.length === count && priorClasses.every((c) => Number.isInteger(c) && c >= 0 && c < classes)
+  if (fits) return
+  throw optionError(
+    `${where}: priorClasses is [${priorClasses}].`,
+    prior.conditional
+      ? `Give ${count} integers from 0 to ${classes - 1}, one for each class of the dataset.`
+      : 'The prior is unconditional: leave it out.',
+  )
+}

@@ -1,0 +1,28 @@
+import { noGrad, ops, random, scope, tensor } from '../../autograd/index.ts'
+import type { Device } from '../../gpu/index.ts'
+import { normalize } from '../normalization.ts'
+import { type ImageSpace, parameter } from './space.ts'
+
+/**
+ * No prior at all: the pixels are learned, as networks see them (normalised), which is the usual way of dataset
+ * distillation and the baseline of LD3M. Values are clamped to [0, 1] only where images are read.
+ * @param imageShape of an image
+ */
+export const pixelSpace = (device: Device, imageShape: readonly [number, number, number]): ImageSpace => ({
+  name: 'pixel',
+  device,
+  learnable: ['pixels'],
+  initial: ({ labels, images, seed, normalization }) =>
+    scope(() =>
+      noGrad(() => {
+        const shape = [labels.length, ...imageShape]
+        const pixels = images
+          ? normalize(tensor(device, images, { shape }), normalization)
+          : random.normal(device, shape, { seed, stream: 1 })
+        return { pixels: pixels.leaf() }
+      }),
+    ),
+  noise: () => [],
+  // A tensor of its own, which callers may free.
+  images: (parameters) => ops.scale(parameter(parameters, 'pixels'), 1),
+})
