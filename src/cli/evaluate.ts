@@ -1,5 +1,5 @@
 import { optionError } from '../errors.ts'
-import type { DistilledSet } from '../ld3m/index.ts'
+import { type DistilledSet, paperProtocol, type TrainingProtocol } from '../ld3m/index.ts'
 import { type StudentName, studentByName, studentNames } from '../models/index.ts'
 import { openDevice, reopenRun } from '../node/index.ts'
 import { command, integer } from './arguments.ts'
@@ -22,13 +22,19 @@ export const evaluateCommand = command(
       default: studentNames.join(','),
       description: 'Architectures to train',
     },
-    runs: { type: 'string', valueHint: 'N', default: '3', description: 'Trainings of each' },
-    steps: { type: 'string', valueHint: 'N', default: '300', description: 'Steps of a training' },
+    protocol: {
+      type: 'enum',
+      options: ['brief', 'paper'],
+      default: 'brief',
+      description: "Of training: 300 steps at 0.01, or the paper's 1000 epochs with warm-up and a moving average",
+    },
+    whole: { type: 'boolean', description: 'Train on the whole dataset as well, to see what is lost' },
+    runs: { type: 'string', valueHint: 'N', description: 'Trainings of each; default 3, in the paper 5' },
+    steps: { type: 'string', valueHint: 'N', description: "Steps of a training, in place of the protocol's" },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same result' },
   },
-  async ({ run: folder, data, students: names, ...numbers }) => {
-    const runs = integer('runs', numbers.runs)
-    const steps = integer('steps', numbers.steps)
+  async ({ run: folder, data, students: names, protocol: name, whole, ...numbers }) => {
+    const protocol = protocolOf(name, numbers)
     const seed = integer('seed', numbers.seed)
     const known = names.split(',').map(checkName)
     const device = await openDevice()
@@ -40,12 +46,25 @@ export const evaluateCommand = command(
       const students = known.map((name) => studentByName(name, task))
       const train = await dataToEvaluate(data, 'train', set)
       const test = await dataToEvaluate(data, 'test', set)
-      await run.compare({ train, test, students, runs, steps, seed })
+      await run.compare({ train, test, students, seed, wholeDataset: whole ?? false, ...protocol })
     } finally {
       device.destroy()
     }
   },
 )
+
+/** The protocol of that name, with what was asked for otherwise. */
+function protocolOf(
+  name: string,
+  { runs, steps }: { readonly runs?: string | undefined; readonly steps?: string | undefined },
+): TrainingProtocol & { runs?: number } {
+  const { epochs, ...rest } = name === 'paper' ? paperProtocol() : {}
+  return {
+    ...rest,
+    ...(steps !== undefined ? { steps: integer('steps', steps) } : epochs !== undefined ? { epochs } : {}),
+    ...(runs !== undefined ? { runs: integer('runs', runs) } : {}),
+  }
+}
 
 function checkName(name: string): StudentName {
   const known = studentNames.find((n) => n.toLowerCase() === name.trim().toLowerCase())

@@ -1,42 +1,23 @@
 import { HostRandom, noGrad, ops, scope, type Tensor, tensor } from '../autograd/index.ts'
-import {
-  ALL_AUGMENTATIONS,
-  type AnyDataset,
-  type AugmentationStrategy,
-  drawAugmentation,
-  indicesByClass,
-  readImages,
-  toUnit,
-} from '../data/index.ts'
+import { type AnyDataset, indicesByClass, readImages, toUnit } from '../data/index.ts'
 import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { disposeState, type HostTensor, initialize, Params, type StateDict, type Student } from '../models/index.ts'
-import { cosineSchedule, Sgd } from '../optim/index.ts'
+import { disposeState, Params, type StateDict, type Student } from '../models/index.ts'
+import { type Accuracy, summarize } from './accuracy.ts'
 import { type Normalization, normalize } from './normalization.ts'
-import { atLeastOne, positive, seedOf } from './options.ts'
+import { atLeastOne, seedOf } from './options.ts'
 import { pick } from './real-images.ts'
-import { labelTensor, trainStep } from './student-training.ts'
 import { groupedLabels } from './synthetic.ts'
+import { PROTOCOL_OPTIONS, resolveProtocol, type TrainingProtocol, trainStudent } from './train-student.ts'
+import { imageShapeOf, TrainingImages, type TrainingSet } from './training-images.ts'
 
-/** Images to train on. */
-export interface TrainingSet {
-  /** [M, C, H, W] in [0, 1]. */
-  readonly images: HostTensor
-  readonly labels: Int32Array
-}
+/** What to train on: a set, such as a distilled one, or a whole dataset. */
+export type TrainingData = TrainingSet | AnyDataset
 
-/** Test accuracy of one architecture over several runs, as fractions 0…1. */
-export interface Accuracy {
-  readonly mean: number
-  /** Sample standard deviation; 0 for a single run. */
-  readonly std: number
-  readonly runs: readonly number[]
-}
-
-export interface EvaluateOptions {
+export interface EvaluateOptions extends TrainingProtocol {
   device: Device
-  /** What to train on; a function is asked for each run's own set. */
-  train: TrainingSet | ((run: number) => TrainingSet | Promise<TrainingSet>)
+  /** What to train on; a function is asked for each run's own. */
+  train: TrainingData | ((run: number) => TrainingData | Promise<TrainingData>)
   /** Real images to test on; all of them are on the GPU at once. */
   test: AnyDataset
   normalization: Normalization
@@ -44,14 +25,6 @@ export interface EvaluateOptions {
   students: readonly Student[]
   /** Trainings of each architecture, each from its own initial parameters. Default 3. */
   runs?: number
-  /** Steps of a training. Default 300. */
-  steps?: number
-  /** Images a step, at most. Default 256. */
-  batch?: number
-  /** SGD's initial learning rate; it falls to 0 by a cosine. Default 0.01. */
-  learningRate?: number
-  /** Operations of augmentation, drawn for each image. Default all six. */
-  augmentation?: AugmentationStrategy
   /** Default 0. */
   seed?: number
   signal?: AbortSignal
@@ -69,19 +42,15 @@ export interface EvaluateProgress {
 }
 
 const KNOWN = [
-  ...['device', 'train', 'test', 'normalization', 'students', 'runs', 'steps', 'batch', 'learningRate'],
-  ...['augmentation', 'seed', 'signal', 'onProgress'],
+  ...['device', 'train', 'test', 'normalization', 'students', 'runs', 'seed', 'signal', 'onProgress'],
+  ...PROTOCOL_OPTIONS,
 ]
 
-const MOMENTUM = 0.9
-const WEIGHT_DECAY = 5e-4
 const TEST_BATCH = 250
-/** Steps between waits for the GPU, so that an abort is noticed and the queue stays short. */
-const STEPS_A_WAIT = 25
 
 /**
- * Trains each architecture on the given images alone and tests it on real ones: what a distilled set is
- * judged by. SGD with momentum 0.9 and weight decay 5e-4, cosine schedule, augmentation on every batch.
+ * Trains each architecture on the given images alone and tests it on real ones: what a distilled set is judged by.
+ * `paperProtocol()` are the options of the paper's tables.
  * @returns accuracies by the students' names
  * @throws Ld3mError `option` or `shape` for input that does not fit, `numeric` if a training diverges, `aborted`
  */
@@ -94,7 +63,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
   const names = students.map((s) => s.name)
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice) throw optionError(`evaluate: two students are named '${twice}'.`, 'Evaluate them in separate calls.')
-  const [, c, h, w] = (await trainingSet(options, 0)).images.shape
+  const [c, h, w] = imageShapeOf(await trainingData(options, 0))
   if (c !== test.channels || h !== test.height || w !== test.width) {
     throw shapeError(
       `evaluate: trains on images of ${c}×${h}×${w}, tests on ${test.channels}×${test.height}×${test.width}.`,
@@ -109,11 +78,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
       const accuracies: number[] = []
       for (let run = 0; run < runs; run++) {
         const random = new HostRandom({ seed, stream: run }).fork(`evaluate ${s}`)
-        const state = await train(options, student, await trainingSet(options, run), random)
+        const state = await train(options, student, await trainingData(options, run), random)
         const accuracy = await testAccuracy(student, state, testBatches, test).finally(() => disposeState(state))
         accuracies.push(accuracy)
         options.onProgress?.({ student: student.name, run, accuracy, done: ++done, total: students.length * runs })
-        throwIfAborted(signal)
+        if (signal?.aborted) throw new Ld3mError('aborted', 'The evaluation was aborted.', 'Run it again.')
       }
       results[student.name] = summarize(accuracies)
     }
@@ -123,18 +92,22 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
   }
 }
 
-const trainingSet = async ({ train }: EvaluateOptions, run: number): Promise<TrainingSet> =>
+const trainingData = async ({ train }: EvaluateOptions, run: number): Promise<TrainingData> =>
   typeof train === 'function' ? await train(run) : train
 
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new Ld3mError('aborted', 'The evaluation was aborted.', 'Run it again.')
-}
-
-/** Mean and sample standard deviation. */
-export function summarize(runs: readonly number[]): Accuracy {
-  const mean = runs.reduce((a, b) => a + b, 0) / runs.length
-  const squares = runs.reduce((a, b) => a + (b - mean) ** 2, 0)
-  return { mean, std: runs.length > 1 ? Math.sqrt(squares / (runs.length - 1)) : 0, runs: [...runs] }
+async function train(
+  options: EvaluateOptions,
+  student: Student,
+  data: TrainingData,
+  random: HostRandom,
+): Promise<StateDict> {
+  const protocol = resolveProtocol('evaluate', options, student, data.labels.length)
+  const images = new TrainingImages(options.device, data, options.normalization)
+  try {
+    return await trainStudent(student, images, protocol, random, options.signal)
+  } finally {
+    images.dispose()
+  }
 }
 
 /** Random real images, as many a class as a distilled set has: the baseline. */
@@ -147,61 +120,6 @@ export async function randomReal(dataset: AnyDataset, imagesPerClass: number, se
   return {
     images: { shape: [chosen.length, channels, height, width], data: toUnit(await readImages(dataset, chosen)) },
     labels: groupedLabels(dataset.classNames.length, imagesPerClass),
-  }
-}
-
-async function train(
-  options: EvaluateOptions,
-  student: Student,
-  { images, labels }: TrainingSet,
-  random: HostRandom,
-): Promise<StateDict> {
-  const { device, normalization, signal } = options
-  const steps = atLeastOne('evaluate', 'steps', options.steps ?? 300)
-  const batch = atLeastOne('evaluate', 'batch', options.batch ?? 256)
-  const learningRate = positive('evaluate', 'learningRate', options.learningRate ?? 0.01)
-  const strategy = options.augmentation ?? ALL_AUGMENTATIONS
-  const [count, , height, width] = images.shape as [number, number, number, number]
-  const state = initialize(device, student, { seed: random.integer(2 ** 31) })
-  const optimizer = new Sgd(state, { lr: learningRate, momentum: MOMENTUM, weightDecay: WEIGHT_DECAY })
-  const allImages = scope(() => normalize(tensor(device, images.data, { shape: images.shape }), normalization))
-  const allLabels = tensor(device, labels)
-  try {
-    let order = random.shuffle(count)
-    let at = 0
-    for (let step = 0; step < steps; step++) {
-      optimizer.lr = learningRate * cosineSchedule(step, steps)
-      if (at + Math.min(batch, count) > count) {
-        order = random.shuffle(count)
-        at = 0
-      }
-      const chosen = order.slice(at, at + batch)
-      at += chosen.length
-      scope(() => {
-        const whole = chosen.length === count
-        const x = whole ? allImages : ops.gather(allImages, tensor(device, chosen))
-        const y = whole
-          ? allLabels
-          : labelTensor(
-              x,
-              chosen.map((i) => labels[i] as number),
-            )
-        const draw = drawAugmentation(random, { strategy, size: [height, width], count: chosen.length })
-        trainStep({ student, state, optimizer }, x, y, draw)
-      })
-      if (step % STEPS_A_WAIT === STEPS_A_WAIT - 1) {
-        await device.synchronize()
-        throwIfAborted(signal)
-      }
-    }
-    return state
-  } catch (error) {
-    disposeState(state)
-    throw error
-  } finally {
-    optimizer.dispose()
-    allImages.dispose()
-    allLabels.dispose()
   }
 }
 

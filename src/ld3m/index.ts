@@ -1,3 +1,10 @@
+export { type Accuracy, summarize } from './accuracy.ts'
+export {
+  type ChooseIterationOptions,
+  type ChosenIteration,
+  chooseIteration,
+  IterationChoice,
+} from './choose-iteration.ts'
 export { distill, planDistill } from './distill.ts'
 export {
   DistillationStopped,
@@ -6,15 +13,7 @@ export {
   type DistillSettings,
 } from './distill-options.ts'
 export { distilledFromSafetensors, distilledToSafetensors } from './distilled-file.ts'
-export {
-  type Accuracy,
-  type EvaluateOptions,
-  type EvaluateProgress,
-  evaluate,
-  randomReal,
-  summarize,
-  type TrainingSet,
-} from './evaluate.ts'
+export { type EvaluateOptions, type EvaluateProgress, evaluate, randomReal, type TrainingData } from './evaluate.ts'
 export {
   type ExpertManifest,
   type ExpertProgress,
@@ -61,4 +60,6 @@ export type { DistilledSet } from './synthetic.ts'
 export type { AutoencoderTraining } from './train-autoencoder.ts'
 export type { DenoiserTraining } from './train-denoiser.ts'
 export { type PriorRecipe, type TrainedPrior, type TrainPriorOptions, trainPrior } from './train-prior.ts'
+export { paperProtocol, type TrainingProtocol } from './train-student.ts'
 export type { TrainProgress } from './trainer.ts'
+export type { TrainingSet } from './training-images.ts'

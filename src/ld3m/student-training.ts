@@ -1,4 +1,4 @@
-import { grad, noGrad, ops, type Tensor, tensor } from '../autograd/index.ts'
+import { grad, type HostRandom, noGrad, ops, type Tensor, tensor } from '../autograd/index.ts'
 import { type AnyDataset, type Augmentation, augment } from '../data/index.ts'
 import { convNet, Params, type StateDict, type Student } from '../models/index.ts'
 import type { Sgd } from '../optim/index.ts'
@@ -15,6 +15,7 @@ export interface StudentInTraining {
  * One step of training on the mean cross entropy of augmented images; call it in a scope.
  * @param images as networks see them (normalised), [N, C, H, W]
  * @param labels class of each, [N]
+ * @param draws of dropout, for a student that has it
  * @returns the loss, one element
  */
 export function trainStep(
@@ -22,9 +23,10 @@ export function trainStep(
   images: Tensor,
   labels: Tensor,
   draw: Augmentation,
+  draws?: HostRandom,
 ): Tensor {
   const augmented = noGrad(() => augment(images, draw))
-  const loss = ops.crossEntropy(student.apply(new Params(state), augmented), labels)
+  const loss = ops.crossEntropy(student.apply(new Params(state), augmented, draws), labels)
   const gradients = grad(loss, Object.values(state))
   optimizer.step(Object.fromEntries(Object.keys(state).map((name, i) => [name, gradients[i] as Tensor])))
   return loss.detach()

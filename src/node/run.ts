@@ -17,14 +17,17 @@ import {
   type ReportData,
   randomReal,
   renderReport,
+  type TrainingProtocol,
 } from '../ld3m/index.ts'
 import { openRunDirectory, type RunDirectory } from './files.ts'
 import { bar, formatBytes, formatDuration, ProgressLine } from './progress.ts'
 
-/** Test accuracies by architecture, of training on the distilled images and on as many random real ones. */
+/** Test accuracies by architecture: of training on the distilled images, and on as many random real ones. */
 export interface AccuracyTable {
   readonly distilled: Readonly<Record<string, Accuracy>>
   readonly randomReal: Readonly<Record<string, Accuracy>>
+  /** Of training on the whole dataset, where that was asked for. */
+  readonly wholeDataset?: Readonly<Record<string, Accuracy>>
 }
 
 /** What `metrics.json` holds. */
@@ -45,12 +48,11 @@ export interface RunMetrics {
 
 /** How to compare a distilled set with real images: options of `evaluate`, and the dataset that was distilled. */
 export interface CompareOptions
-  extends Pick<
-    EvaluateOptions,
-    'test' | 'students' | 'runs' | 'steps' | 'batch' | 'learningRate' | 'augmentation' | 'seed'
-  > {
+  extends Pick<EvaluateOptions, 'test' | 'students' | 'runs' | 'seed' | keyof TrainingProtocol> {
   /** Where the random real images come from. */
   readonly train: AnyDataset
+  /** Whether to train on all of `train` as well, with the same protocol; what distillation is measured against. Default false. */
+  readonly wholeDataset?: boolean
 }
 
 /** What `config.json` holds: the options of `distill`, with names and sizes in place of data. */
@@ -132,23 +134,25 @@ export class Run {
   }
 
   /**
-   * Trains students on the distilled images and on as many random real ones, saves the accuracies, prints them side by
-   * side, and closes the run. If it ends early, what is known by then is saved. Accuracies are fractions, 0…1.
+   * Trains students on the distilled images, on as many random real ones and, if asked to, on the whole dataset, saves the
+   * accuracies, prints them side by side, and closes the run. If it ends early, what is known by then is saved. Accuracies are fractions, 0…1.
    * @throws Ld3mError as `evaluate` does, `aborted` on Ctrl-C among others
    */
-  async compare({ train, ...options }: CompareOptions): Promise<AccuracyTable> {
+  async compare({ train, wholeDataset = false, ...options }: CompareOptions): Promise<AccuracyTable> {
     const set = this.#recorded('compare')
     const { device, signal } = this
     const perClass = (set.images.shape[0] as number) / set.classNames.length
     const sources = {
       distilled: { name: 'distilled', train: set },
       randomReal: { name: 'random real', train: (draw: number) => randomReal(train, perClass, draw) },
+      wholeDataset: { name: 'whole dataset', train },
     }
+    const keys = ['distilled', 'randomReal', ...(wholeDataset ? (['wholeDataset'] as const) : [])] as const
     const accuracy: { -readonly [K in keyof AccuracyTable]: AccuracyTable[K] } = {
       ...(this.#before?.accuracy ?? NO_ACCURACY),
     }
     try {
-      for (const key of ['distilled', 'randomReal'] as const) {
+      for (const key of keys) {
         const onProgress: EvaluateOptions['onProgress'] = ({ student, run, accuracy, done, total }) => {
           const percent = `${student}, run ${run + 1}: ${(100 * accuracy).toFixed(1)} %`
           this.#line.update(`evaluating ${bar(done / total)} ${sources[key].name}: ${percent}`, done === total)
@@ -314,7 +318,7 @@ function beforeAfter({ initialImages, images, classNames }: DistilledSet): Uint8
 }
 
 /** A table of accuracies in percent, one architecture a row. */
-export function accuracyText({ distilled, randomReal }: AccuracyTable): string {
+export function accuracyText({ distilled, randomReal, wholeDataset }: AccuracyTable): string {
   const show = (a: Accuracy | undefined) => (a ? `${(100 * a.mean).toFixed(1)} ± ${(100 * a.std).toFixed(1)}` : '–')
   const rows = Object.keys(distilled).map((name) => {
     const gain = 100 * ((distilled[name]?.mean ?? Number.NaN) - (randomReal[name]?.mean ?? Number.NaN))
@@ -323,10 +327,12 @@ export function accuracyText({ distilled, randomReal }: AccuracyTable): string {
       show(distilled[name]),
       show(randomReal[name]),
       Number.isNaN(gain) ? '–' : `${gain > 0 ? '+' : ''}${gain.toFixed(1)}`,
+      ...(wholeDataset ? [show(wholeDataset[name])] : []),
     ]
   })
-  const table = [['test accuracy in %', 'distilled', 'random real', 'gain'], ...rows]
-  const widths = [0, 1, 2, 3].map((i) => Math.max(...table.map((row) => (row[i] as string).length)))
+  const head = ['test accuracy in %', 'distilled', 'random real', 'gain', ...(wholeDataset ? ['whole dataset'] : [])]
+  const table = [head, ...rows]
+  const widths = head.map((_, i) => Math.max(...table.map((row) => (row[i] as string).length)))
   return table
     .map((row) =>
       row

@@ -1,6 +1,17 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Device } from '../../src/gpu/index.ts'
-import { type EvaluateOptions, evaluate, normalizationOf, randomReal, summarize } from '../../src/ld3m/index.ts'
+import {
+  chooseIteration,
+  type DistillProgress,
+  distill,
+  dm,
+  type EvaluateOptions,
+  evaluate,
+  normalizationOf,
+  paperProtocol,
+  randomReal,
+  summarize,
+} from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyDataset } from '../support/tiny.ts'
@@ -37,6 +48,62 @@ describe('evaluate', () => {
     expect(new Set(runs)).toEqual(new Set([0, 1]))
   })
 
+  test('trains on a whole dataset, in memory or too large to keep on the GPU, alike', async () => {
+    const { steps: _, ...rest } = optionsOf({ epochs: 4, batch: 6, runs: 1, augmentation: [] })
+    const whole = await evaluate({ ...rest, train: dataset })
+    expect(whole['ConvNet-1']?.mean).toBeGreaterThan(0.9)
+    const set = {
+      images: { shape: [dataset.count, 1, 8, 8], data: Float32Array.from(dataset.images, (v) => v / 255) },
+      labels: Int32Array.from(dataset.labels),
+    }
+    expect(await evaluate({ ...rest, train: set })).toEqual(whole)
+  })
+
+  test('a rate for each student, a warm-up and a moving average change what is learned', async () => {
+    const accuracy = async (more: Partial<EvaluateOptions>) =>
+      (await evaluate(optionsOf({ steps: 40, runs: 1, ...more })))['ConvNet-1']?.mean as number
+    expect(await accuracy({ learningRate: () => 0.05 })).toBe(await accuracy({ learningRate: 0.05 }))
+    expect(await accuracy({ averaging: 0.9, warmup: 0.2 })).toBeGreaterThan(0.9)
+    // The function is asked for the student.
+    const seen: string[] = []
+    const learningRate = ({ name }: { name: string }) => {
+      seen.push(name)
+      return 1e-12
+    }
+    await evaluate(optionsOf({ runs: 1, steps: 1, learningRate }))
+    expect(seen).toEqual(['ConvNet-1'])
+  })
+
+  test("the paper's protocol holds its numbers, and runs", async () => {
+    const { learningRate, ...rest } = paperProtocol()
+    expect(rest).toEqual({ runs: 5, epochs: 1000, batch: 256, warmup: 0.5, averaging: 0.995 })
+    const rate = learningRate as (student: { name: string }) => number
+    expect([rate({ name: 'VGG-11' }), rate({ name: 'ViT' })]).toEqual([1e-4, 1e-3])
+    const { steps: _, ...base } = optionsOf()
+    const accuracy = await evaluate({ ...base, ...paperProtocol(), runs: 1, epochs: 20, batch: 8 })
+    expect(accuracy['ConvNet-1']?.mean).toBeGreaterThanOrEqual(0)
+  })
+
+  test('the iteration is chosen by validation images, the earliest of the best', async () => {
+    const choice = chooseIteration({
+      ...{ device, validation: dataset, students: [student], runs: 1, steps: 30, every: 2 },
+      ...{ learningRate: 0.05, augmentation: [] },
+    })
+    expect(() => choice.best).toThrow(/nothing was evaluated/)
+    const sets = new Map<number, readonly number[]>()
+    const onProgress = async (progress: DistillProgress) => {
+      sets.set(progress.iteration, [...(await progress.snapshot()).images.data])
+      await choice.onProgress(progress)
+    }
+    await distill({ dataset, device, space: 'pixel', objective: dm(), student, steps: 5, onProgress, realBatch: 4 })
+    expect(choice.history.map(({ iteration }) => iteration)).toEqual([2, 4, 5])
+    const { best } = choice
+    const highest = Math.max(...choice.history.map(({ mean }) => mean))
+    expect(best.mean).toBe(highest)
+    expect(best.iteration).toBe(choice.history.find(({ mean }) => mean === highest)?.iteration)
+    expect([...best.set.images.data]).toEqual(sets.get(best.iteration))
+  })
+
   test('gives all memory back, also when it is aborted', async () => {
     const before = device.memory.current
     await evaluate(optionsOf({ steps: 2 }))
@@ -50,7 +117,10 @@ describe('evaluate', () => {
     ['no runs', { runs: 0 }, /runs is 0/],
     ['half a step', { steps: 0.5 }, /steps is 0.5/],
     ['a negative rate', { learningRate: -1 }, /learningRate is -1/],
-    ['an unknown option', { epochs: 3 } as object, /unknown option 'epochs'/],
+    ['an unknown option', { epoch: 3 } as object, /unknown option 'epoch'.*epochs/],
+    ['steps and epochs at once', { epochs: 3 }, /steps and epochs are both given/],
+    ['a warm-up of two trainings', { warmup: 2 }, /warmup is 2/],
+    ['an average of nothing but the past', { averaging: 1 }, /decay is 1/],
   ])('refuses %s', async (_, more, message) => {
     await expect(evaluate(optionsOf(more))).rejects.toThrow(message)
   })

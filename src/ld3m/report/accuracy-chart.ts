@@ -1,4 +1,4 @@
-import type { Accuracy } from '../evaluate.ts'
+import type { Accuracy } from '../accuracy.ts'
 import type { AccuracyRow } from './accuracy.ts'
 import { percent } from './format.ts'
 import { type Html, html, NOTHING } from './html.ts'

@@ -1,4 +1,4 @@
-import type { Accuracy } from '../evaluate.ts'
+import type { Accuracy } from '../accuracy.ts'
 import { type AccuracyRow, meanOverUnseen } from './accuracy.ts'
 import { percent, points } from './format.ts'
 import { type Html, html, NOTHING } from './html.ts'
@@ -6,22 +6,24 @@ import { type Html, html, NOTHING } from './html.ts'
 /** Accuracy of each architecture in percent: mean ± standard deviation, the difference in points, and runs. */
 export function accuracyTable(rows: readonly AccuracyRow[], hasSeen: boolean): Html {
   const mean = meanOverUnseen(rows)
+  const whole = rows.some((row) => row.wholeDataset)
   return html`
 <div class="scroll">
 <table class="accuracies">
   <caption>Test accuracy in percent, mean ± standard deviation over trainings; difference in percentage points.</caption>
   <thead>
     <tr><th scope="col">Architecture</th><th scope="col">Distilled</th><th scope="col">Random real</th>
-    <th scope="col">Difference</th><th scope="col">Trainings</th></tr>
+    <th scope="col">Difference</th>${whole ? html`<th scope="col">Whole dataset</th>` : NOTHING}<th scope="col">Trainings</th></tr>
   </thead>
   <tbody>
     ${rows.map(
-      ({ name, seen, distilled, randomReal }) => html`
+      ({ name, seen, distilled, randomReal, wholeDataset }) => html`
     <tr>
       <th scope="row">${name}${seen ? html` <span class="tag">seen</span>` : NOTHING}</th>
       <td class="strong">${spread(distilled)}</td>
       <td>${spread(randomReal)}</td>
       ${distilled && randomReal ? differenceCell(distilled.mean - randomReal.mean) : html`<td>–</td>`}
+      ${whole ? html`<td>${spread(wholeDataset)}</td>` : NOTHING}
       <td class="muted">${distilled?.runs.length ?? '–'} / ${randomReal?.runs.length ?? '–'}</td>
     </tr>`,
     )}
@@ -35,6 +37,7 @@ export function accuracyTable(rows: readonly AccuracyRow[], hasSeen: boolean): H
       <td class="strong">${percent(mean.distilled)}</td>
       <td>${percent(mean.randomReal)}</td>
       ${differenceCell(mean.distilled - mean.randomReal)}
+      ${whole ? html`<td></td>` : NOTHING}
       <td></td>
     </tr>
   </tfoot>`

@@ -1,4 +1,4 @@
-import type { Accuracy } from '../evaluate.ts'
+import type { Accuracy } from '../accuracy.ts'
 import type { ReportData } from './data.ts'
 
 /** One architecture's accuracies; a set it was not trained on is missing. */
@@ -8,6 +8,7 @@ export interface AccuracyRow {
   readonly seen: boolean
   readonly distilled?: Accuracy
   readonly randomReal?: Accuracy
+  readonly wholeDataset?: Accuracy
 }
 
 /** The architectures in the order given, the seen one first. */
@@ -15,11 +16,13 @@ export function accuracyRows({ accuracy, seenArchitecture }: ReportData): Accura
   const names = [...new Set([...Object.keys(accuracy.distilled), ...Object.keys(accuracy.randomReal)])]
   const distilled = new Map(Object.entries(accuracy.distilled))
   const randomReal = new Map(Object.entries(accuracy.randomReal))
+  const wholeDataset = new Map(Object.entries(accuracy.wholeDataset ?? {}))
   const rows = names.map((name) => ({
     name,
     seen: name === seenArchitecture,
     ...(distilled.has(name) && { distilled: distilled.get(name)! }),
     ...(randomReal.has(name) && { randomReal: randomReal.get(name)! }),
+    ...(wholeDataset.has(name) && { wholeDataset: wholeDataset.get(name)! }),
   }))
   return rows.sort((a, b) => Number(b.seen) - Number(a.seen))
 }

@@ -1,6 +1,6 @@
 import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../../errors.ts'
 import type { HostTensor } from '../../models/index.ts'
-import type { Accuracy } from '../evaluate.ts'
+import type { Accuracy } from '../accuracy.ts'
 
 /** What a report tells about a distillation. */
 export interface ReportData {
@@ -28,6 +28,7 @@ export interface ReportData {
   readonly accuracy: {
     readonly distilled: Readonly<Record<string, Accuracy>>
     readonly randomReal: Readonly<Record<string, Accuracy>>
+    readonly wholeDataset?: Readonly<Record<string, Accuracy>>
   }
   /** The architecture that the distillation matched on, marked apart from those it never saw. */
   readonly seenArchitecture?: string
@@ -70,8 +71,8 @@ export function checkReportData(data: ReportData): void {
       throw optionError(`renderReport: label ${label} has no class name.`, `Give labels below ${classNames.length}.`)
     }
   }
-  for (const set of ['distilled', 'randomReal'] as const) {
-    for (const [name, accuracy] of Object.entries(data.accuracy[set])) checkAccuracy(`${set} '${name}'`, accuracy)
+  for (const set of ['distilled', 'randomReal', 'wholeDataset'] as const) {
+    for (const [name, accuracy] of Object.entries(data.accuracy[set] ?? {})) checkAccuracy(`${set} '${name}'`, accuracy)
   }
   try {
     JSON.stringify(data.config)

@@ -1,0 +1,137 @@
+import { type HostRandom, noGrad, scope } from '../autograd/index.ts'
+import { ALL_AUGMENTATIONS, type AugmentationStrategy, drawAugmentation } from '../data/index.ts'
+import { Ld3mError, optionError } from '../errors.ts'
+import { disposeState, initialize, type StateDict, type Student } from '../models/index.ts'
+import { Ema, Sgd, warmupCosineSchedule } from '../optim/index.ts'
+import { atLeastOne, positive } from './options.ts'
+import { trainStep } from './student-training.ts'
+import type { TrainingImages } from './training-images.ts'
+
+/** How a student is trained: SGD with weight decay, whose learning rate falls to 0 by half a cosine. */
+export interface TrainingProtocol {
+  /** Steps of a training. Default 300, if there are no epochs. */
+  steps?: number
+  /** Passes over the images, instead of steps. A last batch that is not full waits for the next pass's shuffle. */
+  epochs?: number
+  /** Images a step, at most. Default 256. */
+  batch?: number
+  /** SGD's highest learning rate, or one for each student. Default 0.01. */
+  learningRate?: number | ((student: Student) => number)
+  /** Share of the steps in which the learning rate rises from nearly 0 in a straight line, 0…1. Default 0. */
+  warmup?: number
+  /** Momentum, 0…1. Default 0.9. */
+  momentum?: number
+  /** Default 5e-4. */
+  weightDecay?: number
+  /**
+   * Decay of a moving average of the parameters, 0…1, which is what is tested; a plain mean at first, moved once a pass
+   * over the images. Default none.
+   */
+  averaging?: number
+  /** Operations of augmentation, drawn for each image. Default all six. */
+  augmentation?: AugmentationStrategy
+}
+
+export const PROTOCOL_OPTIONS = [
+  ...(['steps', 'epochs', 'batch', 'learningRate', 'warmup', 'momentum', 'weightDecay', 'averaging'] as const),
+  'augmentation' as const,
+]
+
+/**
+ * The protocol of the paper's tables, as in its authors' code: 1,000 epochs of batches of 256, a warm-up of half of them,
+ * a moving average of the parameters, a learning rate of 1e-3 (VGG: 1e-4), five trainings.
+ */
+export const paperProtocol = (): TrainingProtocol & { runs: number } => ({
+  ...{ runs: 5, epochs: 1000, batch: 256, warmup: 0.5, averaging: 0.995 },
+  learningRate: ({ name }) => (name.startsWith('VGG') ? 1e-4 : 1e-3),
+})
+
+/** Steps between waits for the GPU, so that an abort is noticed and the queue stays short. */
+const STEPS_A_WAIT = 25
+/** Where the warm-up begins, as a share of the learning rate. */
+const WARMUP_START = 1e-7
+
+type Resolved = Required<Omit<TrainingProtocol, 'learningRate' | 'epochs' | 'averaging'>> & {
+  readonly learningRate: number
+  readonly averaging: number | undefined
+  readonly stepsAnEpoch: number
+}
+
+/**
+ * Checks a protocol for a training of `count` images.
+ * @throws Ld3mError `option`
+ */
+export function resolveProtocol(where: string, given: TrainingProtocol, student: Student, count: number): Resolved {
+  const batch = Math.min(atLeastOne(where, 'batch', given.batch ?? 256), count)
+  const stepsAnEpoch = Math.floor(count / batch)
+  if (given.steps !== undefined && given.epochs !== undefined) {
+    throw optionError(`${where}: steps and epochs are both given.`, 'Give one of them.')
+  }
+  const steps =
+    given.epochs === undefined
+      ? atLeastOne(where, 'steps', given.steps ?? 300)
+      : atLeastOne(where, 'epochs', given.epochs) * stepsAnEpoch
+  const { learningRate = 0.01, warmup = 0, momentum = 0.9, weightDecay = 5e-4, averaging } = given
+  const rate = typeof learningRate === 'function' ? learningRate(student) : learningRate
+  if (!(warmup >= 0 && warmup <= 1)) throw optionError(`${where}: warmup is ${warmup}.`, 'Use a share, 0 to 1.')
+  return {
+    ...{ steps, stepsAnEpoch, batch, warmup, momentum, weightDecay, averaging },
+    learningRate: positive(where, 'learningRate', rate),
+    augmentation: given.augmentation ?? ALL_AUGMENTATIONS,
+  }
+}
+
+/**
+ * Trains a student from fresh parameters.
+ * @returns its parameters, or their moving average, for the caller to free
+ * @throws Ld3mError `aborted`
+ */
+export async function trainStudent(
+  student: Student,
+  images: TrainingImages,
+  protocol: Resolved,
+  random: HostRandom,
+  signal: AbortSignal | undefined,
+): Promise<StateDict> {
+  const { device, count } = images
+  const { steps, batch, learningRate, warmup, momentum, weightDecay, averaging, stepsAnEpoch } = protocol
+  const [, height, width] = images.shape
+  const state = initialize(device, student, { seed: random.integer(2 ** 31) })
+  const optimizer = new Sgd(state, { lr: learningRate, momentum, weightDecay })
+  const ema = averaging === undefined ? undefined : new Ema(state, { decay: averaging, warmup: true })
+  // Draws of their own, so that a student with dropout sees the same batches as one without.
+  const dropout = random.fork('dropout')
+  try {
+    let order = random.shuffle(count)
+    let at = 0
+    for (let step = 0; step < steps; step++) {
+      optimizer.lr = learningRate * warmupCosineSchedule(step, warmup * steps, steps, WARMUP_START)
+      if (at + batch > count) {
+        order = random.shuffle(count)
+        at = 0
+      }
+      const chosen = order.slice(at, at + batch)
+      at += batch
+      const given = await images.batch(chosen)
+      const draw = drawAugmentation(random, {
+        ...{ strategy: protocol.augmentation, size: [height, width], count: chosen.length },
+      })
+      scope(() => void trainStep({ student, state, optimizer }, given.images, given.labels, draw, dropout))
+      for (const t of Object.values(given)) t.dispose()
+      if (ema && (step + 1) % stepsAnEpoch === 0) noGrad(() => ema.update())
+      if (step % STEPS_A_WAIT === STEPS_A_WAIT - 1) {
+        await device.synchronize()
+        if (signal?.aborted) throw new Ld3mError('aborted', 'The evaluation was aborted.', 'Run it again.')
+      }
+    }
+    if (!ema) return state
+    disposeState(state)
+    return ema.average
+  } catch (error) {
+    disposeState(state)
+    ema?.dispose()
+    throw error
+  } finally {
+    optimizer.dispose()
+  }
+}
