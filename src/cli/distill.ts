@@ -1,6 +1,6 @@
 import { optionError } from '../errors.ts'
 import { dc, distill, dm, mtt, type Objective, openExperts } from '../ld3m/index.ts'
-import { expertsFolder, loadPrior, openDevice, openRun } from '../node/index.ts'
+import { expertsFolder, loadPrior, openDevice, openRun, reopenRun } from '../node/index.ts'
 import { command, integer } from './arguments.ts'
 import { DATA_KINDS, dataToDistill } from './data.ts'
 
@@ -55,16 +55,18 @@ export const distillCommand = command(
       required: true,
       description: 'Where the run is saved, such as runs/first',
     },
+    resume: { type: 'boolean', default: false, description: 'Go on with the interrupted run in --out' },
   },
-  async ({ data, prior: priorFile, classes, objective: name, experts, ipc, steps, seed, out }) => {
+  async ({ data, prior: priorFile, classes, objective: name, experts, ipc, steps, seed, out, resume }) => {
     const counts = { imagesPerClass: integer('ipc', ipc), steps: integer('steps', steps), seed: integer('seed', seed) }
     const objective = await objectiveOf(name, experts)
     const device = await openDevice()
     try {
       const prior = await loadPrior(device, priorFile)
       const images = await dataToDistill(data, prior, classes)
-      const run = await openRun(out, device)
-      const options = { ...images, prior, objective, ...counts }
+      const run = await (resume ? reopenRun : openRun)(out, device)
+      const state = resume ? { resume: await run.savedState() } : {}
+      const options = { ...images, prior, objective, ...counts, ...state }
       await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
       await run.finish()
     } finally {

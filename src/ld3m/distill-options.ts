@@ -38,7 +38,10 @@ export interface DistillSettings {
    * chunk are generated twice, once for the loss and once for the gradient. Default 10.
    */
   chunk?: number
-  /** A state that `progress.save()` gave in a run with these options: goes on from there, with the same bits. */
+  /**
+   * A state that `progress.save()` or a `DistillationStopped` gave in a run with these options: goes on from there, with
+   * the same bits as a run that was not interrupted.
+   */
   resume?: Uint8Array
   /** Stops the run with an error that carries the result so far. */
   signal?: AbortSignal
@@ -84,6 +87,8 @@ export class DistillationStopped extends Ld3mError {
     fix: string,
     /** The state after the last iteration that went well. */
     readonly result: DistilledSet,
+    /** The same for `resume`. */
+    readonly state: Uint8Array,
   ) {
     super(code, what, fix)
   }

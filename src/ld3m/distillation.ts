@@ -308,7 +308,7 @@ export class Distillation {
 
   async #stop(code: 'aborted' | 'numeric' | 'data', what: string, fix: string): Promise<never> {
     const when = `${what} after ${this.iteration} of ${this.iterations} iterations.`
-    throw new DistillationStopped(code, when, fix, await this.snapshot())
+    throw new DistillationStopped(code, when, fix, await this.snapshot(), await this.#save())
   }
 
   dispose(): void {

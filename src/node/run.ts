@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AnyDataset } from '../data/index.ts'
 import { dataError } from '../errors.ts'
@@ -65,11 +65,14 @@ interface RunConfig {
 
 /** Seconds between saves of the state so far. */
 const SAVE_EVERY = 20
+/** What a distillation goes on from; gone once it is done. */
+const STATE = 'state.safetensors'
 const NO_ACCURACY: AccuracyTable = { distilled: {}, randomReal: {} }
 
 /**
  * A distillation's folder and its live display. The folder is readable at any moment: `images.png` (initial and
- * final), `distilled.safetensors`, `config.json`, `metrics.json`, `report.html`.
+ * final), `distilled.safetensors`, `config.json`, `metrics.json`, `report.html`; and `state.safetensors`, from which the distillation
+ * can go on, until it is done.
  */
 export class Run {
   /** Fires on Ctrl-C (the first; the second ends the process at once). */
@@ -110,6 +113,7 @@ export class Run {
       iteration === iterations,
     )
     if (performance.now() - this.#lastSave > SAVE_EVERY * 1000) {
+      await this.directory.writeBytes(STATE, await progress.save())
       await this.#save(await progress.snapshot(), 'distilling', NO_ACCURACY)
       this.#lastSave = performance.now()
     }
@@ -124,11 +128,15 @@ export class Run {
     try {
       const set = await distillation
       await this.#save(set, 'evaluating', NO_ACCURACY)
+      await rm(this.directory.pathOf(STATE), { force: true })
       return set
     } catch (error) {
       this.#line.end()
       this.close()
-      if (error instanceof DistillationStopped) await this.#saveLast(error.result, error, NO_ACCURACY)
+      if (error instanceof DistillationStopped) {
+        await this.#saveLast(error.result, error, NO_ACCURACY)
+        await this.directory.writeBytes(STATE, error.state)
+      }
       throw error
     }
   }
@@ -178,6 +186,20 @@ export class Run {
     this.close()
     await this.#save(this.#recorded('finish'), 'finished', this.#before?.accuracy ?? NO_ACCURACY)
     this.#end()
+  }
+
+  /**
+   * What a distillation that was interrupted goes on from: the option `resume` of `distill`.
+   * @throws Ld3mError `data` if there is none in the folder
+   */
+  async savedState(): Promise<Uint8Array> {
+    const path = this.directory.pathOf(STATE)
+    try {
+      return await readFile(path)
+    } catch (cause) {
+      const what = `Cannot read ${path}: ${(cause as Error).message}.`
+      throw dataError(what, 'Only a distillation that was interrupted has one; start again without it.', cause)
+    }
   }
 
   /** The recorded distillation. */
@@ -283,7 +305,7 @@ export const reopenRun = (directory: string, device: Device): Promise<Run> => Ru
 /** What a run was asked to do, without the data itself. */
 function describeOptions(options: DistillOptions): RunConfig {
   const { dataset, prior, device: _device, objective, student, ...others } = options
-  const { signal: _signal, onProgress: _onProgress, ...rest } = others
+  const { signal: _signal, onProgress: _onProgress, resume: _resume, ...rest } = others
   const { name, count, channels, height, width, classNames } = dataset
   return {
     ...rest,

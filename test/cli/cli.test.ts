@@ -146,7 +146,7 @@ describe('ld3m-gpu', () => {
     expect(set.studentLearningRate).toBeGreaterThan(0)
   })
 
-  test('distill saves what it has when it is interrupted', async () => {
+  test('distill saves what it has when it is interrupted, and goes on from there', async () => {
     const out = join(folder, 'interrupted')
     const main = ['--import', './scripts/register.mjs', 'src/cli/main.ts', 'distill']
     const args = [...main, '--data', data, '--prior', prior, '--steps', '100000', '--out', out]
@@ -170,5 +170,11 @@ describe('ld3m-gpu', () => {
     expect(status).toContain('aborted')
     expect(iterations).toBeGreaterThan(0)
     expect(await readdir(out)).toContain('distilled.safetensors')
+
+    const steps = `${iterations + 2}`
+    const resumed = await run('distill', '--data', data, '--prior', prior, '--steps', steps, '--out', out, '--resume')
+    expect(resumed.code).toBe(0)
+    const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
+    expect(set.loss).toHaveLength(iterations + 2)
   })
 })

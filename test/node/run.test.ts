@@ -66,11 +66,32 @@ describe('a run', () => {
       },
     })
     await expect(run.record(options, distillation)).rejects.toThrow(/aborted after 2 of 50/)
-    expect((await readdir(directory)).sort()).toEqual(FILES)
+    expect((await readdir(directory)).sort()).toEqual([...FILES, 'state.safetensors'].sort())
     const metrics = await json<RunMetrics>(join(directory, 'metrics.json'))
     expect(metrics.status).toMatch(/aborted after 2 of 50/)
     expect(metrics.loss.length).toBe(2)
     expect(distilledFromSafetensors(await readFile(join(directory, 'distilled.safetensors'))).loss.length).toBe(2)
+  })
+
+  test('that was aborted goes on, and ends as if it had not been', async () => {
+    const directory = join(folder, 'resumed')
+    const options = optionsOf()
+    const whole = await distill(options)
+    const controller = new AbortController()
+    const first = await openRun(directory, device)
+    const stopped = distill({ ...options, signal: controller.signal, onProgress: () => controller.abort() })
+    await expect(first.record(options, stopped)).rejects.toThrow(/aborted after 1 of 4/)
+    const { seconds } = await json<RunMetrics>(join(directory, 'metrics.json'))
+
+    const second = await reopenRun(directory, device)
+    const again = { ...options, resume: await second.savedState() }
+    expect(await second.record(again, distill(again))).toEqual(whole)
+    await second.finish()
+    expect((await readdir(directory)).sort()).toEqual(FILES)
+    const metrics = await json<RunMetrics>(join(directory, 'metrics.json'))
+    expect(metrics.loss).toEqual(whole.loss)
+    expect(metrics.seconds).toBeGreaterThan(seconds)
+    await expect(second.savedState()).rejects.toThrow(/Cannot read .*state.safetensors.*start again/)
   })
 
   test('whose comparison is aborted keeps the images and says so', async () => {
