@@ -16,6 +16,8 @@ interface Row {
   readonly work: string
   readonly seconds: number
   readonly peakBytes: number
+  /** Held from the driver by then: the peak, and what is kept for reuse. */
+  readonly reservedBytes: number
   /** PyTorch's seconds and the largest relative difference of results, if it has the work. */
   readonly pytorch?: number
   readonly difference?: number
@@ -30,7 +32,8 @@ async function once(device: Device, { run }: PriorWork) {
   const results = run()
   await device.synchronize()
   const seconds = (performance.now() - start) / 1000
-  return { seconds, peakBytes: device.memory.peak, results: await Promise.all(results.map(onHost)) }
+  const { peak: peakBytes, reserved: reservedBytes } = device.memory
+  return { seconds, peakBytes, reservedBytes, results: await Promise.all(results.map(onHost)) }
 }
 
 async function onHost(t: Tensor): Promise<HostArray> {
@@ -68,7 +71,7 @@ async function main(): Promise<void> {
     return
   }
   const config = configOf(options)
-  const device = await openDevice()
+  const device = await openDevice({ derivedBytes: options.derived * 2 ** 20 })
   const folder = await mkdtemp(join(tmpdir(), 'ld3m-gpu-prior-'))
   const torch = options.torch ? await openTorch(config, folder) : undefined
   try {
@@ -91,6 +94,7 @@ async function main(): Promise<void> {
         work: work.name,
         seconds: median(ours),
         peakBytes: first.peakBytes,
+        reservedBytes: first.reservedBytes,
         ...(other ? { pytorch: median(peers), difference: distance(named(first.results), named(other.results)) } : {}),
       })
       process.stdout.write(`${lineOf(rows.at(-1) as Row)}\n`)
@@ -125,8 +129,8 @@ async function main(): Promise<void> {
   }
 }
 
-function lineOf({ work, seconds, peakBytes, pytorch, difference }: Row): string {
-  const own = `${work.padEnd(56)} ${seconds.toFixed(2).padStart(7)} s ${formatBytes(peakBytes).padStart(9)}`
+function lineOf({ work, seconds, peakBytes, reservedBytes, pytorch, difference }: Row): string {
+  const own = `${work.padEnd(56)} ${seconds.toFixed(2).padStart(7)} s ${formatBytes(peakBytes).padStart(9)} (reserved ${formatBytes(reservedBytes)})`
   if (pytorch === undefined || difference === undefined) return own
   return `${own}   PyTorch ${pytorch.toFixed(2)} s, ${(seconds / pytorch).toFixed(2)}×, apart by ${difference.toExponential(1)}`
 }

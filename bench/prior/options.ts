@@ -10,6 +10,8 @@ export interface PriorBenchOptions {
   readonly filter: string
   /** Side of the images. */
   readonly size: number
+  /** MiB of packed weights to keep. */
+  readonly derived: number
   /** Beside PyTorch, in turns. */
   readonly torch: boolean
   /** After each work, where its time goes by kernel. */
@@ -22,10 +24,12 @@ export interface PriorBenchOptions {
   readonly json?: string
 }
 
-export const USAGE = `Usage: npm run bench:prior -- [--dtype f16] [--size N] [--torch] [--filter TEXT] [--samples N] [--json FILE]
+export const USAGE = `Usage: npm run bench:prior -- [--dtype f16] [--size N] [--derived MIB] [--torch] [--filter TEXT]
+                            [--samples N] [--json FILE]
 
   --dtype TYPE   f32 or f16, the type of the weights; default f32
   --size N       side of the images, a multiple of 32; default 128
+  --derived MIB  packed weights to keep (derivedBytes of openDevice), in MiB; default 64
   --torch        beside Debian's PyTorch with the same weights, in turns; takes 2 GB more
   --filter TEXT  only works whose name contains TEXT
   --profile      after each work, where its time goes by kernel
@@ -41,7 +45,7 @@ export const USAGE = `Usage: npm run bench:prior -- [--dtype f16] [--size N] [--
 export function parsePriorOptions(args: readonly string[]): PriorBenchOptions | undefined {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
-  const known = { dtype: text, filter: text, size: text, samples: text, json: text }
+  const known = { dtype: text, filter: text, size: text, derived: text, samples: text, json: text }
   const flags = { torch: flag, profile: flag, quick: flag, help: flag }
   let values: ReturnType<typeof parseArgs<{ options: typeof known & typeof flags }>>['values']
   try {
@@ -55,11 +59,15 @@ export function parsePriorOptions(args: readonly string[]): PriorBenchOptions | 
     throw optionError(`bench:prior: --dtype is '${dtype}'.`, 'Use f32 or f16.')
   }
   const size = Number(values.size ?? 128)
+  const derived = Number(values.derived ?? 64)
+  if (!(derived >= 0 && Number.isFinite(derived))) {
+    throw optionError(`bench:prior: --derived is '${values.derived}'.`, 'Give a number of MiB.')
+  }
   const samples = Number(values.samples ?? (quick ? 1 : 3))
   if (!Number.isInteger(samples) || samples < 1) {
     throw optionError(`bench:prior: --samples is '${values.samples}'.`, 'Give an integer of at least 1.')
   }
-  return { dtype, filter, size, torch, profile, samples, quick, ...(json === undefined ? {} : { json }) }
+  return { dtype, filter, size, derived, torch, profile, samples, quick, ...(json === undefined ? {} : { json }) }
 }
 
 /** The prior to measure. */
