@@ -41,6 +41,12 @@ export interface DeviceOptions {
   /** Bytes of unused buffers to keep for reuse. Default 1 GiB. */
   keepBytes?: number
   /**
+   * Bytes of derived buffers (`derive`: weights packed as a kernel wants them) to keep. More than it are computed again at
+   * each use: what comes round in turn is kept all or not at all. Default 64 MiB, so that a large model's weights are not
+   * held twice.
+   */
+  derivedBytes?: number
+  /**
    * Whether kernel variants are measured and the fastest taken (`device.tuner`): 'on' keeps results in the browser's
    * IndexedDB, elsewhere for the device's life; an object says where, and how much time measuring may take. Default 'off'.
    */
@@ -53,9 +59,6 @@ export interface DeviceOptions {
 
 /** Features that kernels use where they exist. */
 const WANTED: GPUFeatureName[] = ['timestamp-query', 'shader-f16', 'subgroups' as GPUFeatureName]
-
-/** Bytes of derived buffers to keep: a large model's weights are not to be held twice. */
-const DERIVED_BYTES = 64 << 20
 
 /** Limits raised to what the adapter has. */
 const LIMITS = [
@@ -78,7 +81,7 @@ export class Device {
   readonly #pool: BufferPool
   readonly #pipelines: PipelineCache
   readonly #recorder: Recorder
-  readonly #derived = new DerivedBuffers(DERIVED_BYTES, (buffer) => this.#giveBack(buffer))
+  readonly #derived: DerivedBuffers
   /** Workgroups a dimension. Kept, since to ask the device's limits is slow. */
   readonly #maxGrid: number
   readonly #wait: <T>(pending: Promise<T>) => Promise<T>
@@ -100,11 +103,12 @@ export class Device {
     settings: ReturnType<typeof tunerSettings>,
     options: DeviceOptions,
   ) {
-    const { fuse = true, keepBytes = 2 ** 30, wait = (pending) => pending } = options
+    const { fuse = true, keepBytes = 2 ** 30, derivedBytes = 64 << 20, wait = (pending) => pending } = options
     this.fuse = fuse
     this.#wait = wait
     this.#maxGrid = handle.limits.maxComputeWorkgroupsPerDimension
     this.#pool = new BufferPool(handle, keepBytes)
+    this.#derived = new DerivedBuffers(derivedBytes, (buffer) => this.#giveBack(buffer))
     this.#pipelines = new PipelineCache(handle, info.immediates)
     this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
     this.#bench = new Workbench(this, this.#recorder, this.#pipelines, wait)

@@ -27,6 +27,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
     'likeHardware',
     'fuse',
     'keepBytes',
+    'derivedBytes',
     ...['tune', 'deterministic', 'wait'],
   ]
   rejectUnknownOptions('openDevice', options, known)

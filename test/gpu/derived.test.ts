@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { DerivedBuffers } from '../../src/gpu/derived.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { conv2d } from '../../src/kernels/index.ts'
+import { openDevice } from '../../src/node/index.ts'
 import { testDevice } from '../support/device.ts'
 
 let device: Device
@@ -47,6 +48,20 @@ test('a derived buffer goes with its source', () => {
   expect(device.memory.current - before).toBe(256 + 1024 + 2048)
   device.release(source)
   expect(device.memory.current).toBe(before)
+})
+
+test('a device keeps as many bytes of derived buffers as it is told', async () => {
+  const own = await openDevice({ derivedBytes: 2048 })
+  const source = own.alloc(256)
+  const made: string[] = []
+  const derive = (key: string) =>
+    own.derive(source, key, () => {
+      made.push(key)
+      return own.alloc(1024)
+    })
+  for (const key of ['a', 'b', 'a', 'c', 'a', 'b']) derive(key)
+  expect(made).toEqual(['a', 'b', 'c', 'b'])
+  own.destroy()
 })
 
 test('trimming drops derived buffers', () => {
