@@ -32,7 +32,7 @@ const typesText = (types: Op<unknown>['inputTypes']): string =>
 
 function savesText(declared: Op<unknown>['saves']): string {
   // Of an op whose inputs all need a gradient.
-  const saves = typeof declared === 'function' ? declared({}, new Array<boolean>(8).fill(true)) : declared
+  const saves = typeof declared === 'function' ? declared({}, new Array<boolean>(5).fill(true)) : declared
   const inputs = saves.filter((what) => typeof what === 'number')
   const rest = saves.filter((what) => typeof what === 'string')
   const parts = [...(inputs.length > 0 ? [`input ${inputs.join(', ')}`] : []), ...rest]

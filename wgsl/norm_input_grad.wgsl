@@ -1,5 +1,6 @@
 // Gradient of group normalisation with respect to x: dx = r·(h − mean(h) − x̂·mean(h·x̂)), means over the group,
-// x̂ = (x − μ)·r, h = weight·g, or with an activation f: h = weight·g·f′(x̂·weight + bias), g the gradient of its output.
+// x̂ = (x − μ)·r, h = weight·g, or with an activation f: h = weight·g·f′(x̂·weight + bias), g the gradient of its output;
+// plus a residual.
 //
 // Layout, teams and units as in norm.wgsl; two passes over g and x.
 
@@ -23,13 +24,15 @@ struct Params {
 @group(0) @binding(2) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(3) var<storage, read> weight: array<W>;
 @group(0) @binding(4) var<storage, read> bias: array<W>;
-@group(0) @binding(5) var<storage, read_write> dx: array<V>;
+@group(0) @binding(5) var<storage, read> residual: array<V>;
+@group(0) @binding(6) var<storage, read_write> dx: array<V>;
 
 #const LANES: u32 = 8
 #const SIZE: u32 = 64
 const TEAMS = SIZE / LANES;
 #const WEIGHT: bool = true
 #const BIAS: bool = true
+#const RESIDUAL: bool = false
 
 alias Sum = vec2f;
 fn join(a: Sum, b: Sum) -> Sum {
@@ -79,7 +82,9 @@ fn main(
       for (var i = lane; i < count; i += LANES) {
         let normalised = (x[base + i] - mean) * r;
         let h = gradient_of_normalised(base + i, walk.channel, normalised);
-        dx[base + i] = r * (h - means.x - normalised * means.y);
+        var sum = r * (h - means.x - normalised * means.y);
+        if (RESIDUAL) { sum += residual[base + i]; }
+        dx[base + i] = sum;
         channel_next(&walk, params.inner);
       }
     }

@@ -85,7 +85,8 @@ export function gradientsFrom(
             const gradients = scope(() => {
               const backward = node.backward as NonNullable<Node['backward']>
               const grad = grads[0] as Tensor
-              return backward(node, { grad, grads, needs, createGraph, retainGraph }).filter((_, i) => needs[i])
+              const take = (i: number) => takeFrom(arrived, parents[i] as Node)
+              return backward(node, { grad, grads, needs, createGraph, retainGraph, take }).filter((_, i) => needs[i])
             })
             if (!retainGraph) node.free()
             let next = 0
@@ -123,6 +124,17 @@ function accumulate(arrived: Arrived, node: Node, output: number, gradient: Tens
   grads[output] = sum
   arrived.set(node, grads)
   return sum
+}
+
+/** Takes the gradient that has arrived at a node's first output; the scope around owns it. */
+function takeFrom(arrived: Arrived, node: Node): Tensor | undefined {
+  const grads = arrived.get(node)
+  const before = grads?.[0]
+  if (!grads || !before) return undefined
+  grads[0] = undefined
+  const taken = before.alias()
+  before.dispose()
+  return taken
 }
 
 /** The nodes on paths from `root` back to `targets`, in the order of the backward pass. */

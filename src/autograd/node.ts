@@ -23,6 +23,8 @@ export interface Backward {
   readonly createGraph: boolean
   /** True if the node is to be gone through again: what it saved stays. */
   readonly retainGraph: boolean
+  /** Takes what has arrived at an input from elsewhere so far, if anything has: the rule adds it to its own gradient. */
+  take(input: number): Tensor | undefined
 }
 
 /** Computes the gradients with respect to the inputs; entries that are not needed may be undefined. */

@@ -161,6 +161,7 @@ function recordNode<A>(
       needs: backward.needs,
       createGraph: backward.createGraph,
       retainGraph: backward.retainGraph,
+      take: backward.take,
       attrs,
       shapes,
       outputShape,

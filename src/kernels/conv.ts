@@ -176,14 +176,16 @@ export function conv2dInputGrad(
   weight: GpuBuffer,
   sizes: Conv2dSizes,
   halves: Halves = {},
+  residual?: GpuBuffer,
 ): GpuBuffer {
   const { n, c, h, w, o, ho, wo, kh, kw, stride, top, left } = sizes
+  if (residual && stride > 1) throw new Error('conv2dInputGrad: only that of stride 1 adds a residual')
   const [rows, columns] = [Math.ceil(kh / stride), Math.ceil(kw / stride)]
   const packing = { transpose: true, kh, kw, stride }
   const turned = { n, c: o, h: ho, w: wo, kh: rows, kw: columns, stride: 1 }
   if (stride === 1) {
     const own = { ...turned, o: c, ho: h, wo: w, top: kh - 1 - top, left: kw - 1 - left }
-    return tiled(device, grad, weight, packing, own, {}, halves)
+    return tiled(device, grad, weight, packing, own, { residual }, halves)
   }
   const [high, wide] = [Math.ceil((h + top) / stride), Math.ceil((w + left) / stride)]
   const own = { ...turned, o: stride * stride * c, ho: high, wo: wide, top: rows - 1, left: columns - 1 }

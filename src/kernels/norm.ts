@@ -34,7 +34,10 @@ export function norm(
   return { y, stats }
 }
 
-/** The gradient with respect to x. With an activation, `epilogue` is what the forward pass had; else its bias is not read. */
+/**
+ * The gradient with respect to x, plus a residual. With an activation, `epilogue` is what the forward pass had; else its
+ * bias is not read.
+ */
 export function normInputGrad(
   device: Device,
   g: GpuBuffer,
@@ -42,13 +45,17 @@ export function normInputGrad(
   stats: GpuBuffer,
   sizes: NormSizes,
   epilogue: NormEpilogue,
+  residual?: GpuBuffer,
 ): GpuBuffer {
   const { constants, elements, groups, groups_per_sample, channels, inner, grid } = launch(device, sizes)
   const dx = device.alloc(elements * 4)
-  const variant = inputGradKernel.variant(epilogueConstants(constants, epilogue))
-  const buffers = [g, x, stats, epilogue.weight ?? x, epilogue.bias ?? x, dx]
+  const variant = inputGradKernel.variant({
+    ...epilogueConstants(constants, epilogue),
+    RESIDUAL: residual !== undefined,
+  })
+  const buffers = [g, x, stats, epilogue.weight ?? x, epilogue.bias ?? x, residual ?? x, dx]
   const params = { groups, groups_per_sample, channels, inner }
-  device.dispatch(variant, buffers, params, grid, { flops: elements * 12, bytes: elements * 12 })
+  device.dispatch(variant, buffers, params, grid, { flops: elements * 12, bytes: elements * (residual ? 16 : 12) })
   return dx
 }
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { grad, ops, random, scope, type Tensor } from '../../src/autograd/index.ts'
 import { expectClose } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
@@ -101,6 +101,51 @@ describe('a bias, a residual and an activation in the kernel equal separate ops 
       }),
       { numRuns: 12 },
     )
+  })
+})
+
+describe('what a skip carries back is added in the kernel of the gradient that it joins', () => {
+  const conv = (x: Tensor, kernel: Tensor) => ops.conv2d(x, kernel, { padding: 1 })
+  const norm = (x: Tensor, options: Omit<ops.GroupNormOptions, 'groups'>) => ops.groupNorm(x, { groups: 2, ...options })
+  const activation = 'silu'
+
+  /** Name, branch of x, a 3×3 kernel and more vectors, and the number of these. */
+  test.each<[string, (x: Tensor, kernel: Tensor, ...more: Tensor[]) => Tensor, number]>([
+    ['of a convolution', (x, kernel) => norm(conv(x, kernel), { activation }), 0],
+    ['of a norm', (x, kernel) => conv(norm(x, {}), kernel), 0],
+    ['of a norm with a weight', (x, kernel, weight) => conv(norm(x, { weight }), kernel), 1],
+    ['of a norm with parameters', (x, kernel, weight, bias) => conv(norm(x, { weight, bias }), kernel), 2],
+    ['of a norm and SiLU', (x, kernel) => conv(norm(x, { activation }), kernel), 0],
+    ['of a norm with a weight and SiLU', (x, kernel, weight) => conv(norm(x, { weight, activation }), kernel), 1],
+    ['of a norm with parameters and SiLU', (x, k, weight, bias) => conv(norm(x, { weight, bias, activation }), k), 2],
+  ])('%s', async (_, branch, vectors) => {
+    const device = await testDevice()
+    const shapes = [[2, 4, 5, 6], [4, 4, 3, 3], [4], [4]].slice(0, 2 + vectors)
+    const inputs = shapes.map((shape, i) => random.normal(device, shape, { seed: i, stream: 3 }))
+    const block = (skip: Tensor, [x, kernel, ...more]: readonly Tensor[]) =>
+      ops.add(skip, branch(x as Tensor, kernel as Tensor, ...more))
+
+    const launched = scope(() => {
+      const xs = inputs.map((x) => x.leaf())
+      const x = xs[0] as Tensor
+      const y = block(x, xs)
+      y.buffer
+      const dispatch = vi.spyOn(device, 'dispatch')
+      for (const g of grad(y, [x], { gradOutput: x.detach() })) g.buffer
+      const labels = dispatch.mock.calls.map(([variant]) => variant.label)
+      dispatch.mockRestore()
+      return labels
+    })
+    expect(launched.length).toBeGreaterThan(1)
+    expect(launched.filter((label) => label.startsWith('elementwise'))).toEqual([])
+
+    const joined = await derivatives(inputs, (xs) => block(xs[0] as Tensor, xs))
+    // What is older than the branch is visited after it: nothing has arrived from the skip when the branch's comes.
+    const apart = await derivatives(inputs, (xs) => block(ops.scale(xs[0] as Tensor, 1), xs))
+    joined.forEach((x, i) => {
+      expectClose(x, apart[i]!, 1e-4, `array ${i}`)
+    })
+    for (const x of inputs) x.dispose()
   })
 })
 

@@ -103,12 +103,16 @@ export const conv = {
     },
   },
   conv2dInputGrad: {
-    cases: geometries.map((g) => ({
-      inputs: [{ shape: outShape(g) }, { shape: weightShape(g) }],
+    cases: fc.tuple(geometries, fc.boolean()).map(([g, residual]) => ({
+      inputs: [
+        { shape: outShape(g) },
+        { shape: weightShape(g) },
+        ...(residual && g.stride === 1 ? [{ shape: xShape(g) }] : []),
+      ],
       attrs: { stride: g.stride, padding: g.padding, inputSize: [g.h, g.w] as const },
     })),
-    reference: ([grad, weight], attrs): NdArray => {
-      const x = ndarray([grad!.shape[0]!, weight!.shape[1]!, ...attrs.inputSize], () => 0)
+    reference: ([grad, weight, residual], attrs): NdArray => {
+      const x = ndarray([grad!.shape[0]!, weight!.shape[1]!, ...attrs.inputSize], (i) => residual?.data[i] ?? 0)
       const g = geometry(x.shape, weight!.shape, grad!.shape, attrs)
       forEachTap(g, (ix, iw, io) => (x.data[ix]! += grad!.data[io]! * weight!.data[iw]!))
       return x

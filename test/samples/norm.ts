@@ -58,6 +58,7 @@ function groupNorm([x, weight, bias]: readonly NdArray[], { groups, eps, activat
 type Input = 'x' | 'weight' | 'bias'
 interface GradAttrs extends Attrs {
   readonly of: readonly Input[]
+  readonly residual?: true
 }
 
 /** What the gradients are made of, element by element: x̂ by the statistics given, z and weight·(what follows). */
@@ -93,7 +94,13 @@ function byChannel(x: NdArray, { channelOf }: ReturnType<typeof parts>, f: (i: n
   return out
 }
 
-function groupNormGrad([g, x, stats, weight, bias]: readonly NdArray[], attrs: GradAttrs): NdArray {
+function groupNormGrad(inputs: readonly NdArray[], attrs: GradAttrs): NdArray {
+  if (attrs.residual) {
+    const { residual: _, ...plain } = attrs
+    const gradient = groupNormGrad(inputs.slice(0, -1), plain)
+    return ndarray(gradient.shape, (i) => gradient.data[i]! + inputs.at(-1)!.data[i]!)
+  }
+  const [g, x, stats, weight, bias] = inputs
   const p = parts(x!, weight, bias, stats!, attrs)
   const e = ndarray(g!.shape, (i) => g!.data[i]! * activations[attrs.activation].slope(p.z.data[i]!))
   switch (attrs.of[0]!) {
@@ -227,7 +234,16 @@ export const norm = {
     reference: groupNorm,
   },
   groupNormGrad: {
-    cases: withOutput(gradientCases((shape, groups) => [{ shape }, { shape }, statsSpec(shape[0]! * groups, 2)])),
+    cases: fc
+      .tuple(
+        withOutput(gradientCases((shape, groups) => [{ shape }, { shape }, statsSpec(shape[0]! * groups, 2)])),
+        fc.boolean(),
+      )
+      .map(([c, residual]) =>
+        residual && c.attrs.of[0] === 'x'
+          ? { inputs: [...c.inputs, c.inputs[0]!], attrs: { ...c.attrs, residual: true as const } }
+          : c,
+      ),
     reference: groupNormGrad,
     order: ORDER,
   },

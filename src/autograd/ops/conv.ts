@@ -65,24 +65,31 @@ export const conv2dOp: Op<ConvAttrs & EpilogueAttrs> = defineOp<ConvAttrs & Epil
   },
   saves: savesOf,
   vjp(context) {
-    const { input, needs, shapes, attrs } = context
+    const { input, needs, shapes, attrs, take } = context
     const [x, weight] = shapes as [Shape, Shape]
     const { stride, padding } = attrs
     const inputSize = x.slice(2) as [number, number]
     const kernel = weight.slice(2) as [number, number]
     const grad = gradOfSum(context)
+    const ofX = () => {
+      // Kernels of a strided one do not add.
+      const arrived = stride === 1 ? take(0) : undefined
+      const inputs = [grad, input(1), ...(arrived ? [arrived] : [])]
+      return conv2dInputGradOp.apply(inputs, { stride, padding, inputSize })
+    }
     return [
-      needs[0] ? conv2dInputGradOp.apply([grad, input(1)], { stride, padding, inputSize }) : undefined,
+      needs[0] ? ofX() : undefined,
       needs[1] ? conv2dWeightGradOp.apply([input(0), grad], { stride, padding, kernel }) : undefined,
       ...epilogueGradients(context, grad, () => sum(grad, [0, 2, 3])),
     ]
   },
 })
 
+/** Inputs: the gradient, the weight and, with stride 1, what is added to the result, if anything is. */
 export const conv2dInputGradOp: Op<InputGradAttrs> = defineOp<InputGradAttrs>({
   name: 'conv2dInputGrad',
-  inputTypes: ['f32', 'float'],
-  shape([grad, weight], attrs) {
+  inputTypes: ['f32', 'float', 'f32'],
+  shape([grad, weight, residual], attrs) {
     const where = 'conv2dInputGrad'
     expectShape(`${where}: weight`, (weight as Tensor).shape, ['O', 'C', 'kh', 'kw'])
     expectShape(`${where}: grad`, (grad as Tensor).shape, ['N', (weight as Tensor).shape[0] as number, 'Ho', 'Wo'])
@@ -94,12 +101,13 @@ export const conv2dInputGradOp: Op<InputGradAttrs> = defineOp<InputGradAttrs>({
       ho,
       wo,
     ])
+    if (residual) expectShape(`${where}: residual`, residual.shape, x)
     return x
   },
-  forward(device, [grad, weight], attrs, x) {
+  forward(device, [grad, weight, residual], attrs, x) {
     const sizes = sizesOf('conv2dInputGrad', x, (weight as Tensor).shape, attrs)
     const [from, by] = [(grad as Tensor).buffer, (weight as Tensor).buffer]
-    return kernels.conv2dInputGrad(device, from, by, sizes, halvesOf(grad, weight))
+    return kernels.conv2dInputGrad(device, from, by, sizes, halvesOf(grad, weight), residual?.buffer)
   },
   saves: (_, needs) => savesFactors(needs),
   vjp({ grad, input, needs, shapes: [, weight], attrs: { stride, padding } }) {
@@ -107,6 +115,7 @@ export const conv2dInputGradOp: Op<InputGradAttrs> = defineOp<InputGradAttrs>({
     return [
       needs[0] ? conv2dOp.apply([grad, input(1)], { stride, padding }) : undefined,
       needs[1] ? conv2dWeightGradOp.apply([grad, input(0)], { stride, padding, kernel }) : undefined,
+      ...(needs[2] ? [grad] : []),
     ]
   },
 })

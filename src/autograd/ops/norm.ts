@@ -43,6 +43,8 @@ const INPUTS: readonly NormInput[] = ['x', 'weight', 'bias']
 export interface NormGradAttrs extends NormAttrs {
   /** The gradients wanted, an output each; at least one. */
   readonly of: readonly NormInput[]
+  /** The last input is added to the gradient with respect to x. */
+  readonly residual?: true
 }
 
 function sizesOf(shape: Shape, { groups }: NormAttrs): kernels.NormSizes {
@@ -99,9 +101,9 @@ function outputsOf(x: Tensor, of: readonly NormInput[], buffers: Partial<Record<
   return { output: (first as { buffer: GpuBuffer }).buffer, others }
 }
 
-/** Weight and bias, from input `first` on, each if there is one. */
-const paramsOf = ({ shapes, input }: VjpContext<NormAttrs>, first: number): Tensor[] =>
-  shapes.slice(first).map((_, i) => input(first + i))
+/** Weight and bias, at inputs `first` to `end`, each if there is one. */
+const paramsOf = ({ shapes, input }: VjpContext<NormAttrs>, first: number, end?: number): Tensor[] =>
+  shapes.slice(first, end).map((_, i) => input(first + i))
 
 export const groupNormOp = defineOp<NormAttrs>({
   name: 'groupNorm',
@@ -121,30 +123,41 @@ export const groupNormOp = defineOp<NormAttrs>({
     // Without activation the gradients do not depend on the bias.
     const read = attrs.activation === 'none' ? params.slice(0, 1) : params
     const of = INPUTS.filter((_, i) => needs[i])
-    const gradients = groupNormGradOp.applyAll([grad, context.input(0), context.extra(0), ...read], { ...attrs, of })
+    const residual = needs[0] ? context.take(0) : undefined
+    const inputs = [grad, context.input(0), context.extra(0), ...read, ...(residual ? [residual] : [])]
+    const gradients = groupNormGradOp.applyAll(inputs, { ...attrs, of, ...(residual ? { residual: true } : {}) })
     return needs.map((need) => (need ? gradients.shift() : undefined))
   },
 })
 
+/** The inputs of groupNormGrad by name. */
+function gradInputs(inputs: readonly Tensor[], { residual }: NormGradAttrs) {
+  const [g, x, stats, weight, bias] = (residual ? inputs.slice(0, -1) : inputs) as [Tensor, Tensor, Tensor, ...Tensor[]]
+  return { g, x, stats, weight, bias, residual: residual ? inputs.at(-1) : undefined }
+}
+
 export const groupNormGradOp = defineOp<NormGradAttrs>({
   name: 'groupNormGrad',
-  shape([g, x, stats, weight, bias], attrs) {
-    checkNorm('groupNormGrad', x as Tensor, attrs, weight, bias)
-    checkGradient('groupNormGrad', 'g', g as Tensor, x as Tensor)
-    expectShape('groupNormGrad: stats', (stats as Tensor).shape, [((x as Tensor).shape[0] as number) * attrs.groups, 2])
-    return shapeOfGrad(x as Tensor, attrs.of[0] as NormInput)
+  shape(inputs, attrs) {
+    const { g, x, stats, weight, bias, residual } = gradInputs(inputs, attrs)
+    checkNorm('groupNormGrad', x, attrs, weight, bias)
+    checkGradient('groupNormGrad', 'g', g, x)
+    if (residual) checkGradient('groupNormGrad', 'residual', residual, x)
+    expectShape('groupNormGrad: stats', stats.shape, [(x.shape[0] as number) * attrs.groups, 2])
+    return shapeOfGrad(x, attrs.of[0] as NormInput)
   },
-  forward(device, [g, x, stats, weight, bias], attrs) {
-    const { shape, buffer } = x as Tensor
-    const from = [(g as Tensor).buffer, buffer, (stats as Tensor).buffer] as const
-    const sizes = sizesOf(shape, attrs)
+  forward(device, inputs, attrs) {
+    const { g, x, stats, weight, bias, residual } = gradInputs(inputs, attrs)
+    const from = [g.buffer, x.buffer, stats.buffer] as const
+    const sizes = sizesOf(x.shape, attrs)
     const epilogue = epilogueOf(weight, bias, attrs)
-    return outputsOf(x as Tensor, attrs.of, {
+    const ofX = () => kernels.normInputGrad(device, ...from, sizes, epilogue, residual?.buffer)
+    return outputsOf(x, attrs.of, {
       ...(attrs.of.some((input) => input !== 'x') ? kernels.normWeightGrad(device, ...from, sizes, epilogue) : {}),
-      ...(attrs.of.includes('x') ? { x: kernels.normInputGrad(device, ...from, sizes, epilogue) } : {}),
+      ...(attrs.of.includes('x') ? { x: ofX() } : {}),
     })
   },
-  saves: [0, 1, 2, 3, 4],
+  saves: ({ residual }, needs) => [...needs.keys()].slice(0, residual ? -1 : undefined),
   vjp(context) {
     const { grads, needs, shapes, attrs } = context
     const [x, stats] = [context.input(1), context.input(2)]
@@ -160,8 +173,9 @@ export const groupNormGradOp = defineOp<NormGradAttrs>({
       new Storage(device, kernels.normMoments(device, u.buffer, x.buffer, stats.buffer, sizes)),
       [sizes.samples * sizes.groups, 4],
     )
-    const params = paramsOf(context, 3)
-    const of = INPUTS.filter((_, i) => needs[[1, 3, 4][i] as number])
+    const end = shapes.length - (attrs.residual ? 1 : 0)
+    const params = paramsOf(context, 3, end)
+    const of = INPUTS.filter((_, i) => needs.slice(0, end)[[1, 3, 4][i] as number])
     const [ofX, ofWeight, ofBias] = scope(() => {
       if (of.length === 0) return []
       const inputs = [u, context.input(0), x, moments, directions, ...params]
@@ -171,7 +185,7 @@ export const groupNormGradOp = defineOp<NormGradAttrs>({
     // Not read below: with it still there, five tensors of this size would be.
     context.release(0)
     const ofG = needs[0] ? groupNormTangentOp.apply([u, x, moments, directions, ...params], attrs) : undefined
-    return [ofG, ofX, undefined, ofWeight, ofBias].slice(0, shapes.length)
+    return [...[ofG, ofX, undefined, ofWeight, ofBias].slice(0, end), ...(attrs.residual ? [arrived('x')] : [])]
   },
 })
 
