@@ -107,39 +107,23 @@ alias Source = u32;
 
 fn fetch(own: Block, source: Source, k: u32) -> mat4x4f {
   if (own.left) {
-    let wide = params.width_a;
-#if TRANSPOSE_A
-    let at = source + k * wide;
-#else
-    let at = source + k;
-#end
+    let at = source + k * select(1u, params.width_a, TRANSPOSE_A);
     let block = mat4x4f(
 #for t in 4
-      vec4f(a[(at + ${t} * wide) / 4u]),
+      vec4f(a[(at + ${t} * params.width_a) / 4u]),
 #end
     );
-#if TRANSPOSE_A
-    return block;
-#else
+    if (TRANSPOSE_A) { return block; }
     return transpose(block);
-#end
   }
-  let wide = params.width_b;
-#if TRANSPOSE_B
-  let at = source + k;
-#else
-  let at = source + k * wide;
-#end
+  let at = source + k * select(params.width_b, 1u, TRANSPOSE_B);
   let block = mat4x4f(
 #for t in 4
-    vec4f(b[(at + ${t} * wide) / 4u]),
+    vec4f(b[(at + ${t} * params.width_b) / 4u]),
 #end
   );
-#if TRANSPOSE_B
-  return transpose(block);
-#else
+  if (TRANSPOSE_B) { return transpose(block); }
   return block;
-#end
 }
 #end
 

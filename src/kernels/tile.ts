@@ -83,11 +83,15 @@ const GRIDS = [
   [16, 4],
 ] as const
 
+/** Workgroups a dimension that every adapter allows. */
+const MOST_GROUPS = 65_535
+
 /** The tiles in workgroup memory that a product fills to more than half. An invocation has 8×8 sums, and loads 16 values. */
 export const stagedTiles = ({ rows, columns }: Extent): readonly Tile[] =>
-  GRIDS.filter(([down, across]) => rows > 4 * down && columns > 4 * across && (across > 4 || columns <= 32)).map(
-    ([down, across]) => ({ units: 2, columns: 8, lanes: 0, across, size: down * across }),
-  )
+  GRIDS.filter(
+    ([down, across]) =>
+      rows > 4 * down && rows <= MOST_GROUPS * 8 * down && columns > 4 * across && (across > 4 || columns <= 32),
+  ).map(([down, across]) => ({ units: 2, columns: 8, lanes: 0, across, size: down * across }))
 
 /** Workgroups for `units` of rows, and blocks of columns. */
 export const groupsOf = (tile: Tile, units: number, columns: number): [groups: number, blocks: number] => [

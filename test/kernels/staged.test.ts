@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Device, DeviceOptions, GpuBuffer } from '../../src/gpu/index.ts'
+import {
+  type Constants,
+  type Device,
+  type DeviceOptions,
+  type GpuBuffer,
+  kernels as registered,
+} from '../../src/gpu/index.ts'
 import * as kernels from '../../src/kernels/index.ts'
 import { openDevice } from '../../src/node/index.ts'
 import { expectClose } from '../support/checks.ts'
@@ -215,6 +221,24 @@ test('operands in half precision give the bits of a kernel without workgroup mem
   await staged(36 * 40 * 9, '64×64', () => kernels.conv2dWeightGrad(device, x, grad, own, { left: true }))
   for (const buffer of [a, b, x, weight, grad]) device.release(buffer)
 })
+
+test.each<[string, Constants]>([
+  ['matmul', { SHARES: 1, EACH: 8, B: 'vec4f', WIDTH_B: 4, Loaded: 'vec4f' }],
+  ['conv2d_tiled', { SHARES: 1, EACH: 8, Chunk: 'vec4f', Loaded: 'vec4f' }],
+  ['conv2d_weight_grad', {}],
+])(
+  'wgsl/%s.wgsl compiles for tiles in workgroup memory, with params as immediates and as a uniform',
+  async (name, constants) => {
+    const lanes = { STAGED: true, DOWN: 16, ACROSS: 16, BLOCKS: 1, SIZE: 256, BROADCAST: false }
+    const sums = { UNITS: 2, COLUMNS: 8, QUADS: 2, STEPS: 4 }
+    const variant = registered.get(name)!.variant({ ...lanes, ...sums, ...constants })
+    for (const immediates of device.info.immediates ? [false, true] : [false]) {
+      const module = device.handle.createShaderModule({ code: variant.code(immediates) })
+      const { messages } = await module.getCompilationInfo()
+      expect([...messages].map((m) => `${m.type} ${m.lineNum}: ${m.message}`)).toEqual([])
+    }
+  },
+)
 
 describe('where they are chosen', () => {
   const sizes = { batches: 1, m: 256, n: 256, k: 256, transposeA: false, transposeB: false }
