@@ -9,6 +9,10 @@
 // holds partial sums [splits][N, O, Ho, Wo], which gemm_join adds up. Limited by loads: SPAN · UNITS inputs and
 // KW · EACH weights for KW · UNITS · 4 · COLUMNS multiply-adds. The order of additions is that of (c, ky, kx), whatever
 // the tile.
+//
+// STAGED is the variant for GPUs: lanes lie along pixels and output channels, and read inputs and weights from workgroup
+// memory (gemm_tiles), where the taps of a slab are put as a matrix; weights are packed for a whole workgroup. Limited by
+// arithmetic.
 
 struct Params {
   units: u32,
@@ -31,7 +35,7 @@ struct Params {
 #const SPAN: u32 = 6
 // Lines in a step; unless POINTWISE, a divisor of KH.
 #const LINES: u32 = 1
-// Taps in a step: LINES · KW.
+// Taps in a step: LINES · KW, or four where STAGED.
 #const STEPS: u32 = 3
 #const UNITS: u32 = 1
 #const COLUMNS: u32 = 16
@@ -64,6 +68,7 @@ alias Out = f32;
 #end
 alias V = vec4f;
 #include activation
+#include gemm_lanes
 
 #if BROADCAST
 enable subgroups;
@@ -119,6 +124,49 @@ fn store(at: u32, o: u32, column: u32, sum: vec4f) {
 #end
 }
 
+#if STAGED
+const LEFT_ALONG = false;
+const RIGHT_ALONG = false;
+#include gemm_tiles
+
+// Where a block is read, and where the part's taps end.
+struct Source {
+  unit: Unit,
+  weights: u32,
+  end: u32,
+}
+
+// Tap k of the inputs' windows at a unit; k counts the taps of all channels.
+fn window_at(unit: Unit, k: u32, end: u32) -> vec4f {
+  let c = k / (KH * KW);
+  let tap = k - c * (KH * KW);
+  let ky = tap / KW;
+  let base = unit.base + (c * params.h + ky) * params.w;
+  let column = unit.x + tap - ky * KW;
+  let inside = unit.y + ky < params.h && k < end;
+  return vec4f(
+#for i in 4
+    load(base, column + ${i} * STRIDE, inside),
+#end
+  );
+}
+
+fn fetch(own: Block, source: Source, k: u32) -> mat4x4f {
+  if (own.left) {
+    return mat4x4f(
+#for t in 4
+      window_at(source.unit, k + ${t}, source.end),
+#end
+    );
+  }
+  return mat4x4f(
+#for t in 4
+    select(vec4f(), vec4f(weight[source.weights + (k + ${t}) * BREADTH]), k + ${t} < source.end),
+#end
+  );
+}
+#end
+
 @compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -129,9 +177,27 @@ fn main(
 ) {
   let block = workgroup.y;
   let first_line = workgroup.z * params.lines;
-  let end = min(first_line + params.lines, params.c * KH);
+  let last_line = min(first_line + params.lines, params.c * KH);
+#include gemm_sums
+#if STAGED
+  let id = workgroup.x * HEIGHT + row_lane(local);
+  let o = (block * BREADTH + column_lane(local)) * 4u;
+  let start = first_line * KW;
+  let end = last_line * KW;
+#for r in BLOCKS
+  let own${r} = block_at(local + ${r} * SIZE);
+  let source${r} = Source(
+    unit_at(workgroup.x * HEIGHT + own${r}.vector), block * params.c * KH * KW * BREADTH + own${r}.vector, end,
+  );
+#end
+#include gemm_walk
+#for u in UNITS
+  let unit${u} = unit_at(id + ${u} * DOWN);
+#end
+#else
   let plane = params.h * params.w;
   let id = (workgroup.x * SIZE + local) * UNITS;
+  let o = block * COLUMNS;
 #for u in UNITS
   let unit${u} = unit_at(id + ${u});
   var base${u} = unit${u}.base + first_line / KH * plane;
@@ -145,9 +211,8 @@ fn main(
   var chunk = (block * all_lines + first_line) * KW * STORED;
 #end
 
-#include gemm_sums
   var ky = 0u;
-  for (var line = first_line; line < end; line += LINES) {
+  for (var line = first_line; line < last_line; line += LINES) {
 #for u in UNITS
     let rows${u} = array<array<f32, SPAN>, LINES>(
 #for i in LINES
@@ -198,14 +263,16 @@ fn main(
     }
 #end
   }
+#end
 
   let size = params.ho * params.wo;
-  let o = block * COLUMNS;
 #for u in UNITS
-  if (id + ${u} < params.units) {
+  if (id + ${u} * DOWN < params.units) {
     let at = workgroup.z * params.partial + unit${u}.out + o * size;
 #for j in COLUMNS
-    if (o + ${j} < params.o) { store(at + ${j} * size, o + ${j}, unit${u}.column, s${u}_${j}); }
+    if (o + column_of(${j}) < params.o) {
+      store(at + column_of(${j}) * size, o + column_of(${j}), unit${u}.column, s${u}_${j});
+    }
 #end
   }
 #end

@@ -10,6 +10,10 @@
 // them round, since a load costs a software adapter as much for a value that all lanes share as for eight different
 // ones. Limited by loads: for 3×3 taps and stride 1, 18 inputs and 16 / LANES vectors of four gradients for 576
 // multiply-adds. The order of additions depends on the shape and the number of parts alone.
+//
+// STAGED is the variant for GPUs: output channels are the rows and taps of all input channels the columns of a product
+// whose inner dimension are pixels; lanes lie along both, and read gradients and inputs from workgroup memory
+// (gemm_tiles). Limited by arithmetic.
 
 struct Params {
   // Invocations that cover the weights of 16 output channels; rows of output, and rows in a part.
@@ -49,6 +53,13 @@ alias Grad = f32;
 #if BROADCAST
 enable subgroups;
 #end
+#include gemm_lanes
+#if STAGED
+#const UNITS: u32 = 2
+#const COLUMNS: u32 = 8
+#const QUADS: u32 = 2
+#const STEPS: u32 = 4
+#end
 
 @group(0) @binding(0) var<storage, read> x: array<Element>;
 @group(0) @binding(1) var<storage, read> grad: array<Grad>;
@@ -68,6 +79,60 @@ fn load_grad(at: u32, count: u32) -> vec4f {
 #end
 }
 
+#if STAGED
+const LEFT_ALONG = true;
+const RIGHT_ALONG = true;
+#include gemm_tiles
+
+// Where a block is read: the first of four output channels; row, column and place in x of four taps.
+struct Source {
+  channel: u32,
+  taps: array<vec3u, 4>,
+}
+
+fn tap_at(tap: u32) -> vec3u {
+  let line = tap / params.kw;
+  let c = line / params.kh;
+  let ky = line - c * params.kh;
+  let kx = tap - line * params.kw;
+  return vec3u(ky, kx, c * params.h * params.w);
+}
+
+// Pixels are counted in rows that are padded to a multiple of four.
+fn fetch(own: Block, source: Source, pixel: u32) -> mat4x4f {
+  let segments = (params.wo + 3u) / 4u;
+  let row = pixel / 4u / segments;
+  let ox = pixel - row * segments * 4u;
+  let n = row / params.ho;
+  let oy = row - n * params.ho;
+  if (own.left) {
+    let size = params.ho * params.wo;
+    let at = (n * params.o + source.channel) * size + oy * params.wo + ox;
+    return transpose(mat4x4f(
+#for e in 4
+      load_grad(at + ${e} * size, params.wo - ox),
+#end
+    ));
+  }
+  let image = n * params.c * params.h * params.w;
+#for e in 4
+  // Unsigned wrap-around makes coordinates above or left of the map larger than it.
+  let y${e} = oy * STRIDE + source.taps[${e}].x - params.top;
+  let x${e} = ox * STRIDE + source.taps[${e}].y - params.left;
+  let base${e} = image + source.taps[${e}].z + y${e} * params.w;
+#end
+  return transpose(mat4x4f(
+#for e in 4
+    vec4f(
+#for p in 4
+      load(base${e}, x${e} + ${p} * STRIDE, y${e} < params.h),
+#end
+    ),
+#end
+  ));
+}
+#end
+
 @compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -76,6 +141,38 @@ fn main(
   @builtin(subgroup_invocation_id) lane: u32,
 #end
 ) {
+  let split = workgroup.z;
+  let last_row = min((split + 1u) * params.rowsEach, params.rows);
+  // Of out, in vectors of four channels.
+  let width = (params.o + 15u) / 16u * 4u;
+#if STAGED
+  let segments = (params.wo + 3u) / 4u;
+  let start = split * params.rowsEach * segments * 4u;
+  let end = last_row * segments * 4u;
+#for r in BLOCKS
+  let own${r} = block_at(local + ${r} * SIZE);
+  let tap${r} = (workgroup.y * BREADTH + own${r}.vector) * 4u;
+  let source${r} = Source((workgroup.x * HEIGHT + own${r}.vector) * 4u, array<vec3u, 4>(
+#for e in 4
+    tap_at(tap${r} + ${e}),
+#end
+  ));
+#end
+#include gemm_sums
+#include gemm_walk
+  let first = workgroup.x * HEIGHT + row_lane(local);
+  let tap = (workgroup.y * BREADTH + column_lane(local)) * 4u;
+  let taps = params.c * params.kh * params.kw;
+#for u in UNITS
+  if (first + ${u} * DOWN < width) {
+#for j in COLUMNS
+    if (tap + column_of(${j}) < taps) {
+      out[(split * taps + tap + column_of(${j})) * width + first + ${u} * DOWN] = s${u}_${j};
+    }
+#end
+  }
+#end
+#else
   // A unit out of range still takes part in the broadcasts below.
   let id = workgroup.x * SIZE + local;
   let unit = min(id, params.units - 1u);
@@ -85,7 +182,6 @@ fn main(
   let ky0 = unit / across % down * TALL;
   let c0 = unit / (across * down) * CHANNELS;
   let o0 = workgroup.y * 16u;
-  let split = workgroup.z;
   let size = params.ho * params.wo;
   let plane = params.h * params.w;
   // The channels that this lane loads. Those beyond the last are other values; their sums are not stored.
@@ -94,7 +190,6 @@ fn main(
 #else
   let own = o0;
 #end
-  let end = min((split + 1u) * params.rowsEach, params.rows);
 #for c in CHANNELS
 #for ky in TALL
 #for s in WIDE
@@ -104,7 +199,7 @@ fn main(
 #end
 #end
 #end
-  for (var row = split * params.rowsEach; row < end; row++) {
+  for (var row = split * params.rowsEach; row < last_row; row++) {
     let n = row / params.ho;
     let oy = row - n * params.ho;
     // Unsigned wrap-around makes coordinates above or left of the map larger than it.
@@ -158,8 +253,6 @@ fn main(
     }
   }
   if (id >= params.units) { return; }
-  // In vectors of four channels.
-  let width = (params.o + 15u) / 16u * 4u;
 #for c in CHANNELS
   if (c0 + ${c} < params.c) {
 #for ky in TALL
@@ -173,5 +266,6 @@ fn main(
     }
 #end
   }
+#end
 #end
 }

@@ -7,9 +7,13 @@
 // workgroup take neighbouring units and the same columns. The columns' elements of a step are the same for all lanes:
 // with BROADCAST, SHARES lanes load EACH columns of them and hand them round, since a load costs a software adapter as
 // much for a value that all lanes share as for eight different ones. Operands are read four elements at a time along
-// their contiguous dimension (b: EACH of its columns), which the host has padded to a multiple of four, and K too. workgroup_id.y is (block of columns, part of K): with
-// several parts, out holds partial products [parts][batches, …], which gemm_join adds up. Limited by loads: 4 · UNITS + EACH
-// vectors of four for 256 multiply-adds. The order of additions is that of K, whatever the tile.
+// their contiguous dimension (b: EACH of its columns), which the host has padded to a multiple of four, and K too.
+// workgroup_id.y is (block of columns, part of K): with several parts, out holds partial products [parts][batches, …],
+// which gemm_join adds up. Limited by loads: 4 · UNITS + EACH vectors of four for 256 multiply-adds. The order of
+// additions is that of K, whatever the tile.
+//
+// STAGED is the variant for GPUs: lanes lie along rows and columns, and read both operands from workgroup memory
+// (gemm_tiles). Limited by arithmetic.
 
 struct Params {
   batches: u32, rows: u32, columns: u32,
@@ -56,6 +60,7 @@ alias Out = f32;
 alias V = vec4f;
 #include activation
 #const STEPS: u32 = 4
+#include gemm_lanes
 
 #if BROADCAST
 enable subgroups;
@@ -92,6 +97,36 @@ fn store(at: u32, i: u32, sum: f32) {
 }
 #end
 
+#if STAGED
+const LEFT_ALONG = !TRANSPOSE_A;
+const RIGHT_ALONG = TRANSPOSE_B;
+#include gemm_tiles
+
+// The element of a or b where a block's vector begins.
+alias Source = u32;
+
+fn fetch(own: Block, source: Source, k: u32) -> mat4x4f {
+  if (own.left) {
+    let at = source + k * select(1u, params.width_a, TRANSPOSE_A);
+    let block = mat4x4f(
+#for t in 4
+      vec4f(a[(at + ${t} * params.width_a) / 4u]),
+#end
+    );
+    if (TRANSPOSE_A) { return block; }
+    return transpose(block);
+  }
+  let at = source + k * select(params.width_b, 1u, TRANSPOSE_B);
+  let block = mat4x4f(
+#for t in 4
+    vec4f(b[(at + ${t} * params.width_b) / 4u]),
+#end
+  );
+  if (TRANSPOSE_B) { return transpose(block); }
+  return block;
+}
+#end
+
 @compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -101,10 +136,18 @@ fn main(
   @builtin(subgroup_invocation_id) lane: u32,
 #end
 ) {
-  let first = (workgroup.x * SIZE + local) * UNITS * 4u;
   let block = workgroup.y / params.parts;
   let part = workgroup.y - block * params.parts;
+#if STAGED
+  let first = (workgroup.x * HEIGHT + row_lane(local)) * 4u;
+  let column = (block * BREADTH + column_lane(local)) * 4u;
+#for r in BLOCKS
+  let own${r} = block_at(local + ${r} * SIZE);
+#end
+#else
+  let first = (workgroup.x * SIZE + local) * UNITS * 4u;
   let column = block * COLUMNS;
+#end
 #if BROADCAST
   let own = column + lane % SHARES * EACH;
 #else
@@ -113,6 +156,18 @@ fn main(
   let start = part * params.part;
   let end = min(start + params.part, params.k);
   for (var batch = workgroup.z; batch < params.batches; batch += grid.z) {
+#include gemm_sums
+    // What lies beyond the last row or column is read as it comes (loads stay within the buffer) and not stored.
+#if STAGED
+#for r in BLOCKS
+    let row${r} = (workgroup.x * HEIGHT + own${r}.vector) * 4u * select(params.width_a, 1u, TRANSPOSE_A);
+    let column${r} = (block * BREADTH + own${r}.vector) * 4u * select(1u, params.width_b, TRANSPOSE_B);
+    let a_source${r} = params.start_a + batch * params.stride_a + row${r};
+    let b_source${r} = params.start_b + batch * params.stride_b + column${r};
+    let source${r} = select(b_source${r}, a_source${r}, own${r}.left);
+#end
+#include gemm_walk
+#else
 #if TRANSPOSE_A
     let a_base = params.start_a + batch * params.stride_a + first;
 #else
@@ -123,8 +178,6 @@ fn main(
 #else
     let b_base = params.start_b + batch * params.stride_b + own;
 #end
-#include gemm_sums
-    // What lies beyond the last row or column is read as it comes (loads stay within the buffer) and not stored.
     for (var k = start; k < end; k += STEPS) {
 #for u in UNITS
 #if TRANSPOSE_A
@@ -174,14 +227,15 @@ fn main(
 #end
 #include gemm_step
     }
+#end
     let base = params.start_out + (part * params.batches + batch) * params.stride_out;
 #for u in UNITS
     {
-      let row = first + 4 * ${u};
+      let row = first + 4 * DOWN * ${u};
 #if ROWS_INNERMOST
 #for j in COLUMNS
-      if (column + ${j} < params.columns && row < params.rows) {
-        let at = base + (column + ${j}) * params.rows + row;
+      if (column + column_of(${j}) < params.columns && row < params.rows) {
+        let at = base + (column + column_of(${j})) * params.rows + row;
 #if FOUR
         store(at, row, s${u}_${j});
 #else
@@ -203,14 +257,16 @@ fn main(
         let at = base + (row + ${r}) * params.columns + column;
 #if FOUR
 #for q in QUADS
-        if (column + 4 * ${q} < params.columns) {
+        if (column + 4 * ACROSS * ${q} < params.columns) {
           let four = vec4f(sums[4 * ${q}][${r}], sums[4 * ${q} + 1][${r}], sums[4 * ${q} + 2][${r}], sums[4 * ${q} + 3][${r}]);
-          store(at + 4 * ${q}, column + 4 * ${q}, four);
+          store(at + 4 * ACROSS * ${q}, column + 4 * ACROSS * ${q}, four);
         }
 #end
 #else
 #for j in COLUMNS
-        if (column + ${j} < params.columns) { store(at + ${j}, column + ${j}, sums[${j}][${r}]); }
+        if (column + column_of(${j}) < params.columns) {
+          store(at + column_of(${j}), column + column_of(${j}), sums[${j}][${r}]);
+        }
 #end
 #end
       }

@@ -2,8 +2,11 @@ import activation from '../../wgsl/include/activation.wgsl'
 import broadcast from '../../wgsl/include/broadcast.wgsl'
 import channel_walk from '../../wgsl/include/channel_walk.wgsl'
 import elements from '../../wgsl/include/elements.wgsl'
+import gemm_lanes from '../../wgsl/include/gemm_lanes.wgsl'
 import gemm_step from '../../wgsl/include/gemm_step.wgsl'
 import gemm_sums from '../../wgsl/include/gemm_sums.wgsl'
+import gemm_tiles from '../../wgsl/include/gemm_tiles.wgsl'
+import gemm_walk from '../../wgsl/include/gemm_walk.wgsl'
 import linear from '../../wgsl/include/linear.wgsl'
 import norm_tangent from '../../wgsl/include/norm_tangent.wgsl'
 import philox from '../../wgsl/include/philox.wgsl'
@@ -15,7 +18,7 @@ import windows from '../../wgsl/include/windows.wgsl'
 
 /** The shared parts of kernels, by the name that `#include` and `#choose` use. */
 export const includes: Record<string, string> = {
-  ...{ activation, broadcast, channel_walk, elements, gemm_step, gemm_sums, linear, quotient, windows },
-  ...{ norm_tangent, philox },
+  ...{ activation, broadcast, channel_walk, elements, linear, norm_tangent, philox, quotient, windows },
+  ...{ gemm_lanes, gemm_step, gemm_sums, gemm_tiles, gemm_walk },
   ...{ team_alone, team_subgroup, team_workgroup },
 }

@@ -1,6 +1,8 @@
 export * from './attention.ts'
 export { dense, type Layout, layoutOf, sameLayout, walkFor } from './broadcasting.ts'
 export * from './conv.ts'
+export type { Conv2dSizes } from './conv-sizes.ts'
+export { conv2dWeightGrad } from './conv-weight-grad.ts'
 export * from './ddim.ts'
 export * from './elementwise.ts'
 export type { GemmEpilogue } from './gemm.ts'

@@ -3,7 +3,7 @@ import source from '../../wgsl/matmul.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
 import { bytesEach, dtypesOf, type Halves, halved } from './half.ts'
-import { groupsOf, splitsFor, type Tile, tileConstants, tileFor } from './tile.ts'
+import { type Extent, groupsOf, splitsFor, type Tile, tileConstants, tileFor, usualGroups } from './tile.ts'
 import { classOf, partsToTime, tileCandidates } from './tuned.ts'
 
 const kernel = defineKernel('matmul', source)
@@ -42,8 +42,8 @@ export interface MatmulOperands {
 
 /** Elements of K in a step of the kernel. */
 const STEP = 4
-/** Elements of K that make a part worth its partial sums. */
-const LEAST_PART = 256
+/** Elements of K that make a part worth its partial sums: on a GPU, which waits long for each, and on a software adapter. */
+const LEAST_PART = { hardware: 128, software: 256 } as const
 /** Rows of a that the tuner times at least. */
 const LEAST_ROWS = 64
 /** Workgroups in z that every adapter allows; the kernel loops over the batches beyond. */
@@ -61,14 +61,15 @@ export function matmul(
   epilogue: GemmEpilogue = {},
   { views = {}, halves = {} }: MatmulOperands = {},
 ): GpuBuffer {
-  const { m, n, k } = sizes
-  const base = tileFor(device, isSwapped(sizes) ? m : n)
+  const { n, k } = sizes
+  const extent = extentOf(sizes)
+  const base = tileFor(device, extent)
   if (device.tuner.idle) return matmulBy(device, base, a, b, sizes, epilogue, { views, halves })
   const own = timed(device, sizes)
   const { batches, transposeA, transposeB } = own
   const shape = `${dtypesOf(halves)} ${transposeA ? 'aᵀ' : 'a'}·${transposeB ? 'bᵀ' : 'b'} ${classOf(batches, own.m, n, k)}`
   const tile = device.tuner.choose(kernel, shape, base, workOf(sizes).flops, () => ({
-    candidates: tileCandidates(device, base, isSwapped(sizes) ? m : n),
+    candidates: tileCandidates(device, base, extent),
     inputs: [bytesEach(halves.left) * batches * own.m * k, bytesEach(halves.right) * batches * k * n],
     launch: ([a, b], tile) => matmulBy(device, tile, a as GpuBuffer, b as GpuBuffer, own, {}, { halves }),
   }))
@@ -86,6 +87,12 @@ const workOf = ({ batches, m, n, k }: MatmulSizes, halves: Halves = {}) => ({
  * elements, unless there are too few.
  */
 const isSwapped = ({ m, n }: MatmulSizes): boolean => n >= 32 || n >= m
+
+/** The product in the core's terms. */
+const extentOf = (sizes: MatmulSizes): Extent => {
+  const { batches, m, n, k } = sizes
+  return isSwapped(sizes) ? { batches, rows: n, columns: m, inner: k } : { batches, rows: m, columns: n, inner: k }
+}
 
 /** The product that the tuner times: fewer batches, and fewer rows of a if one batch is too much. */
 function timed(device: Device, sizes: MatmulSizes): MatmulSizes {
@@ -110,7 +117,8 @@ function matmulBy(
 ): GpuBuffer {
   const { batches, m, n, k, transposeA, transposeB } = sizes
   const swapped = isSwapped(sizes)
-  const [rows, columns] = swapped ? [n, m] : [m, n]
+  const extent = extentOf(sizes)
+  const { rows, columns } = extent
   const [transposeLeft, transposeRight] = swapped ? [!transposeB, !transposeA] : [transposeA, transposeB]
   // An empty sum is zero: a step of zeros.
   const padded = Math.max(STEP, up(k))
@@ -128,9 +136,8 @@ function matmulBy(
   const B = four ? 'vec4f' : Chunk
   const count = batches * m * n
   const [groups, blocks] = groupsOf(tile, rows / 4, columns)
-  // The parts decide in which order is added, and so follow from the sizes alone.
-  const [usual, usualBlocks] = groupsOf(tileFor(device, columns), rows / 4, columns)
-  const wanted = views.out ? 1 : splitsFor(device, usual * usualBlocks * batches, padded, LEAST_PART, 4 * count)
+  const least = LEAST_PART[device.info.software ? 'software' : 'hardware']
+  const wanted = views.out ? 1 : splitsFor(device, usualGroups(device, extent), padded, least, 4 * count)
   const part = up(padded / wanted)
   const parts = Math.ceil(padded / part)
   const out = views.out?.buffer ?? device.alloc(Math.max(4, parts * count * 4))

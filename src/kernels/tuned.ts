@@ -1,5 +1,5 @@
 import type { Device } from '../gpu/index.ts'
-import { type Tile, unrolls } from './tile.ts'
+import { directTile, type Extent, lanesOf, stagedTiles, type Tile, unrolls } from './tile.ts'
 
 /** What launches that the tuner times may do: enough to fill the adapter, little enough to end soon. */
 const LIMITS = { hardware: { flops: 1e10, bytes: 64 << 20 }, software: { flops: 1e8, bytes: 16 << 20 } } as const
@@ -26,31 +26,53 @@ function sizesFor(device: Device, lanes: number): readonly number[] {
 /** How invocations are grouped and share loads. */
 type Sharing = Pick<Tile, 'size' | 'lanes'>
 
+/** Groupings worth trying beside `base`. */
+export const groupings = <T extends Sharing>(device: Device, base: T): T[] => [
+  ...sizesFor(device, base.lanes).map((size) => ({ ...base, size })),
+  ...sharings(device, base),
+]
+
 /**
- * Groupings worth trying beside `base`. Sharing and not sharing are both tried, except on SwiftShader, whose compiler
- * cannot cope with what each lane then loads.
+ * Sharing, if `base` does not, or the reverse. SwiftShader's compiler cannot cope with what each lane loads that does not
+ * share.
  */
-export function groupings<T extends Sharing>(device: Device, base: T): T[] {
-  const sizes = sizesFor(device, base.lanes).filter((size) => size !== base.size)
-  const grouped = sizes.map((size) => ({ ...base, size }))
-  return base.lanes > 0 && !unrolls(device) ? [...grouped, { ...base, lanes: 0 }] : grouped
-}
+export const sharings = <T extends Sharing>(device: Device, base: T): T[] =>
+  unrolls(device) ? [] : [{ ...base, lanes: base.lanes > 0 ? 0 : lanesOf(device) }]
 
 export const groupingName = ({ size, lanes }: Sharing): string =>
   `${size} a workgroup, ${lanes > 0 ? `${lanes} lanes share` : 'unshared'}`
 
+/** The default, which comes first, and what may be better, by names; what has the same name is the same. */
+export const candidatesOf = <T>(base: T, others: readonly T[], name: (choice: T) => string): readonly Named<T>[] => [
+  ...new Map([base, ...others].map((choice) => [name(choice), choice])),
+]
+
+export const tileName = (tile: Tile): string =>
+  tile.across > 1
+    ? `staged ${(4 * tile.units * tile.size) / tile.across}×${tile.columns * tile.across}`
+    : `${tile.units}×${tile.columns}, ${groupingName(tile)}`
+
+/** Tiles for what `base` is the default of. */
+export function tileCandidates(device: Device, base: Tile, extent: Extent): readonly Named<Tile>[] {
+  const direct = directTile(device, extent)
+  // Where a staged tile is the default, how the others differ among themselves matters less.
+  const others = base.across > 1 ? sharings(device, direct) : directTiles(device, direct, extent)
+  return candidatesOf(base, [...stagedCandidates(device, extent), direct, ...others], tileName)
+}
+
+/** Tiles in workgroup memory that are worth trying. */
+export const stagedCandidates = (device: Device, extent: Extent): readonly Tile[] =>
+  device.info.software ? [] : stagedTiles(extent)
+
 /**
- * Tiles for what `base` is the default of, which comes first: they differ from it in one respect each. Tiles wider than
- * the product are left out, and those whose units of four rows, which need `loads` a step, need more than a step may have.
+ * Tiles that differ from `base`, whose invocations read for themselves, in one respect each. Tiles wider than the product
+ * are left out.
  */
-export function tileCandidates(device: Device, base: Tile, columns: number): readonly Named<Tile>[] {
+function directTiles(device: Device, base: Tile, { columns }: Extent): Tile[] {
   const shapes = ([16, 8, 4] as const)
     .map((wide) => ({ ...base, columns: wide, units: (16 / wide) as Tile['units'] }))
     .filter((tile) => tile.columns !== base.columns && (tile.columns === 4 || 2 * columns > tile.columns))
     // SwiftShader's compiler does not end with several units.
     .filter((tile) => tile.units === 1 || !unrolls(device))
-  return [base, ...shapes, ...groupings(device, base)].map((tile) => [
-    `${tile.units}×${tile.columns}, ${groupingName(tile)}`,
-    tile,
-  ])
+  return [...shapes, ...groupings(device, base)]
 }

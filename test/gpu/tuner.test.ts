@@ -14,6 +14,7 @@ import {
 } from '../../src/gpu/index.ts'
 import * as kernels from '../../src/kernels/index.ts'
 import { openDevice, tuningFolder } from '../../src/node/index.ts'
+import { byCandidate, expectSameBits, numbers as random, upload } from '../support/variants.ts'
 
 const opened: Device[] = []
 const open = async (options: DeviceOptions): Promise<Device> => {
@@ -25,37 +26,7 @@ afterAll(() => {
   for (const device of opened) device.destroy()
 })
 
-function numbers(device: Device, count: number, seed: number): GpuBuffer {
-  let state = seed
-  const next = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 31 - 1
-  const buffer = device.alloc(count * 4)
-  device.upload(buffer, Float32Array.from({ length: count }, next))
-  return buffer
-}
-
-/** The bits that `launch` gives by each candidate of the launch function's own list, the default first. */
-async function byCandidate(device: Device, count: number, launch: () => GpuBuffer): Promise<Map<string, Int32Array>> {
-  const results = new Map<string, Int32Array>()
-  let names: string[] = ['']
-  for (let i = 0; i < names.length; i++) {
-    device.tuner.choose = (_kernel, _shape, _fallback, _work, contest) => {
-      const { candidates } = contest()
-      names = candidates.map(([name]) => name)
-      return candidates[i]![1]
-    }
-    const out = launch()
-    Reflect.deleteProperty(device.tuner, 'choose')
-    results.set(names[i]!, new Int32Array(await device.read(out, count * 4)))
-    device.release(out)
-  }
-  return results
-}
-
-function expectSameBits(results: Map<string, Int32Array>): void {
-  expect(results.size).toBeGreaterThan(1)
-  const [first] = results.values()
-  for (const [name, bits] of results) expect(bits, name).toEqual(first)
-}
+const numbers = (device: Device, count: number, seed: number): GpuBuffer => upload(device, random(count, seed))
 
 const size = fc.integer({ min: 1, max: 20 })
 
