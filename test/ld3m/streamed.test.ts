@@ -4,7 +4,7 @@ import { dataError } from '../../src/errors.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import {
   DistillationStopped,
-  type DistillOptions,
+  type DistillSettings,
   dc,
   distill,
   dm,
@@ -12,6 +12,7 @@ import {
   normalizationOf,
   type Objective,
   type Prior,
+  type PriorSpaceOptions,
   planDistill,
   randomReal,
 } from '../../src/ld3m/index.ts'
@@ -23,7 +24,8 @@ let device: Device
 let prior: Prior
 const memory = tinyDataset()
 const student = convNet({ channels: 1, size: 8, classes: 2, depth: 2, width: 4 })
-const options = (more: Partial<DistillOptions>): DistillOptions => ({
+type Options = DistillSettings & PriorSpaceOptions
+const options = (more: Partial<Options>): Options => ({
   ...{ dataset: memory, prior, student, objective: dm(), imagesPerClass: 2, steps: 3, realBatch: 4 },
   diffusion: { steps: 2 },
   ...more,
@@ -97,16 +99,22 @@ describe('a streamed dataset', () => {
       message: expect.stringMatching(/could not be read after \d of 9 iterations\. Cannot read image \d+/),
     })
     expect((error as DistillationStopped).result.loss.length).toBeGreaterThanOrEqual(2)
-    expect((error as DistillationStopped).result.latents.data.every(Number.isFinite)).toBe(true)
+    expect((error as DistillationStopped).result.latents!.data.every(Number.isFinite)).toBe(true)
   })
 
   test('is read ahead for as many batches as an objective states, and no more', async () => {
     const twice = (realBatches?: number): Objective => ({
       ...dm(),
       ...(realBatches !== undefined && { realBatches }),
-      match: (context) => {
-        for (let k = 0; k < context.classes; k++) context.realBatch(k)
-        return dm().match(context)
+      start: (run) => {
+        const matcher = dm().start(run)
+        return {
+          ...matcher,
+          match: (context) => {
+            for (let k = 0; k < context.classes; k++) context.realBatch(k)
+            return matcher.match(context)
+          },
+        }
       },
     })
     const expected = await distill(options({ objective: twice() }))
