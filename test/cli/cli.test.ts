@@ -183,6 +183,12 @@ describe('ld3m-gpu', () => {
     expect(JSON.parse(await readFile(join(out, 'config.json'), 'utf8')).priorClasses).toEqual([1])
     const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
     expect(set.classNames).toEqual(['1'])
+
+    const folders = ['--data', data, '--out', join(folder, 'experts-of-one')]
+    const trained = await run('experts', ...folders, '--count', '1', '--epochs', '1', '--classes', '1')
+    expect(trained.code).toBe(0)
+    const manifest = JSON.parse(await readFile(join(folder, 'experts-of-one', 'manifest.json'), 'utf8'))
+    expect(JSON.stringify(manifest)).toContain('"classNames":["1"]')
   })
 
   test('distill saves what it has when it is interrupted, and goes on from there', async () => {
