@@ -5,6 +5,13 @@ import { openDataset } from '../node/index.ts'
 /** What `--data` of every command may name. */
 export const DATA_KINDS = 'IDX, CIFAR or Parquet files, or folders of images'
 
+/** The option `--classes`. */
+export const CLASSES = {
+  type: 'string',
+  valueHint: 'A,B',
+  description: 'Classes to take, by name, or a subset of ImageNet such as imagenette; default all',
+} as const
+
 /**
  * The training images of a dataset as a prior takes them, and the prior's class of each class.
  * @param classes names, or a subset of ImageNet, separated by commas; undefined for all

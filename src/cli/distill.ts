@@ -2,7 +2,7 @@ import { optionError } from '../errors.ts'
 import { dc, distill, dm, mtt, type Objective, openExperts } from '../ld3m/index.ts'
 import { expertsFolder, loadPrior, openDevice, openRun, reopenRun } from '../node/index.ts'
 import { command, integer } from './arguments.ts'
-import { DATA_KINDS, dataToDistill } from './data.ts'
+import { CLASSES, DATA_KINDS, dataToDistill } from './data.ts'
 
 const OBJECTIVES = ['dm', 'dc', 'mtt'] as const
 
@@ -34,11 +34,7 @@ export const distillCommand = command(
       required: true,
       description: 'The latent diffusion model, safetensors',
     },
-    classes: {
-      type: 'string',
-      valueHint: 'A,B',
-      description: 'Classes to take, by name, or a subset of ImageNet such as imagenette; default all',
-    },
+    classes: CLASSES,
     objective: {
       type: 'enum',
       options: [...OBJECTIVES],

@@ -2,7 +2,7 @@ import process from 'node:process'
 import { trainExperts } from '../ld3m/index.ts'
 import { bar, expertsFolder, formatDuration, openDataset, openDevice, ProgressLine } from '../node/index.ts'
 import { command, integer, positiveNumber } from './arguments.ts'
-import { DATA_KINDS } from './data.ts'
+import { CLASSES, DATA_KINDS } from './data.ts'
 
 export const expertsCommand = command(
   'experts',
@@ -14,6 +14,7 @@ export const expertsCommand = command(
       required: true,
       description: `Training images: ${DATA_KINDS}`,
     },
+    classes: CLASSES,
     out: { type: 'string', valueHint: 'DIR', required: true, description: 'Where experts are saved' },
     size: { type: 'string', valueHint: 'N', description: "Sides of the images, as the prior's; default as they are" },
     count: { type: 'string', valueHint: 'N', default: '10', description: 'Experts in all' },
@@ -21,12 +22,15 @@ export const expertsCommand = command(
     lr: { type: 'string', valueHint: 'X', default: '0.01', description: 'Learning rate' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same experts' },
   },
-  async ({ data, out, size, count, epochs, lr, seed }) => {
+  async ({ data, classes, out, size, count, epochs, lr, seed }) => {
     const options = {
       ...{ count: integer('count', count), epochs: integer('epochs', epochs), seed: integer('seed', seed) },
       learningRate: positiveNumber('lr', lr),
     }
-    const sides = size === undefined ? {} : { size: integer('size', size) }
+    const images = {
+      ...(size !== undefined && { size: integer('size', size) }),
+      ...(classes !== undefined && { classes: classes.split(',') }),
+    }
     const device = await openDevice()
     const abort = new AbortController()
     const interrupt = () => abort.abort()
@@ -34,7 +38,7 @@ export const expertsCommand = command(
     process.once('SIGINT', interrupt)
     process.once('SIGTERM', interrupt)
     try {
-      const dataset = await openDataset(data, sides)
+      const dataset = await openDataset(data, images)
       const experts = await trainExperts({
         ...{ device, dataset, store: expertsFolder(out), signal: abort.signal, ...options },
         onProgress: ({ expert, experts, epoch, epochs, loss, secondsLeft }) =>

@@ -30,7 +30,7 @@ export {
   imagenetSubset,
 } from './imagenet.ts'
 export { IMAGENET_CLASSES, type ImagenetClass } from './imagenet-classes.ts'
-export { datasetFromParquet, type ParquetDatasetOptions, type ParquetFile } from './parquet.ts'
+export { datasetFromParquet, type ParquetDatasetOptions } from './parquet.ts'
 export {
   type AnyDataset,
   createStreamedDataset,

@@ -1,13 +1,7 @@
 import { dataError } from '../errors.ts'
-import { openParquetImages, type ParquetColumns, type ParquetImages, type RandomAccessFile } from '../io/index.ts'
+import { type ByteSource, openParquetImages, type ParquetColumns, type ParquetImages } from '../io/index.ts'
 import { labelArray } from './dataset.ts'
 import { createStreamedDataset, type StreamedDataset, type StreamedDatasetInit } from './streamed.ts'
-
-/** A Parquet file, and how messages call it. */
-export interface ParquetFile {
-  readonly file: RandomAccessFile
-  readonly source: string
-}
 
 export interface ParquetDatasetOptions
   extends Pick<StreamedDatasetInit, 'name' | 'channels' | 'height' | 'width' | 'cacheBytes'> {
@@ -26,10 +20,10 @@ const PIECES_KEPT = 8
  * @throws Ld3mError `data` if a file is damaged or foreign, or the files do not belong together
  */
 export async function datasetFromParquet(
-  files: readonly ParquetFile[],
+  files: readonly ByteSource[],
   { decode, columns, ...info }: ParquetDatasetOptions,
 ): Promise<StreamedDataset> {
-  const opened = await Promise.all(files.map(({ file, source }) => openParquetImages(file, source, columns)))
+  const opened = await Promise.all(files.map((file) => openParquetImages(file, columns)))
   const labels = opened.flatMap((file) => file.labels)
   const classNames = classNamesOf(info.name, opened, labels)
   const byName = new Map(classNames.map((name, label) => [name, label]))
@@ -58,7 +52,7 @@ export async function datasetFromParquet(
   }
   const load = async (index: number) => {
     const f = lastAtMost(firsts, index)
-    return await decode(await encoded(index), `in row ${index - firsts[f]!} of ${files[f]!.source}`)
+    return await decode(await encoded(index), `in row ${index - firsts[f]!} of ${files[f]!.name}`)
   }
   return createStreamedDataset({ ...info, labels: ids, classNames, load })
 }

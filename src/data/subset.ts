@@ -27,9 +27,9 @@ export function subset<D extends AnyDataset>(dataset: D, indices: ArrayLike<numb
   const part = { ...dataset, labels, count: indices.length }
   if (isStreamed(dataset)) {
     const own = Uint32Array.from(indices)
-    const read = (chosen: ArrayLike<number>) => {
+    const read = async (chosen: ArrayLike<number>) => {
       checkIndices('read', part, chosen)
-      return dataset.read(Array.from(chosen, (n) => own[n]!))
+      return await dataset.read(Array.from(chosen, (n) => own[n]!))
     }
     return { ...part, read }
   }

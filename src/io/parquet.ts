@@ -1,12 +1,6 @@
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet'
 import { dataError, Ld3mError } from '../errors.ts'
-
-/** A file that is read in pieces. */
-export interface RandomAccessFile {
-  readonly byteLength: number
-  /** The bytes from `start` to before `end`. */
-  slice(start: number, end?: number): Promise<ArrayBuffer>
-}
+import type { ByteSource } from './source.ts'
 
 export interface ParquetColumns {
   /** Column of encoded images. Default: the only one of the feature type Image, else the only one of that layout. */
@@ -35,14 +29,10 @@ const BUILT_IN = ['UNCOMPRESSED', 'SNAPPY']
 
 /**
  * Opens a Parquet file of images: reads its metadata and the labels, not the images.
- * @param source names the file in error messages
  * @throws Ld3mError `data` if it is damaged, no Parquet file, or its columns cannot be told apart
  */
-export async function openParquetImages(
-  file: RandomAccessFile,
-  source = 'the Parquet data',
-  columns: ParquetColumns = {},
-): Promise<ParquetImages> {
+export async function openParquetImages(file: ByteSource, columns: ParquetColumns = {}): Promise<ParquetImages> {
+  const source = file.name
   const attempt = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
@@ -52,26 +42,38 @@ export async function openParquetImages(
       throw dataError(`Cannot read ${what} of ${source}: ${why}.`, 'The file is damaged or no Parquet file.', cause)
     }
   }
-  const buffer: AsyncBuffer = file
+  const buffer: AsyncBuffer = {
+    byteLength: file.size,
+    slice: async (start, end = file.size) => {
+      const bytes = await file.read(start, end - start)
+      // The reader wants a buffer of exactly these bytes.
+      const exact = bytes.length === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer
+      return exact ? bytes.buffer : new Uint8Array(bytes).buffer
+    },
+  }
   const metadata = await attempt('the metadata', () => parquetMetadataAsync(buffer))
   const layout = await attempt('the columns', async () => findColumns(metadata, columns, source))
   const compressors = await compressorsFor(metadata)
-  const read = (column: string, rowStart: number, rowEnd: number) =>
-    parquetReadObjects({
+  const read = async (column: string, rowStart: number, rowEnd: number): Promise<unknown[]> => {
+    const rows = await parquetReadObjects({
       ...{ file: buffer, metadata, columns: [column], rowStart, rowEnd, utf8: false, useOffsetIndex: true },
       ...(compressors && { compressors }),
     })
+    if (rows.length !== rowEnd - rowStart) throw new Error(`there are ${rows.length} of ${rowEnd - rowStart} rows`)
+    return rows.map((row) => row[column])
+  }
   const rows = Number(metadata.num_rows)
   const labels = await attempt('the labels', async () =>
-    (await read(layout.label, 0, rows)).map((row, n) => labelOf(row[layout.label], n, layout.label, source)),
+    (await read(layout.label, 0, rows)).map((value, n) => labelOf(value, n, layout.label, source)),
   )
+  const pieces = await attempt('the row groups', async () => piecesOf(metadata, layout.image))
   return {
     labels,
     classNames: layout.classNames,
-    pieces: piecesOf(metadata, layout.image),
+    pieces,
     images: (start, end) =>
       attempt(`the images of rows ${start} to ${end - 1}`, async () =>
-        (await read(layout.image, start, end)).map((row, n) => bytesOf(row[layout.image], start + n, layout, source)),
+        (await read(layout.image, start, end)).map((value, n) => bytesOf(value, start + n, layout, source)),
       ),
   }
 }
@@ -122,9 +124,12 @@ function featuresOf({ key_value_metadata: entries = [] }: FileMetaData): Readonl
 function piecesOf({ row_groups }: FileMetaData, image: string): number[] {
   const pieces = [0]
   for (const { num_rows, columns } of row_groups) {
-    const own = columns.filter(({ meta_data }) => meta_data?.path_in_schema[0] === image)
-    const bytes = own.reduce((sum, { meta_data }) => sum + Number(meta_data?.total_uncompressed_size ?? 0), 0)
-    const indexed = own.every(({ offset_index_offset }) => offset_index_offset !== undefined)
+    // Of a struct's columns the bytes are what counts: that of file names is small.
+    const sizes = columns
+      .filter(({ meta_data }) => meta_data?.path_in_schema[0] === image)
+      .map((column) => ({ column, bytes: Number(column.meta_data?.total_uncompressed_size ?? 0) }))
+    const { column, bytes } = sizes.reduce((a, b) => (b.bytes > a.bytes ? b : a))
+    const indexed = column.offset_index_offset !== undefined
     const start = pieces.at(-1)!
     const rows = Number(num_rows)
     const count = indexed ? Math.min(rows, Math.ceil(bytes / PAGE_BYTES)) : 1

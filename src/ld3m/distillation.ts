@@ -157,7 +157,11 @@ export class Distillation {
       await this.#matcher.prepare?.(this.iteration)
     } catch (error) {
       if (!(error instanceof Ld3mError)) throw error
-      await this.#stop('data', error.message, 'The result so far is kept.')
+      await this.#stop(
+        'data',
+        'What an iteration needs could not be read',
+        `${error.message} The result so far is kept.`,
+      )
     }
     const step = scope(() => this.#gradients())
     const [loss = Number.NaN, ...squares] = await step.report.read()

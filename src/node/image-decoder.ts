@@ -1,5 +1,6 @@
 import type { Sharp } from 'sharp'
 import { dataError, Ld3mError, optionError } from '../errors.ts'
+import { enlarge, type Interleaved } from './enlarge.ts'
 
 /** What images are decoded to. */
 export interface ImageFormat {
@@ -9,11 +10,8 @@ export interface ImageFormat {
   readonly channels?: 1 | 3
 }
 
-/** Pixels in memory: interleaved bytes. */
-export interface RawPixels {
-  readonly data: Uint8Array
-  readonly width: number
-  readonly height: number
+/** Pixels in memory. */
+export interface RawPixels extends Interleaved {
   readonly channels: 1 | 3
 }
 
@@ -21,10 +19,11 @@ export interface RawPixels {
 export type ImageDecoder = (image: Uint8Array | RawPixels, source: string) => Promise<Uint8Array>
 
 /**
- * A decoder of JPEG, PNG and whatever else sharp reads. As torchvision's Resize and CenterCrop do: the shorter side is
- * resized to `size`, the longer one in proportion (rounded down), with a triangle filter that widens with the reduction
- * (bilinear with antialiasing), then the middle is cropped. Before that EXIF's orientation is applied and transparent
- * pixels are laid over black; grey is repeated over RGB, and RGB becomes grey by its luminance.
+ * A decoder of JPEG, PNG and whatever else sharp reads. As torchvision's Resize and CenterCrop do, the shorter side is
+ * resized to `size` and the longer one in proportion (rounded down), then the middle is cropped. The filter is a triangle
+ * that widens with the reduction (bilinear with antialiasing); edges are continued, and a reduction by more than about
+ * three first averages blocks of pixels. Before that EXIF's orientation is applied and transparent pixels are laid over
+ * black. Grey is repeated over RGB; RGB becomes grey by its luminance.
  * @throws Ld3mError `option` for a size or channels that cannot be, or if sharp is not installed
  */
 export async function openImageDecoder({ size, channels = 3 }: ImageFormat): Promise<ImageDecoder> {
@@ -56,23 +55,34 @@ export async function openImageDecoder({ size, channels = 3 }: ImageFormat): Pro
 async function decode(opened: Sharp, size: number, channels: 1 | 3): Promise<Uint8Array> {
   const { autoOrient } = await opened.metadata()
   const shorter = Math.min(autoOrient.width, autoOrient.height)
-  const [width, height] = [autoOrient.width, autoOrient.height].map((side) => Math.floor((side * size) / shorter)) as [
-    number,
-    number,
-  ]
-  const interleaved = await opened
+  const scaled = (side: number) => Math.floor((side * size) / shorter)
+  const [width, height] = [scaled(autoOrient.width), scaled(autoOrient.height)]
+  const upright = opened
     .autoOrient()
-    .resize(width, height, { fit: 'fill', kernel: 'linear' })
-    .extract({ left: middle(width - size), top: middle(height - size), width: size, height: size })
     .flatten({ background: 'black' })
     .toColourspace(channels === 1 ? 'b-w' : 'srgb')
     .raw()
-    .toBuffer()
-  if (channels === 1) return new Uint8Array(interleaved)
-  const planes = new Uint8Array(interleaved.length)
-  const pixels = size * size
-  for (let i = 0; i < pixels; i++) {
-    for (let c = 0; c < channels; c++) planes[c * pixels + i] = interleaved[i * channels + c]!
+  const resized =
+    shorter < size
+      ? enlarge(await pixelsOf(upright), width, height)
+      : await pixelsOf(upright.resize(width, height, { fit: 'fill', kernel: 'linear' }))
+  return cropped(resized, size)
+}
+
+async function pixelsOf(image: Sharp): Promise<Interleaved> {
+  const { data, info } = await image.toBuffer({ resolveWithObject: true })
+  return { data, width: info.width, height: info.height, channels: info.channels }
+}
+
+/** The middle of an image, as planes [C, size, size]. */
+function cropped({ data, width, height, channels }: Interleaved, size: number): Uint8Array {
+  const [left, top] = [middle(width - size), middle(height - size)]
+  const planes = new Uint8Array(channels * size * size)
+  let at = 0
+  for (let c = 0; c < channels; c++) {
+    for (let y = top; y < top + size; y++) {
+      for (let x = left; x < left + size; x++) planes[at++] = data[(y * width + x) * channels + c]!
+    }
   }
   return planes
 }

@@ -1,14 +1,8 @@
 import { open, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
-import {
-  type Dataset,
-  datasetFromParquet,
-  inMemory,
-  type ParquetFile,
-  type StreamedDataset,
-  selectClasses,
-} from '../data/index.ts'
+import { type Dataset, datasetFromParquet, inMemory, type StreamedDataset, selectClasses } from '../data/index.ts'
 import { dataError, rejectUnknownOptions } from '../errors.ts'
+import type { ByteSource } from '../io/index.ts'
 import { checkSplit, isSplitName, listFolder, named, namesOfSplit, type Split } from './folders.ts'
 import { type ImageFormat, openImageDecoder } from './image-decoder.ts'
 
@@ -108,7 +102,7 @@ function splitWord(path: string): string {
   return isSplitName(word) ? word : basename(dirname(path))
 }
 
-async function openFile(path: string): Promise<ParquetFile> {
+async function openFile(path: string): Promise<ByteSource> {
   const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
@@ -116,19 +110,18 @@ async function openFile(path: string): Promise<ParquetFile> {
       throw dataError(`Cannot read ${path}: ${(cause as Error).message}.`, 'Give a file that can be read.', cause)
     }
   }
-  const byteLength = await attempt(async () => (await stat(path)).size)
   // Opened anew for each piece: a dataset of hundreds of files would exhaust what a process may hold open.
-  const slice = (start: number, end = byteLength) =>
-    attempt(async () => {
-      const file = await open(path)
-      try {
-        const bytes = new Uint8Array(end - start)
-        const { bytesRead } = await file.read(bytes, 0, bytes.length, start)
-        if (bytesRead < bytes.length) throw new Error(`it ended after ${start + bytesRead} bytes`)
-        return bytes.buffer
-      } finally {
-        await file.close()
-      }
-    })
-  return { file: { byteLength, slice }, source: path }
+  const read = async (offset: number, length: number) => {
+    const file = await open(path)
+    try {
+      const bytes = new Uint8Array(length)
+      const { bytesRead } = await file.read(bytes, 0, length, offset)
+      if (bytesRead < length) throw new Error(`it ended after ${offset + bytesRead} bytes`)
+      return bytes
+    } finally {
+      await file.close()
+    }
+  }
+  const { size } = await attempt(() => stat(path))
+  return { name: path, size, read: (offset, length) => attempt(() => read(offset, length)) }
 }

@@ -7,6 +7,7 @@ import { runCli } from '../../src/cli/cli.ts'
 import { decodePng, writeIdx } from '../../src/io/index.ts'
 import { distilledFromSafetensors } from '../../src/ld3m/index.ts'
 import { testDevice } from '../support/device.ts'
+import { folderOf, picture, png } from '../support/image-files.ts'
 import { tinyDataset, tinyPrior } from '../support/tiny.ts'
 
 let folder: string
@@ -144,6 +145,50 @@ describe('ld3m-gpu', () => {
     expect((await run('distill', '--data', data, '--prior', prior, ...args)).code).toBe(0)
     const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
     expect(set.studentLearningRate).toBeGreaterThan(0)
+  })
+
+  test('distill takes chosen classes of a folder of images, and evaluate takes the same ones', async () => {
+    const image = (grey: number) => png(picture(10, 12, 3, (x, y, c) => grey + x + y + c))
+    const files: Record<string, Uint8Array> = {}
+    for (const split of ['train', 'val']) {
+      for (const [name, grey] of [
+        ['bright', 200],
+        ['dark', 20],
+        ['medium', 100],
+      ] as const) {
+        for (let i = 0; i < 3; i++) files[`${split}/${name}/${i}.png`] = await image(grey + 5 * i)
+      }
+    }
+    const pictures = await folderOf(files)
+    const out = join(folder, 'pictures')
+    const args = ['--data', pictures, '--prior', prior, '--steps', '1', '--out', out]
+    const wrong = await run('distill', ...args, '--classes', 'dark,light')
+    expect(wrong.err).toMatch(/^--classes: '.*' has no class "light". Its classes are 0 'bright', 1 'dark', 2 'medium'/)
+    const distilled = await run('distill', ...args, '--classes', 'dark,bright')
+    expect(distilled.code).toBe(0)
+    const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
+    expect(set.classNames).toEqual(['dark', 'bright'])
+
+    const few = ['--students', 'convnet', '--runs', '1', '--steps', '40']
+    const evaluated = await run('evaluate', '--run', out, '--data', pictures, ...few)
+    expect(evaluated.code).toBe(0)
+    // Random real images of these two classes are told apart at once, if they are the same ones in the same order.
+    expect(evaluated.out).toMatch(/ConvNet-3 +\d+\.\d ± 0\.0 +100\.0 ± 0\.0/)
+  })
+
+  test('a part of the classes that the prior was trained on keeps their numbers', async () => {
+    const out = join(folder, 'one-class')
+    const args = ['--data', data, '--prior', prior, '--steps', '1', '--out', out]
+    expect((await run('distill', ...args, '--classes', '1')).code).toBe(0)
+    expect(JSON.parse(await readFile(join(out, 'config.json'), 'utf8')).priorClasses).toEqual([1])
+    const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
+    expect(set.classNames).toEqual(['1'])
+
+    const folders = ['--data', data, '--out', join(folder, 'experts-of-one')]
+    const trained = await run('experts', ...folders, '--count', '1', '--epochs', '1', '--classes', '1')
+    expect(trained.code).toBe(0)
+    const manifest = JSON.parse(await readFile(join(folder, 'experts-of-one', 'manifest.json'), 'utf8'))
+    expect(JSON.stringify(manifest)).toContain('"classNames":["1"]')
   })
 
   test('distill saves what it has when it is interrupted, and goes on from there', async () => {
