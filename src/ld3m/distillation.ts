@@ -3,6 +3,7 @@ import { ALL_AUGMENTATIONS, type AnyDataset, type AugmentationStrategy } from '.
 import { Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { HostTensor, Student } from '../models/index.ts'
 import { type NamedTensors, Sgd } from '../optim/index.ts'
+import { chunksOf } from './chunks.ts'
 import { DISTILL_OPTIONS, DistillationStopped, type DistillOptions, type DistillProgress } from './distill-options.ts'
 import { type RunState, readRunState, writeRunState } from './distill-state.ts'
 import { knownNormalization, type Normalization, readNormalization } from './normalization.ts'
@@ -17,15 +18,7 @@ import {
   spaceOf,
 } from './spaces/index.ts'
 import { defaultStudent } from './student-training.ts'
-import {
-  chunksOf,
-  type DistilledSet,
-  drawImages,
-  drawnImages,
-  groupedLabels,
-  readImages,
-  sliceAll,
-} from './synthetic.ts'
+import { type DistilledSet, drawImages, drawnImages, groupedLabels, readImages, sliceAll } from './synthetic.ts'
 
 /** Iterations that a plan runs through: augmentation draws its operations, so that their peaks differ a little. */
 const PLANNED_ITERATIONS = 3

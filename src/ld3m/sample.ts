@@ -1,12 +1,12 @@
 import { noGrad, ops, random, scope, tensor } from '../autograd/index.ts'
 import { optionError, rejectUnknownOptions } from '../errors.ts'
 import type { HostTensor } from '../models/index.ts'
+import { chunksOf } from './chunks.ts'
 import { fromSigned } from './normalization.ts'
 import { atLeastOne, seedOf } from './options.ts'
 import type { Prior } from './prior.ts'
 import { drawNoise, generate, resolveDiffusion, sliceNoise } from './process.ts'
 import { TRAIN_TIMESTEPS } from './schedule.ts'
-import { chunksOf } from './synthetic.ts'
 
 export interface SampleOptions {
   /** The prior's class id. Default: no class, as an unconditional prior has none. */

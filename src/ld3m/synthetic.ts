@@ -28,10 +28,6 @@ export interface DistilledSet {
 export const groupedLabels = (classes: number, imagesPerClass: number): Int32Array =>
   Int32Array.from({ length: classes * imagesPerClass }, (_, i) => Math.floor(i / imagesPerClass))
 
-/** Ranges of at most `size` that cover 0…count. */
-export const chunksOf = (count: number, size: number): [first: number, end: number][] =>
-  Array.from({ length: Math.ceil(count / size) }, (_, i) => [i * size, Math.min(count, (i + 1) * size)])
-
 /** Images `first` to `end` − 1 of parameters and noise. */
 export const sliceAll = (
   parameters: SyntheticParameters,

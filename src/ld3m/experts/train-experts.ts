@@ -18,10 +18,10 @@ import {
   type Student,
 } from '../../models/index.ts'
 import { Sgd } from '../../optim/index.ts'
+import { chunksOf } from '../chunks.ts'
 import { normalize, readNormalization } from '../normalization.ts'
 import { atLeastOne, positive, seedOf } from '../options.ts'
 import { defaultStudent, labelTensor, trainStep } from '../student-training.ts'
-import { chunksOf } from '../synthetic.ts'
 import { type Experts, openExperts } from './experts.ts'
 import {
   differences,

@@ -11,8 +11,9 @@ import {
   type Student,
 } from '../../models/index.ts'
 import { Sgd } from '../../optim/index.ts'
+import { chunksOf } from '../chunks.ts'
 import { labelTensor, trainStep } from '../student-training.ts'
-import { chunksOf, groupedLabels } from '../synthetic.ts'
+import { groupedLabels } from '../synthetic.ts'
 import type { DcLoops } from './dc-loops.ts'
 import type { MatchingContext } from './types.ts'
 

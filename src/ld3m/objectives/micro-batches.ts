@@ -1,5 +1,5 @@
 import { ops, scope, type Tensor } from '../../autograd/index.ts'
-import { chunksOf } from '../synthetic.ts'
+import { chunksOf } from '../chunks.ts'
 
 /** Real images that go through a network at once, where an option does not say otherwise. */
 export const MICRO_BATCH = 256
