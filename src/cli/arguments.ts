@@ -29,6 +29,9 @@ export const command = <const T extends ArgsDef>(
     },
   })
 
+/** Options that several commands share, with their types. */
+export const sharedArguments = <const T extends ArgsDef>(args: T): T => args
+
 /** The integer that an option's text is. */
 export function integer(option: string, text: string): number {
   if (!/^\d+$/.test(text)) throw optionError(`--${option} is '${text}'.`, 'Use a whole number.')

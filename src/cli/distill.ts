@@ -1,8 +1,9 @@
 import { optionError } from '../errors.ts'
 import { dc, distill, dm, mtt, type Objective, openExperts } from '../ld3m/index.ts'
-import { expertsFolder, loadPrior, openDevice, openRun, reopenRun } from '../node/index.ts'
-import { command, integer } from './arguments.ts'
-import { CLASSES, DATA_KINDS, dataToDistill } from './data.ts'
+import { expertsFolder, openDevice, openRun, reopenRun } from '../node/index.ts'
+import { command, integer, positiveNumber } from './arguments.ts'
+import { CLASSES, DATA_KINDS } from './data.ts'
+import { openSpace, SPACE_ARGUMENTS } from './space.ts'
 
 const OBJECTIVES = ['dm', 'dc', 'mtt'] as const
 
@@ -28,13 +29,13 @@ export const distillCommand = command(
       required: true,
       description: `Training images: ${DATA_KINDS}`,
     },
-    prior: {
-      type: 'string',
-      valueHint: 'FILE',
-      required: true,
-      description: 'The latent diffusion model, safetensors',
-    },
+    ...SPACE_ARGUMENTS,
     classes: CLASSES,
+    learn: {
+      type: 'enum',
+      options: ['latents', 'conditioning', 'both'],
+      description: 'What of them is learned; default all that there is',
+    },
     objective: {
       type: 'enum',
       options: [...OBJECTIVES],
@@ -42,6 +43,7 @@ export const distillCommand = command(
       description: 'Match distributions, gradients or trajectories',
     },
     experts: { type: 'string', valueHint: 'DIR', description: 'For mtt: a folder that the command experts made' },
+    lr: { type: 'string', valueHint: 'X', description: "Learning rate; default the objective's" },
     ipc: { type: 'string', valueHint: 'N', default: '1', description: 'Images a class' },
     steps: { type: 'string', valueHint: 'N', default: '100', description: 'Iterations' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same result' },
@@ -53,16 +55,16 @@ export const distillCommand = command(
     },
     resume: { type: 'boolean', default: false, description: 'Go on with the interrupted run in --out' },
   },
-  async ({ data, prior: priorFile, classes, objective: name, experts, ipc, steps, seed, out, resume }) => {
+  async ({ data, classes, learn, objective: name, experts, lr, ipc, steps, seed, out, resume, ...space }) => {
     const counts = { imagesPerClass: integer('ipc', ipc), steps: integer('steps', steps), seed: integer('seed', seed) }
+    const rate = lr === undefined ? {} : { learningRate: positiveNumber('lr', lr) }
     const objective = await objectiveOf(name, experts)
     const device = await openDevice()
     try {
-      const prior = await loadPrior(device, priorFile)
-      const images = await dataToDistill(data, prior, classes)
+      const images = await openSpace(device, data, classes, space)
       const run = await (resume ? reopenRun : openRun)(out, device)
       const state = resume ? { resume: await run.savedState() } : {}
-      const options = { ...images, prior, objective, ...counts, ...state }
+      const options = { ...images, objective, ...counts, ...rate, ...(learn && { learn }), ...state }
       await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
       await run.finish()
     } finally {

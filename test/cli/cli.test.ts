@@ -69,6 +69,15 @@ describe('ld3m-gpu', () => {
     [['distil'], "There is no command 'distil'. Commands: doctor, distill, evaluate, experts, sample."],
     [['doctor', '--fast'], 'doctor: unknown option --fast. It takes none.'],
     [['distill', '--data', 'x', '--prior', 'y'], 'Missing required argument: --out'],
+    [['distill', '--data', 'x', '--out', 'y'], '--space latent-diffusion needs --prior. Name the file of a prior.'],
+    [
+      ['distill', '--data', 'x', '--out', 'y', '--space', 'pixel', '--guidance', '2'],
+      '--space pixel has no diffusion. Leave out --timesteps, --guidance and --residual.',
+    ],
+    [
+      ['distill', '--data', 'x', '--out', 'y', '--space', 'pixel', '--prior', 'z'],
+      '--prior is of no use to --space pixel. Leave one of them out.',
+    ],
     [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', 'w'], "distill: 'w' belongs to no option. See --help."],
     [['distill', '--data', 'x', '--prior', 'y', '--out'], 'distill: --out has no value. Give one.'],
     [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--ipc', '1.5'], "--ipc is '1.5'. Use a whole number."],
@@ -117,6 +126,24 @@ describe('ld3m-gpu', () => {
     const metrics = JSON.parse(await readFile(join(out, 'metrics.json'), 'utf8'))
     expect(metrics.accuracy.distilled['ConvNet-3'].runs).toHaveLength(1)
     expect(metrics.accuracy.randomReal['ConvNet-3'].runs).toHaveLength(1)
+  })
+
+  test('distill takes a space, and how images are made there', async () => {
+    const distilled = async (name: string, ...args: string[]) => {
+      const out = join(folder, name)
+      const { code, err } = await run('distill', '--data', data, '--steps', '1', '--out', out, ...args)
+      expect([code, err]).toEqual([0, ''])
+      const config = JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))
+      return { config, set: distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors'))) }
+    }
+    const pixels = await distilled('pixels', '--space', 'pixel', '--objective', 'dc', '--lr', '0.5')
+    expect(pixels.config).toMatchObject({ space: 'pixel', learningRate: 0.5, objective: { name: 'DC' } })
+    expect(pixels.set.latents).toBe(undefined)
+    const decoded = await distilled('decoded', '--space', 'autoencoder', '--prior', prior)
+    expect(decoded.set.conditioning).toBe(undefined)
+    const how = ['--timesteps', '3', '--guidance', '1', '--residual', 'paper', '--learn', 'latents']
+    const { config } = await distilled('paper', '--prior', prior, ...how)
+    expect(config).toMatchObject({ diffusion: { steps: 3, guidance: 1, residual: 'paper' }, learn: 'latents' })
   })
 
   test('sample draws a row of images for each class', async () => {

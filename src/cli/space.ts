@@ -1,0 +1,81 @@
+import type { AnyDataset } from '../data/index.ts'
+import { optionError } from '../errors.ts'
+import type { Device } from '../gpu/index.ts'
+import type { DiffusionOptions, SpaceOptions } from '../ld3m/index.ts'
+import { loadPrior, openDataset } from '../node/index.ts'
+import { integer, number, sharedArguments } from './arguments.ts'
+import { dataToDistill } from './data.ts'
+
+/** What says in which space images are learned, and how they are made there. */
+export const SPACE_ARGUMENTS = sharedArguments({
+  prior: {
+    type: 'string',
+    valueHint: 'FILE',
+    description: 'The latent diffusion model, safetensors; of use in every space but pixel',
+  },
+  space: {
+    type: 'enum',
+    options: ['latent-diffusion', 'autoencoder', 'pixel'],
+    default: 'latent-diffusion',
+    description: "Where images are learned: the prior's latents, these without diffusion, or pixels without a prior",
+  },
+  size: { type: 'string', valueHint: 'N', description: 'In pixel space: sides of the images; default as they are' },
+  timesteps: { type: 'string', valueHint: 'N', description: 'Steps of the diffusion; default 10' },
+  guidance: { type: 'string', valueHint: 'X', description: 'Scale of classifier-free guidance; default 3' },
+  residual: {
+    type: 'enum',
+    options: ['code', 'paper', 'none'],
+    description: "What carries gradients past the denoiser: as in the authors' code (default), as in Eq. 7, or nothing",
+  },
+})
+
+/** Their values. */
+export interface SpaceArguments {
+  readonly prior?: string | undefined
+  readonly space: string
+  readonly size?: string | undefined
+  readonly timesteps?: string | undefined
+  readonly guidance?: string | undefined
+  readonly residual?: string | undefined
+}
+
+/**
+ * The dataset and the space that a command line describes; opens both.
+ * @param classes names, or a subset of ImageNet, separated by commas; undefined for all
+ */
+export async function openSpace(
+  device: Device,
+  data: string,
+  classes: string | undefined,
+  given: SpaceArguments,
+): Promise<SpaceOptions & { readonly dataset: AnyDataset }> {
+  const { prior: file, space, size } = given
+  const diffusion = diffusionOf(given)
+  if (diffusion && space !== 'latent-diffusion') {
+    throw optionError(`--space ${space} has no diffusion.`, 'Leave out --timesteps, --guidance and --residual.')
+  }
+  if (space === 'pixel') {
+    if (file !== undefined) throw optionError('--prior is of no use to --space pixel.', 'Leave one of them out.')
+    const dataset = await openDataset(data, {
+      ...(size !== undefined && { size: integer('size', size) }),
+      ...(classes !== undefined && { classes: classes.split(',') }),
+    })
+    return { dataset, space, device }
+  }
+  if (file === undefined) throw optionError(`--space ${space} needs --prior.`, 'Name the file of a prior.')
+  if (size !== undefined) throw optionError('--size is that of the prior.', 'Leave it out.')
+  const prior = await loadPrior(device, file)
+  const { dataset, priorClasses } = await dataToDistill(data, prior, classes)
+  if (space === 'autoencoder') return { dataset, prior, space }
+  return { dataset, prior, ...(priorClasses && { priorClasses }), ...(diffusion && { diffusion }) }
+}
+
+function diffusionOf(given: SpaceArguments): DiffusionOptions | undefined {
+  const { timesteps: steps, guidance, residual } = given
+  const options: DiffusionOptions = {
+    ...(steps !== undefined && { steps: integer('timesteps', steps) }),
+    ...(guidance !== undefined && { guidance: number('guidance', guidance) }),
+    ...(residual !== undefined && { residual: residual as NonNullable<DiffusionOptions['residual']> }),
+  }
+  return Object.keys(options).length > 0 ? options : undefined
+}
