@@ -10,6 +10,7 @@ import {
 import * as kernels from '../../src/kernels/index.ts'
 import { openDevice } from '../../src/node/index.ts'
 import { expectClose } from '../support/checks.ts'
+import { testDevice } from '../support/device.ts'
 import { byCandidate, candidatesOf, expectSameBits, numbers, upload } from '../support/variants.ts'
 
 // Tiles in workgroup memory, which are chosen on GPUs, run on this adapter. A test holds to few variants of a kernel, since
@@ -200,27 +201,27 @@ describe('a convolution and its gradients in workgroup memory have the bits of t
   })
 })
 
-test('operands in half precision give the bits of a kernel without workgroup memory', async () => {
-  // Where there is none, nothing of this exists.
-  if (!device.info.features.has('shader-f16')) return
-  const halves = { left: true, right: true }
-  const half = (count: number, seed: number) => {
-    const full = upload(device, numbers(count, seed))
-    const buffer = kernels.cast(device, full, count, true)
-    device.release(full)
-    return buffer
-  }
-  const [m, n, k] = [36, 68, 40]
-  const [a, b] = [half(m * k, 1), half(k * n, 2)]
-  const sizes = { batches: 1, m, n, k, transposeA: false, transposeB: true }
-  await staged(m * n, '64×64', () => kernels.matmul(device, a, b, sizes, {}, { halves }))
-  const own = { n: 2, c: 40, h: 8, w: 8, o: 36, ho: 8, wo: 8, kh: 3, kw: 3, stride: 1, top: 1, left: 1 }
-  const [x, weight, grad] = [half(2 * 40 * 64, 1), half(36 * 40 * 9, 2), upload(device, numbers(2 * 36 * 64, 3))]
-  await staged(2 * 36 * 64, '64×64', () => kernels.conv2d(device, x, weight, own, {}, halves))
-  await staged(2 * 40 * 64, '64×64', () => kernels.conv2dInputGrad(device, grad, weight, own, { right: true }))
-  await staged(36 * 40 * 9, '64×64', () => kernels.conv2dWeightGrad(device, x, grad, own, { left: true }))
-  for (const buffer of [a, b, x, weight, grad]) device.release(buffer)
-})
+// Where there is no half precision, nothing of this exists.
+if ((await testDevice()).info.features.has('shader-f16'))
+  test('operands in half precision give the bits of a kernel without workgroup memory', async () => {
+    const halves = { left: true, right: true }
+    const half = (count: number, seed: number) => {
+      const full = upload(device, numbers(count, seed))
+      const buffer = kernels.cast(device, full, count, true)
+      device.release(full)
+      return buffer
+    }
+    const [m, n, k] = [36, 68, 40]
+    const [a, b] = [half(m * k, 1), half(k * n, 2)]
+    const sizes = { batches: 1, m, n, k, transposeA: false, transposeB: true }
+    await staged(m * n, '64×64', () => kernels.matmul(device, a, b, sizes, {}, { halves }))
+    const own = { n: 2, c: 40, h: 8, w: 8, o: 36, ho: 8, wo: 8, kh: 3, kw: 3, stride: 1, top: 1, left: 1 }
+    const [x, weight, grad] = [half(2 * 40 * 64, 1), half(36 * 40 * 9, 2), upload(device, numbers(2 * 36 * 64, 3))]
+    await staged(2 * 36 * 64, '64×64', () => kernels.conv2d(device, x, weight, own, {}, halves))
+    await staged(2 * 40 * 64, '64×64', () => kernels.conv2dInputGrad(device, grad, weight, own, { right: true }))
+    await staged(36 * 40 * 9, '64×64', () => kernels.conv2dWeightGrad(device, x, grad, own, { left: true }))
+    for (const buffer of [a, b, x, weight, grad]) device.release(buffer)
+  })
 
 test.each<[string, Constants]>([
   ['matmul', { SHARES: 1, EACH: 8, B: 'vec4f', WIDTH_B: 4, Loaded: 'vec4f' }],
