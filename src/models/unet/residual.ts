@@ -1,5 +1,5 @@
 import { ops, type Tensor } from '../../autograd/index.ts'
-import { compose, conv2d, groupNorm, identity, linear, sequential } from '../layers.ts'
+import { compose, conv2d, conv2dOnto, groupNorm, identity, linear, sequential } from '../layers.ts'
 import type { Module } from '../module.ts'
 
 /** A layer of the UNet: maps [N, C, H, W], given the time embedding after SiLU [N, E] and the context [N, L, D], if any. */
@@ -19,15 +19,15 @@ export function residualBlock(
       2: conv2d(inChannels, outChannels, { kernel: 3, padding: 1 }),
     }),
     emb_layers: sequential({ 1: linear(embeddingDim, outChannels) }),
-    out_layers: sequential({
+    out_layers: sequential<[residual: Tensor]>({
       0: groupNorm(groups, outChannels, { activation: 'silu' }),
-      3: conv2d(outChannels, outChannels, { kernel: 3, padding: 1, zeroInit: true }),
+      3: conv2dOnto(outChannels, outChannels, { kernel: 3, padding: 1, zeroInit: true }),
     }),
     skip_connection: inChannels === outChannels ? identity : conv2d(inChannels, outChannels, { kernel: 1 }),
   }
   return compose(children, ({ in_layers, emb_layers, out_layers, skip_connection }, x: Tensor, embedding: Tensor) => {
     const shift = ops.reshape(emb_layers(embedding), [-1, outChannels, 1, 1])
-    return ops.add(skip_connection(x), out_layers(ops.add(in_layers(x), shift)))
+    return out_layers(ops.add(in_layers(x), shift), skip_connection(x))
   })
 }
 
