@@ -76,3 +76,13 @@ export function elementCount(shape: readonly unknown[]): number | undefined {
   }
   return count
 }
+
+/** `count` elements from byte `begin` on: a view of `bytes` where they are aligned, else a copy. */
+export function arrayAt(bytes: Uint8Array, begin: number, dtype: Dtype, count: number): StoredTensor['data'] {
+  const TypedArray = DTYPES[dtype]
+  const absolute = bytes.byteOffset + begin
+  if (absolute % TypedArray.BYTES_PER_ELEMENT === 0) return new TypedArray(bytes.buffer, absolute, count)
+  const copy = new Uint8Array(count * TypedArray.BYTES_PER_ELEMENT)
+  copy.set(bytes.subarray(begin, begin + copy.length))
+  return new TypedArray(copy.buffer, 0, count)
+}

@@ -1,6 +1,7 @@
 import { dataError, type Ld3mError, optionError, shapeError } from '../errors.ts'
-import { DTYPE_NAMES, DTYPES, type Dtype, elementCount, isDtype, isSize, type StoredTensor } from './dtypes.ts'
-import { findDuplicateKey, isJsonObject } from './json.ts'
+import { arrayAt, DTYPE_NAMES, DTYPES, type Dtype, elementCount, isDtype, isSize, type StoredTensor } from './dtypes.ts'
+import { findDuplicateKey, isJsonObject, jsonStructure } from './json.ts'
+import { type ByteSource, readRange } from './source.ts'
 
 /** What a safetensors file holds. */
 export interface TensorFile {
@@ -10,17 +11,28 @@ export interface TensorFile {
   readonly metadata: Readonly<Record<string, string>>
 }
 
-// The reference implementation's bound; it keeps a hostile length from asking for gigabytes of JSON.
-const MAX_HEADER_BYTES = 100_000_000
+/**
+ * Room for 300 thousand tensors. The reference implementation allows 100 MB, for which JSON.parse takes up to 6 GB and
+ * 45 s if the text is hostile.
+ */
+const MAX_HEADER_BYTES = 2 ** 25
 const METADATA_KEY = '__metadata__'
 
-interface Entry {
+/** One tensor of the header, and its bytes within the file. */
+export interface SafetensorsEntry {
   readonly name: string
   readonly dtype: Dtype
   readonly shape: readonly number[]
   readonly count: number
   readonly begin: number
   readonly end: number
+}
+
+/** What a safetensors file's header says. */
+export interface SafetensorsHeader {
+  /** In the order of their bytes, which follow each other without a gap up to the end of the file. */
+  readonly entries: readonly SafetensorsEntry[]
+  readonly metadata: Readonly<Record<string, string>>
 }
 
 /**
@@ -30,15 +42,20 @@ interface Entry {
  * that are safe integers, shapes that match their bytes, and tensors that cover the data without overlap or gap
  */
 export function readSafetensors(bytes: Uint8Array, source = 'the safetensors data'): TensorFile {
-  const { text, dataStart } = readHeaderText(bytes, source)
-  const { entries, metadata } = parseHeader(text, source)
-  checkLayout(entries, bytes.length - dataStart, source)
+  const headerEnd = safetensorsHeaderEnd(bytes, bytes.length, source)
+  const { entries, metadata } = parseSafetensorsHeader(bytes.subarray(8, headerEnd), bytes.length, source)
   const tensors = new Map<string, StoredTensor>()
-  for (const { name, dtype, shape, count, begin, end } of entries) {
-    const data = arrayAt(bytes, dataStart + begin, dataStart + end, dtype, count)
-    tensors.set(name, { dtype, shape, data } as StoredTensor)
+  for (const { name, dtype, shape, count, begin } of entries) {
+    tensors.set(name, { dtype, shape, data: arrayAt(bytes, begin, dtype, count) } as StoredTensor)
   }
   return { tensors, metadata }
+}
+
+/** Reads the header of a safetensors file alone, with the checks and errors of `readSafetensors`. */
+export async function readSafetensorsHeader(source: ByteSource): Promise<SafetensorsHeader> {
+  const { name, size } = source
+  const headerEnd = safetensorsHeaderEnd(await readRange(source, 0, Math.min(8, size)), size, name)
+  return parseSafetensorsHeader(await readRange(source, 8, headerEnd - 8), size, name)
 }
 
 /**
@@ -85,26 +102,46 @@ function broken(source: string, what: string, cause?: unknown): Ld3mError {
   return dataError(`Cannot read ${source}: ${what}.`, fix, cause)
 }
 
-function readHeaderText(bytes: Uint8Array, source: string): { text: string; dataStart: number } {
-  if (bytes.length < 8) throw broken(source, `it has ${bytes.length} bytes, and 8 are needed for the header's length`)
-  const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true)
-  if (length > BigInt(bytes.length - 8)) {
-    throw broken(source, `its header should have ${length} bytes, but only ${bytes.length - 8} follow`)
+/** The byte after the header of a file of `size` bytes that starts with `start`. */
+function safetensorsHeaderEnd(start: Uint8Array, size: number, source: string): number {
+  if (size < 8) throw broken(source, `it has ${size} bytes, and 8 are needed for the header's length`)
+  const length = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true)
+  if (length > BigInt(size - 8)) {
+    throw broken(source, `its header should have ${length} bytes, but only ${size - 8} follow`)
   }
   if (length > BigInt(MAX_HEADER_BYTES)) {
-    throw broken(source, `its header has ${length} bytes, more than the format's bound of ${MAX_HEADER_BYTES}`)
+    throw broken(source, `its header has ${length} bytes, more than the ${MAX_HEADER_BYTES} that are read`)
   }
-  const dataStart = 8 + Number(length)
-  const header = bytes.subarray(8, dataStart)
-  if (header[0] !== 0x7b) throw broken(source, "its header does not start with '{'")
+  return 8 + Number(length)
+}
+
+function parseSafetensorsHeader(bytes: Uint8Array, size: number, source: string): SafetensorsHeader {
+  const header = parseJson(bytes, source)
+  const dataStart = 8 + bytes.length
+  let metadata: Record<string, string> = {}
+  const entries: SafetensorsEntry[] = []
+  for (const [name, value] of Object.entries(header)) {
+    if (name === METADATA_KEY) metadata = checkMetadata(value, source)
+    else entries.push(parseEntry(name, value, source))
+  }
+  entries.sort((a, b) => a.begin - b.begin || a.end - b.end)
+  checkLayout(entries, size - dataStart, source)
+  const inFile = entries.map((entry) => ({ ...entry, begin: dataStart + entry.begin, end: dataStart + entry.end }))
+  return { entries: inFile, metadata }
+}
+
+function parseJson(bytes: Uint8Array, source: string): Record<string, unknown> {
+  if (bytes[0] !== 0x7b) throw broken(source, "its header does not start with '{'")
+  let text: string
   try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(header), dataStart }
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (cause) {
     throw broken(source, 'its header is not UTF-8', cause)
   }
-}
-
-function parseHeader(text: string, source: string): { entries: Entry[]; metadata: Record<string, string> } {
+  // What describes a tensor has three brackets in at least 50 characters, two deep.
+  const { depth, brackets } = jsonStructure(text)
+  if (depth > 3 || brackets > 4 + text.length / 16)
+    throw broken(source, 'its header has brackets that describe no tensor')
   let header: unknown
   try {
     header = JSON.parse(text)
@@ -114,14 +151,7 @@ function parseHeader(text: string, source: string): { entries: Entry[]; metadata
   if (!isJsonObject(header)) throw broken(source, 'its header is not a JSON object')
   const duplicate = findDuplicateKey(text)
   if (duplicate !== undefined) throw broken(source, `its header holds the key ${JSON.stringify(duplicate)} twice`)
-
-  let metadata: Record<string, string> = {}
-  const entries: Entry[] = []
-  for (const [name, value] of Object.entries(header)) {
-    if (name === METADATA_KEY) metadata = checkMetadata(value, source)
-    else entries.push(parseEntry(name, value, source))
-  }
-  return { entries: entries.sort((a, b) => a.begin - b.begin || a.end - b.end), metadata }
+  return header
 }
 
 function checkMetadata(value: unknown, source: string): Record<string, string> {
@@ -131,7 +161,7 @@ function checkMetadata(value: unknown, source: string): Record<string, string> {
   return value as Record<string, string>
 }
 
-function parseEntry(name: string, value: unknown, source: string): Entry {
+function parseEntry(name: string, value: unknown, source: string): SafetensorsEntry {
   const fail = (what: string) => broken(source, `tensor ${JSON.stringify(name)} ${what}`)
   if (/\p{Surrogate}/u.test(name)) throw fail('has a name that is not well-formed Unicode')
   if (!isJsonObject(value)) throw fail('is not described by an object')
@@ -156,7 +186,7 @@ function parseEntry(name: string, value: unknown, source: string): Entry {
 }
 
 /** Entries come in order of their offsets; together they must cover the data exactly once. */
-function checkLayout(entries: readonly Entry[], dataBytes: number, source: string): void {
+function checkLayout(entries: readonly SafetensorsEntry[], dataBytes: number, source: string): void {
   let covered = 0
   for (const { name, begin, end } of entries) {
     const where = `tensor ${JSON.stringify(name)} at bytes ${begin} to ${end}`
@@ -168,15 +198,6 @@ function checkLayout(entries: readonly Entry[], dataBytes: number, source: strin
   if (covered !== dataBytes) {
     throw broken(source, `its tensors end at byte ${covered}, but ${dataBytes} bytes of data follow the header`)
   }
-}
-
-function arrayAt(bytes: Uint8Array, begin: number, end: number, dtype: Dtype, count: number): StoredTensor['data'] {
-  const TypedArray = DTYPES[dtype]
-  const absolute = bytes.byteOffset + begin
-  if (absolute % TypedArray.BYTES_PER_ELEMENT === 0) return new TypedArray(bytes.buffer, absolute, count)
-  const copy = new Uint8Array(end - begin)
-  copy.set(bytes.subarray(begin, end))
-  return new TypedArray(copy.buffer, 0, count)
 }
 
 function checkName(name: string): void {

@@ -4,6 +4,7 @@ import { basename, dirname, isAbsolute, join, normalize, resolve, sep } from 'no
 import { type Dataset, datasetFromIdx } from '../data/index.ts'
 import { dataError, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
 import { readSafetensors, type StoredTensor, type TensorFile, writeSafetensors } from '../io/index.ts'
+import { fileSource } from './checkpoint.ts'
 
 export interface LoadIdxOptions {
   /** Default 'train'. */
@@ -174,26 +175,12 @@ async function findFile(directory: string, split: 'train' | 'test', kind: string
   )
 }
 
-/** Reads in pieces: `fs.readFile` refuses files of 2 GiB and more, which checkpoints reach. */
 export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
-  const pieceBytes = 2 ** 28
+  const file = await fileSource(path)
   try {
-    const file = await open(path, 'r')
-    try {
-      const bytes = new Uint8Array((await file.stat()).size)
-      let filled = 0
-      while (filled < bytes.length) {
-        const length = Math.min(pieceBytes, bytes.length - filled)
-        const { bytesRead } = await file.read(bytes, filled, length, filled)
-        if (bytesRead === 0) throw new Error(`it ended after ${filled} of ${bytes.length} bytes`)
-        filled += bytesRead
-      }
-      return bytes
-    } finally {
-      await file.close()
-    }
-  } catch (cause) {
-    throw dataError(`Cannot read ${path}: ${reason(cause)}.`, 'Give a file that exists and can be read.', cause)
+    return await file.read(0, file.size)
+  } finally {
+    await file.close()
   }
 }
 

@@ -1,5 +1,6 @@
 export { type AdapterChoice, type AdapterOptions, type NodeAdapter, requestAdapter } from './adapter.ts'
 export { type LoadCifarOptions, loadCifar } from './cifar.ts'
+export { fileSource, type OpenCheckpointFileOptions, openCheckpointFile } from './checkpoint.ts'
 export { type OpenDeviceOptions, openDevice } from './device.ts'
 export { expertsFolder } from './experts-folder.ts'
 export {
