@@ -9,6 +9,7 @@ import {
   type StoredTensor,
   writeSafetensors,
 } from '../../src/io/index.ts'
+import { dict, legacyFile, pickle, tensor, text } from '../support/torch-file.ts'
 
 const FOLDER = new URL('../golden/checkpoints/', import.meta.url)
 const fileBytes = (name: string) => new Uint8Array(readFileSync(new URL(name, FOLDER)))
@@ -170,53 +171,16 @@ describe('a checkpoint', () => {
   })
 
   test('gathers a small view of a large storage in bounded memory', async () => {
-    const bytes = stridedFile(40 << 20, [3, 4], [2_600_000, 1])
-    const source = counted(byteSource(bytes))
+    const storage = new Float32Array(10 << 20)
+    storage.set([1, 2, 3, 4], 2_600_000)
+    const root = pickle(dict([text('w'), tensor(storage.length, [3, 4], [2_600_000, 1])]))
+    const source = counted(byteSource(legacyFile(root, storage)))
     const checkpoint = await openCheckpoint(source)
     const { data } = await checkpoint.read('w')
     expect([...data]).toEqual([0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0])
     expect(source.most).toBeLessThanOrEqual(2 ** 24)
   })
 })
-
-/** A legacy file of one F32 storage of `bytes` bytes, zero but for 1, 2, 3, 4 at element 2,600,000, and one view of it. */
-function stridedFile(bytes: number, shape: number[], strides: number[]): Uint8Array {
-  const head = legacyPickles(bytes / 4, shape, strides)
-  const file = new Uint8Array(head.length + 8 + bytes)
-  file.set(head)
-  const view = new DataView(file.buffer)
-  view.setBigUint64(head.length, BigInt(bytes / 4), true)
-  for (let i = 0; i < 4; i++) view.setFloat32(head.length + 8 + 4 * (2_600_000 + i), i + 1, true)
-  return file
-}
-
-const text = (value: string) => [0x58, value.length, 0, 0, 0, ...Buffer.from(value)]
-const integer = (value: number) => [0x4a, ...new Uint8Array(Int32Array.of(value).buffer)]
-const global = (module: string, name: string) => [...Buffer.from(`c${module}\n${name}\n`)]
-const tuple = (...items: number[][]) => [0x28, ...items.flat(), 0x74]
-const pickle = (...operations: number[][]) => [0x80, 2, ...operations.flat(), 0x2e]
-
-/** The five pickles of a legacy file that holds `w`, a view of storage '0'. */
-function legacyPickles(count: number, shape: number[], strides: number[]): Uint8Array {
-  const storage = tuple(
-    text('storage'),
-    global('torch', 'FloatStorage'),
-    text('0'),
-    text('cpu'),
-    integer(count),
-    [0x4e],
-  )
-  const layout = [shape, strides].map((sizes) => tuple(...sizes.map(integer)))
-  const args = tuple([...storage, 0x51], integer(0), ...layout)
-  const magic = [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19]
-  return Uint8Array.from([
-    ...pickle(magic),
-    ...pickle(integer(1001)),
-    ...pickle([0x7d], text('little_endian'), [0x88, 0x73]),
-    ...pickle([0x7d], text('w'), global('torch._utils', '_rebuild_tensor'), args, [0x52, 0x73]),
-    ...pickle([0x5d], text('0'), [0x61]),
-  ])
-}
 
 describe('an index of shards', () => {
   const shards: Record<string, Uint8Array> = {
