@@ -23,7 +23,8 @@ export const command = <const T extends ArgsDef>(
         }
         if (context.args[key] === '') throw optionError(`${name}: --${key} has no value.`, 'Give one.')
       }
-      const [stray] = context.args._
+      const positional = Object.values(args).filter(({ type }) => type === 'positional')
+      const stray = context.args._[positional.length]
       if (stray !== undefined) throw optionError(`${name}: '${stray}' belongs to no option.`, 'See --help.')
       await run(context.args)
     },

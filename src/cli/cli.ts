@@ -6,6 +6,7 @@ import { distillCommand } from './distill.ts'
 import { doctorCommand } from './doctor.ts'
 import { evaluateCommand } from './evaluate.ts'
 import { expertsCommand } from './experts.ts'
+import { inspectCommand } from './inspect.ts'
 import { sampleCommand } from './sample.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: citty's own type for commands whose arguments differ.
@@ -14,6 +15,7 @@ const COMMANDS: Readonly<Record<string, CommandDef<any>>> = {
   distill: distillCommand,
   evaluate: evaluateCommand,
   experts: expertsCommand,
+  inspect: inspectCommand,
   sample: sampleCommand,
 }
 

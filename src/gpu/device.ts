@@ -225,8 +225,8 @@ export class Device {
     return (this.#rehearsal?.derived ?? this.#derived).get(source, key, make)
   }
 
-  /** Records an upload. The data is copied. */
-  upload(buffer: GpuBuffer, data: ArrayBufferView): void {
+  /** Records an upload to `offset`, a multiple of 4 bytes. The data is copied, padded to whole words. */
+  upload(buffer: GpuBuffer, data: ArrayBufferView, offset = 0): void {
     if (this.#rehearsal) {
       this.#rehearsal.write(buffer, 'upload')
       return
@@ -234,7 +234,7 @@ export class Device {
     buffer.willBeWritten()
     const bytes = new Uint8Array(Math.ceil(data.byteLength / 4) * 4)
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    this.#recorder.write(buffer.handle, bytes)
+    this.#recorder.write(buffer.handle, offset, bytes)
   }
 
   /** Records zeroing the first `bytes` of a buffer. */

@@ -18,7 +18,7 @@ type Command =
     }
   | { type: 'copy'; src: GPUBuffer; srcOffset: number; dst: GPUBuffer; dstOffset: number; bytes: number }
   | { type: 'clear'; buffer: GPUBuffer; bytes: number }
-  | { type: 'write'; buffer: GPUBuffer; data: ArrayBufferView }
+  | { type: 'write'; buffer: GPUBuffer; offset: number; data: ArrayBufferView }
 
 const PARAM_BYTES = 64
 /** Uniform offsets are multiples of 256 on every adapter. */
@@ -102,9 +102,9 @@ export class Recorder {
   }
 
   /** `data` is kept until submission: the caller must not change it. */
-  write(buffer: GPUBuffer, data: ArrayBufferView): void {
+  write(buffer: GPUBuffer, offset: number, data: ArrayBufferView): void {
     this.#batch.uploadBytes += data.byteLength
-    this.#push({ type: 'write', buffer, data })
+    this.#push({ type: 'write', buffer, offset, data })
   }
 
   /** Destroys a buffer once everything recorded so far is submitted. */
@@ -212,7 +212,7 @@ export class Recorder {
           endPass()
           device.queue.submit([encoder.finish()])
           encoder = device.createCommandEncoder()
-          device.queue.writeBuffer(command.buffer, 0, command.data as GPUAllowSharedBufferSource)
+          device.queue.writeBuffer(command.buffer, command.offset, command.data as GPUAllowSharedBufferSource)
           break
       }
     }

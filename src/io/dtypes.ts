@@ -57,6 +57,9 @@ export const DTYPES: ArrayConstructors = {
   U64: BigUint64Array,
 }
 
+/** Bytes of an element. */
+export const dtypeBytes = (dtype: Dtype): number => DTYPES[dtype].BYTES_PER_ELEMENT
+
 /** Every dtype name, lowest alignment first. */
 export const DTYPE_NAMES = Object.keys(DTYPES) as readonly Dtype[]
 

@@ -69,32 +69,52 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, StoredTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
+  for (const [name, tensor] of tensors) checkTensor(name, tensor)
+  const { header, names, dataBytes } = layOutSafetensors(tensors, metadata)
+  const bytes = new Uint8Array(header.length + dataBytes)
+  bytes.set(header)
+  let at = header.length
+  for (const name of names) {
+    const { data } = tensors.get(name) as StoredTensor
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at)
+    at += data.byteLength
+  }
+  return bytes
+}
+
+/** How a safetensors file of tensors of these dtypes and shapes begins, and in which order their bytes follow. */
+export interface SafetensorsLayout {
+  readonly header: Uint8Array
+  readonly names: readonly string[]
+  readonly dataBytes: number
+}
+
+/**
+ * What stands before the tensors' bytes in a safetensors file, for writing one without all of it in memory.
+ * @throws Ld3mError `option` if a name or a piece of metadata cannot be stored
+ */
+export function layOutSafetensors(
+  tensors: ReadonlyMap<string, Pick<StoredTensor, 'dtype' | 'shape'>>,
+  metadata: Readonly<Record<string, string>> = {},
+): SafetensorsLayout {
   const sorted = [...tensors].sort(([nameA, a], [nameB, b]) => {
     return DTYPE_NAMES.indexOf(b.dtype) - DTYPE_NAMES.indexOf(a.dtype) || (nameA < nameB ? -1 : 1)
   })
   const fields: string[] = []
   if (Object.keys(metadata).length > 0) fields.push(`"${METADATA_KEY}":${metadataJson(metadata)}`)
   let offset = 0
-  for (const [name, tensor] of sorted) {
+  for (const [name, { dtype, shape }] of sorted) {
     checkName(name)
-    checkTensor(name, tensor)
-    const { dtype, shape, data } = tensor
-    const range = [offset, offset + data.byteLength]
-    fields.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: range })}`)
-    offset += data.byteLength
+    const end = offset + (elementCount(shape) as number) * DTYPES[dtype].BYTES_PER_ELEMENT
+    fields.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [offset, end] })}`)
+    offset = end
   }
   const json = new TextEncoder().encode(`{${fields.join(',')}}`)
   const headerBytes = Math.ceil(json.length / 8) * 8
-  const bytes = new Uint8Array(8 + headerBytes + offset)
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true)
-  bytes.fill(0x20, 8 + json.length, 8 + headerBytes)
-  bytes.set(json, 8)
-  let at = 8 + headerBytes
-  for (const [, { data }] of sorted) {
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at)
-    at += data.byteLength
-  }
-  return bytes
+  const header = new Uint8Array(8 + headerBytes).fill(0x20)
+  new DataView(header.buffer).setBigUint64(0, BigInt(headerBytes), true)
+  header.set(json, 8)
+  return { header, names: sorted.map(([name]) => name), dataBytes: offset }
 }
 
 function broken(source: string, what: string, cause?: unknown): Ld3mError {

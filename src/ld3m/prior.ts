@@ -1,18 +1,18 @@
 import * as v from 'valibot'
-import { ops, type Tensor, tensor } from '../autograd/index.ts'
+import { ops, type Tensor, zeros } from '../autograd/index.ts'
 import { dataError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { readSafetensors, type StoredTensor, toFloat32, toHalfBits, writeSafetensors } from '../io/index.ts'
+import { type Checkpoint, type StoredTensor, toHalfBits, writeSafetensors } from '../io/index.ts'
 import {
   type Autoencoder,
   type AutoencoderOptions,
   autoencoder,
   disposeState,
+  embedding,
   freeze,
   type HostTensor,
-  loadStateDict,
+  loadCheckpoint,
   type Module,
-  type NamedArrays,
   type ParameterSpec,
   Params,
   readStateDict,
@@ -37,25 +37,30 @@ export interface PriorConfig {
 }
 
 /** The name prefixes of latent diffusion's checkpoints. */
-const PREFIX = { autoencoder: 'first_stage_model.', denoiser: 'model.diffusion_model.' } as const
-const EMBEDDING = 'cond_stage_model.embedding.weight'
+const PREFIX = {
+  autoencoder: 'first_stage_model.',
+  denoiser: 'model.diffusion_model.',
+  embedding: 'cond_stage_model.embedding.',
+} as const
 
 /**
  * Shape and type of every tensor of a prior by its name: those of latent diffusion's checkpoints, without the buffers of
  * their schedules.
  */
 export function priorParameters(config: PriorConfig): Record<string, ParameterSpec> {
-  const { classes, denoiser } = config
+  const { denoiser } = config
   const under = (prefix: string, { parameters }: Pick<Module, 'parameters'>) =>
     Object.entries(parameters).map(([name, spec]) => [prefix + name, spec] as const)
-  const init = { kind: 'normal', std: 1 } as const
-  const { contextDim } = denoiser
   return Object.fromEntries([
     ...under(PREFIX.denoiser, unet(denoiser)),
     ...under(PREFIX.autoencoder, autoencoder(config.autoencoder)),
-    ...(contextDim === undefined ? [] : [[EMBEDDING, { shape: [classes + 1, contextDim], init }] as const]),
+    ...under(PREFIX.embedding, embeddingOf(config)),
   ])
 }
+
+/** The table of class embeddings: without parameters for an unconditional prior. */
+const embeddingOf = ({ classes, denoiser: { contextDim } }: PriorConfig): Pick<Module, 'parameters'> =>
+  contextDim === undefined ? { parameters: {} } : embedding(classes + 1, contextDim)
 
 /** A frozen latent diffusion model: an autoencoder, a denoiser of its latents, a class embedding. */
 export class Prior {
@@ -152,7 +157,7 @@ export class Prior {
     }
     await put(PREFIX.autoencoder, this.autoencoderState)
     await put(PREFIX.denoiser, this.denoiserState)
-    if (this.conditional) await put('', { [EMBEDDING]: this.embedding })
+    if (this.conditional) await put(PREFIX.embedding, { weight: this.embedding })
     return writeSafetensors(tensors, { config: JSON.stringify(this.config) })
   }
 
@@ -170,53 +175,43 @@ export interface PriorOptions {
 }
 
 /**
- * Loads a prior that `trainPrior` saved, frozen.
- * @throws Ld3mError `data` if the bytes are not such a file; `shape` if tensors are missing, unexpected or misshapen;
- * `adapter` for f16 where the adapter has no half precision
+ * Loads a prior that `trainPrior` saved, frozen, tensor by tensor. The caller closes the checkpoint.
+ * @throws Ld3mError `data` if the checkpoint is damaged or is no prior; `shape` if tensors are missing, unexpected or
+ * misshapen; `adapter` for f16 where the adapter has no half precision
  */
-export function priorFromSafetensors(device: Device, bytes: Uint8Array, options: PriorOptions = {}): Prior {
-  rejectUnknownOptions('priorFromSafetensors', options, ['dtype'])
+export async function priorFromCheckpoint(
+  device: Device,
+  checkpoint: Checkpoint,
+  options: PriorOptions = {},
+): Promise<Prior> {
+  rejectUnknownOptions('priorFromCheckpoint', options, ['dtype'])
   const { dtype = 'f32' } = options
-  const file = readSafetensors(bytes, 'the prior')
-  const config = parseConfig(file.metadata.config)
-  const ofAutoencoder: NamedArrays = {}
-  const denoiser: NamedArrays = {}
-  const others: NamedArrays = {}
-  for (const [name, stored] of file.tensors) {
-    const array = { shape: stored.shape, data: toFloat32(stored) }
-    if (name.startsWith(PREFIX.autoencoder)) ofAutoencoder[name.slice(PREFIX.autoencoder.length)] = array
-    else if (name.startsWith(PREFIX.denoiser)) denoiser[name.slice(PREFIX.denoiser.length)] = array
-    else others[name] = array
-  }
-  const { [EMBEDDING]: embedding, ...foreign } = others
-  if (Object.keys(foreign).length > 0) {
+  const config = parseConfig(checkpoint.metadata.config)
+  const prefixes = Object.values(PREFIX)
+  const foreign = [...checkpoint.tensors.keys()].filter((name) => !prefixes.some((prefix) => name.startsWith(prefix)))
+  if (foreign.length > 0) {
     throw dataError(
-      `The prior's file has unexpected tensors: ${Object.keys(foreign).slice(0, 5).join(', ')}.`,
-      `Expected the names ${Object.values(PREFIX).join('…, ')}… and ${EMBEDDING}.`,
+      `The prior's file has unexpected tensors: ${foreign.slice(0, 5).join(', ')}.`,
+      `Expected the names ${prefixes.join('…, ')}….`,
     )
   }
-  return new Prior(
-    device,
-    config,
-    freeze(loadStateDict(device, autoencoder(config.autoencoder), ofAutoencoder, { dtype })),
-    freeze(loadStateDict(device, unet(config.denoiser), denoiser, { dtype })),
-    embeddingTensor(device, config, embedding),
-  )
-}
-
-function embeddingTensor(
-  device: Device,
-  { classes, denoiser }: PriorConfig,
-  embedding: HostTensor | undefined,
-): Tensor {
-  const { contextDim } = denoiser
-  if (contextDim === undefined && !embedding) return tensor(device, new Float32Array(0), { shape: [1, 0] })
-  const wanted = contextDim === undefined ? 'nothing' : `[${[classes + 1, contextDim]}]`
-  const got = embedding ? `[${embedding.shape}]` : 'nothing'
-  if (!embedding || got !== wanted) {
-    throw shapeError(`The prior's ${EMBEDDING} should be ${wanted}; got ${got}.`, 'Use a file that trainPrior saved.')
+  const loaded: StateDict[] = []
+  const load = async (module: Pick<Module, 'parameters'>, prefix: string, as: 'f32' | 'f16') => {
+    const state = await loadCheckpoint(device, module, checkpoint, { prefix, dtype: as })
+    const frozen = freeze(state)
+    disposeState(state)
+    loaded.push(frozen)
+    return frozen
   }
-  return tensor(device, embedding.data, { shape: embedding.shape })
+  try {
+    const ofAutoencoder = await load(autoencoder(config.autoencoder), PREFIX.autoencoder, dtype)
+    const ofDenoiser = await load(unet(config.denoiser), PREFIX.denoiser, dtype)
+    const { weight = zeros(device, [1, 0]) } = await load(embeddingOf(config), PREFIX.embedding, 'f32')
+    return new Prior(device, config, ofAutoencoder, ofDenoiser, weight)
+  } catch (error) {
+    for (const state of loaded) disposeState(state)
+    throw error
+  }
 }
 
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1))

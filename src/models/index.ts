@@ -1,4 +1,5 @@
 export * from './autoencoder/index.ts'
+export { loadCheckpoint } from './checkpoint.ts'
 export {
   type Conv2dOptions,
   compose,

@@ -82,7 +82,8 @@ export function checkStateDict(
     if (!given) problems.push(`missing ${name}`)
     else if (!sameShape(given.shape, shape)) problems.push(`${name} is [${given.shape}], expected [${shape}]`)
   }
-  for (const name of Object.keys(state)) if (!(name in module.parameters)) problems.push(`unexpected ${name}`)
+  for (const name of Object.keys(state))
+    if (!Object.hasOwn(module.parameters, name)) problems.push(`unexpected ${name}`)
   if (problems.length > 0) {
     const shown = problems.slice(0, 20).join('; ') + (problems.length > 20 ? `; and ${problems.length - 20} more` : '')
     throw shapeError(

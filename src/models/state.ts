@@ -58,6 +58,13 @@ export interface LoadOptions {
   dtype?: 'f32' | 'f16'
 }
 
+export function loadOptions(where: string, options: LoadOptions): Required<LoadOptions> {
+  rejectUnknownOptions(where, options, ['prefix', 'dtype'])
+  const { prefix = '', dtype = 'f32' } = options
+  if (dtype !== 'f32' && dtype !== 'f16') throw optionError(`${where}: dtype is '${dtype}'.`, "Use 'f32' or 'f16'.")
+  return { prefix, dtype }
+}
+
 /**
  * Parameters for `module` from host tensors, each a leaf that gradients can be taken with respect to (unless in f16).
  * @throws Ld3mError `shape`, naming every missing, unexpected and misshapen tensor; `adapter` for f16 where the adapter
@@ -69,10 +76,7 @@ export function loadStateDict(
   tensors: Readonly<NamedArrays> | ReadonlyMap<string, HostTensor>,
   options: LoadOptions = {},
 ): StateDict {
-  rejectUnknownOptions('loadStateDict', options, ['prefix', 'dtype'])
-  const { prefix = '', dtype = 'f32' } = options
-  if (dtype !== 'f32' && dtype !== 'f16')
-    throw optionError(`loadStateDict: dtype is '${dtype}'.`, "Use 'f32' or 'f16'.")
+  const { prefix, dtype } = loadOptions('loadStateDict', options)
   const entries = tensors instanceof Map ? [...tensors] : Object.entries(tensors as NamedArrays)
   const given = Object.fromEntries(
     entries.flatMap(([name, value]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [])),

@@ -1,44 +1,12 @@
-import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { dataError, rejectUnknownOptions } from '../errors.ts'
-import { type ByteSource, type Checkpoint, openCheckpoint } from '../io/index.ts'
+import { rejectUnknownOptions } from '../errors.ts'
+import { type Checkpoint, layOutSafetensors, openCheckpoint } from '../io/index.ts'
+import { writeFileAtomic } from './files.ts'
+import { fileSource } from './source.ts'
 
 export interface OpenCheckpointFileOptions {
   /** Names that a PyTorch file may refer to and that stand for nothing; see `openCheckpoint`. */
   readonly inert?: readonly string[]
-}
-
-/** A file is read in pieces: Node refuses to read 2 GiB and more at once. */
-const PIECE_BYTES = 2 ** 28
-
-/**
- * Opens a file to be read by range; `close` closes it.
- * @throws Ld3mError `data` if it is missing or cannot be read
- */
-export async function fileSource(path: string): Promise<Required<ByteSource>> {
-  const file = await unlessUnreadable(path, () => open(path, 'r'))
-  const read = async (offset: number, length: number) => {
-    const bytes = new Uint8Array(length)
-    for (let filled = 0; filled < length; ) {
-      const piece = Math.min(PIECE_BYTES, length - filled)
-      const { bytesRead } = await file.read(bytes, filled, piece, offset + filled)
-      if (bytesRead === 0) throw new Error(`it ended after ${filled} of ${length} bytes`)
-      filled += bytesRead
-    }
-    return bytes
-  }
-  try {
-    const { size } = await unlessUnreadable(path, () => file.stat())
-    return {
-      name: path,
-      size,
-      read: (offset, length) => unlessUnreadable(path, () => read(offset, length)),
-      close: () => file.close(),
-    }
-  } catch (error) {
-    await file.close()
-    throw error
-  }
 }
 
 /**
@@ -51,11 +19,25 @@ export async function openCheckpointFile(path: string, options: OpenCheckpointFi
   return openCheckpoint(await fileSource(path), { ...options, shard })
 }
 
-async function unlessUnreadable<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw dataError(`Cannot read ${path}: ${reason}.`, 'Give a file that exists and can be read.', cause)
+/**
+ * Writes a checkpoint's tensors as a safetensors file, atomically and piece by piece, so that neither file need fit
+ * into memory. Values and dtypes are kept; what is no tensor is left out.
+ * @param metadata default: the checkpoint's own
+ * @throws Ld3mError `data` if the checkpoint is damaged or the file cannot be written
+ */
+export async function writeCheckpoint(
+  path: string,
+  checkpoint: Checkpoint,
+  metadata: Readonly<Record<string, string>> = checkpoint.metadata,
+): Promise<void> {
+  const { header, names } = layOutSafetensors(checkpoint.tensors, metadata)
+  async function* content(): AsyncGenerator<Uint8Array> {
+    yield header
+    for (const name of names) {
+      for await (const { data } of checkpoint.pieces(name)) {
+        yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+      }
+    }
   }
+  await writeFileAtomic(path, content())
 }

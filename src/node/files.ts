@@ -4,7 +4,7 @@ import { basename, dirname, isAbsolute, join, normalize, resolve, sep } from 'no
 import { type Dataset, datasetFromIdx } from '../data/index.ts'
 import { dataError, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
 import { readSafetensors, type StoredTensor, type TensorFile, writeSafetensors } from '../io/index.ts'
-import { fileSource } from './checkpoint.ts'
+import { fileSource } from './source.ts'
 
 export interface LoadIdxOptions {
   /** Default 'train'. */
@@ -41,15 +41,19 @@ export async function loadIdx(directory: string, options: LoadIdxOptions = {}): 
 
 /**
  * Writes a file so that a reader, or this machine after a power cut, finds the old bytes or the new ones, never a
- * part: a temporary file beside it is written, flushed to the disk and renamed.
+ * part: a temporary file beside it is written, flushed to the disk and renamed. Content may come piece by piece.
  * @throws Ld3mError `data` if the folder is missing or cannot be written
  */
-export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  content: Uint8Array | string | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`)
   try {
     const file = await open(temporary, 'wx')
     try {
-      await file.writeFile(content)
+      if (typeof content === 'string' || content instanceof Uint8Array) await file.writeFile(content)
+      else for await (const piece of content) await file.writeFile(piece)
       await file.sync()
     } finally {
       await file.close()
@@ -58,6 +62,7 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
     await syncDirectory(dirname(path))
   } catch (cause) {
     await rm(temporary, { force: true })
+    if (cause instanceof Ld3mError) throw cause
     throw dataError(
       `Cannot write ${path}: ${reason(cause)}.`,
       'Give a file name in a folder that exists and is writable.',

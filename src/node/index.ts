@@ -1,6 +1,6 @@
 export { type AdapterChoice, type AdapterOptions, type NodeAdapter, requestAdapter } from './adapter.ts'
+export { type OpenCheckpointFileOptions, openCheckpointFile, writeCheckpoint } from './checkpoint.ts'
 export { type LoadCifarOptions, loadCifar } from './cifar.ts'
-export { fileSource, type OpenCheckpointFileOptions, openCheckpointFile } from './checkpoint.ts'
 export { type OpenDeviceOptions, openDevice } from './device.ts'
 export { expertsFolder } from './experts-folder.ts'
 export {
@@ -29,4 +29,5 @@ export {
   type RunMetrics,
   reopenRun,
 } from './run.ts'
+export { type FileSource, fileSource } from './source.ts'
 export { tuningFolder } from './tuning-folder.ts'

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { keep, scope, tensor } from '../../src/autograd/index.ts'
 import { padTo } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
+import { byteSource, openCheckpoint } from '../../src/io/index.ts'
 import {
   DistillationStopped,
   type DistilledSet,
@@ -20,7 +21,7 @@ import {
   type Prior,
   type PriorSpaceOptions,
   planDistill,
-  priorFromSafetensors,
+  priorFromCheckpoint,
   trainExperts,
 } from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
@@ -308,6 +309,9 @@ describe('spaces', () => {
   }
 })
 
+const load = async (bytes: Uint8Array) =>
+  priorFromCheckpoint(device, await openCheckpoint(byteSource(bytes, 'the prior')))
+
 describe('files', () => {
   test('a distilled set round-trips through safetensors', async () => {
     for (const objective of [dm(), mtt({ experts })]) {
@@ -317,7 +321,7 @@ describe('files', () => {
   })
 
   test('a prior round-trips through safetensors', async () => {
-    const again = priorFromSafetensors(device, await prior.toSafetensors())
+    const again = await load(await prior.toSafetensors())
     expect(again.config).toEqual(prior.config)
     const [a, b] = [await distill(options({ steps: 1 })), await distill(options({ steps: 1, prior: again }))]
     expect(b.images.data).toEqual(a.images.data)
@@ -326,8 +330,8 @@ describe('files', () => {
 
   test('what is not a prior is refused with the reason', async () => {
     const set = await distill(options({ steps: 1 }))
-    expect(() => priorFromSafetensors(device, distilledToSafetensors(set))).toThrow(/not a prior.*trainPrior/)
+    await expect(load(distilledToSafetensors(set))).rejects.toThrow(/not a prior.*trainPrior/)
     const bytes = await prior.toSafetensors()
-    expect(() => priorFromSafetensors(device, bytes.subarray(0, bytes.length - 4))).toThrow(/prior/)
+    await expect(load(bytes.subarray(0, bytes.length - 4))).rejects.toThrow(/the prior: tensor .* reaches beyond/)
   })
 })

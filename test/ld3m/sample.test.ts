@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { grad, keep, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
+import { byteSource, openCheckpoint } from '../../src/io/index.ts'
 import {
   ddimSteps,
   diffuse,
@@ -11,7 +12,7 @@ import {
   drawNoise,
   type Prior,
   type PriorConfig,
-  priorFromSafetensors,
+  priorFromCheckpoint,
   resolveDiffusion,
 } from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
@@ -101,7 +102,8 @@ describe('sampling', () => {
 describe.each(Object.entries(variants))('a prior with %s', (name, config) => {
   test('is saved, loaded and sampled from', async () => {
     const first = tinyPrior(device, config)
-    const loaded = priorFromSafetensors(device, await first.toSafetensors())
+    const source = byteSource(await first.toSafetensors())
+    const loaded = await priorFromCheckpoint(device, await openCheckpoint(source))
     const options = { ...(config.classes > 0 ? { classId: 1 } : {}), count: 2, steps: 2, seed: 3 }
     const images = await loaded.sample(options)
     expect(images.shape).toEqual([2, 1, 8, 8])

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { grad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
-import { type Prior, priorFromSafetensors } from '../../src/ld3m/index.ts'
+import { byteSource, openCheckpoint } from '../../src/io/index.ts'
+import { type Prior, priorFromCheckpoint } from '../../src/ld3m/index.ts'
 import {
   disposeState,
   halve,
@@ -96,14 +97,16 @@ test('a UNet with weights in f16 predicts what it does in f32, and so are its gr
 test('a prior is loaded, runs and is saved in f16', async () => {
   const prior = tinyPrior(device)
   const bytes = await prior.toSafetensors()
+  const load = async (file: Uint8Array) =>
+    priorFromCheckpoint(device, await openCheckpoint(byteSource(file)), { dtype: 'f16' })
   if (!available) {
-    expect(() => priorFromSafetensors(device, bytes, { dtype: 'f16' })).toThrow(/shader-f16/)
+    await expect(load(bytes)).rejects.toThrow(/shader-f16/)
     return
   }
-  const small = priorFromSafetensors(device, bytes, { dtype: 'f16' })
+  const small = await load(bytes)
   const saved = await small.toSafetensors()
   expect(saved.length).toBeLessThan(0.75 * bytes.length)
-  const again = priorFromSafetensors(device, saved, { dtype: 'f16' })
+  const again = await load(saved)
   expect(await readStateDict(again.denoiserState)).toEqual(await readStateDict(small.denoiserState))
   expect(again.autoencoderState['quantize.embedding.weight']!.dtype).toBe('f32')
   const [exact, rounded] = await Promise.all([prior, small].map((p) => decoded(device, p)))
