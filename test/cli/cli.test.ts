@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
-import { decodePng, writeIdx } from '../../src/io/index.ts'
+import { decodePng, writeIdx, writeSafetensors } from '../../src/io/index.ts'
 import { distilledFromSafetensors } from '../../src/ld3m/index.ts'
 import { testDevice } from '../support/device.ts'
 import { folderOf, picture, png } from '../support/image-files.ts'
@@ -59,6 +60,34 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
 }
 
 describe('ld3m-gpu', () => {
+  test('lists the tensors of a checkpoint, and refuses what a file would have run', async () => {
+    const goldens = fileURLToPath(new URL('../golden/checkpoints/', import.meta.url))
+    const { code, out } = await run('inspect', join(goldens, 'lightning.pt'))
+    expect(code).toBe(0)
+    expect(out).toMatch(/^0\.weight +F32 +\[2, 3\]\n/)
+    expect(out).toMatch(
+      /\nPyTorch: 7 tensors, 17 parameters, 72 B\nBeside them: epoch, global_step, .*hyper_parameters\n$/,
+    )
+    expect((await run('inspect', prior)).out).toMatch(
+      /\nsafetensors: \d+ tensors, [\d,]+ parameters, .*\nMetadata: config\n$/,
+    )
+    const evil = await run('inspect', join(goldens, 'evil.pt'))
+    expect([evil.code, evil.out]).toEqual([1, ''])
+    expect(evil.err).toMatch(/refers to "posix\.system"/)
+    expect((await run('inspect', join(goldens, 'evil.pt'), '--inert', 'posix.system')).out).toMatch(
+      /Beside them: hparams/,
+    )
+    expect((await run('inspect')).err).toMatch(/Missing required positional argument: FILE/)
+    expect((await run('inspect', prior, prior)).err).toMatch(/belongs to no option/)
+  })
+
+  test("a file's names do not control the terminal", async () => {
+    const file = join(folder, 'names.safetensors')
+    const tensor = { dtype: 'U8', shape: [1], data: Uint8Array.of(1) } as const
+    await writeFile(file, writeSafetensors(new Map([['\u001b[2J\u009b\u202e', tensor]])))
+    expect((await run('inspect', file)).out).toMatch(/^\\u\{1b\}\[2J\\u\{9b\}\\u\{202e\} /)
+  })
+
   test('tells its commands and its version', async () => {
     expect((await run()).out).toMatch(/doctor.*\n.*distill.*\n.*evaluate.*\n.*experts.*\n.*sample/)
     expect((await run('distill', '--help')).out).toContain('--objective=<dm|dc|mtt>')
