@@ -89,7 +89,7 @@ describe('ld3m-gpu', () => {
   })
 
   test('tells its commands and its version', async () => {
-    expect((await run()).out).toMatch(/doctor.*\n.*distill.*\n.*evaluate.*\n.*experts.*\n.*sample/)
+    expect((await run()).out).toMatch(/doctor.*\n.*distill.*\n.*evaluate.*\n.*experts.*\n.*inspect.*\n.*sample/)
     expect((await run('distill', '--help')).out).toContain('--objective=<dm|dc|mtt>')
     expect(await run('--version')).toEqual({ code: 0, out: '1.2.3\n', err: '' })
   })
