@@ -4,7 +4,7 @@ import { basename, dirname, isAbsolute, join, normalize, resolve, sep } from 'no
 import { type Dataset, datasetFromIdx } from '../data/index.ts'
 import { dataError, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
 import { readSafetensors, type StoredTensor, type TensorFile, writeSafetensors } from '../io/index.ts'
-import { fileSource } from './source.ts'
+import { withFile } from './source.ts'
 
 export interface LoadIdxOptions {
   /** Default 'train'. */
@@ -180,14 +180,9 @@ async function findFile(directory: string, split: 'train' | 'test', kind: string
   )
 }
 
-export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
-  const file = await fileSource(path)
-  try {
-    return await file.read(0, file.size)
-  } finally {
-    await file.close()
-  }
-}
+/** All of a file. */
+export const readBytes = (path: string): Promise<Uint8Array<ArrayBuffer>> =>
+  withFile(path, (file) => file.read(0, file.size))
 
 /** After a rename, the folder's entry itself may still be in memory only. Windows cannot flush a folder. */
 async function syncDirectory(path: string): Promise<void> {

@@ -1,10 +1,10 @@
-import { open, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { type Dataset, datasetFromParquet, inMemory, type StreamedDataset, selectClasses } from '../data/index.ts'
 import { dataError, rejectUnknownOptions } from '../errors.ts'
 import type { ByteSource } from '../io/index.ts'
 import { checkSplit, isSplitName, listFolder, named, namesOfSplit, type Split } from './folders.ts'
 import { type ImageFormat, openImageDecoder } from './image-decoder.ts'
+import { withFile } from './source.ts'
 
 export interface ParquetOptions extends ImageFormat {
   /** Default 'train', or everything where no file is named after a split. */
@@ -102,26 +102,8 @@ function splitWord(path: string): string {
   return isSplitName(word) ? word : basename(dirname(path))
 }
 
+/** Opened anew for each range: a dataset of hundreds of files would exhaust what a process may hold open. */
 async function openFile(path: string): Promise<ByteSource> {
-  const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work()
-    } catch (cause) {
-      throw dataError(`Cannot read ${path}: ${(cause as Error).message}.`, 'Give a file that can be read.', cause)
-    }
-  }
-  // Opened anew for each piece: a dataset of hundreds of files would exhaust what a process may hold open.
-  const read = async (offset: number, length: number) => {
-    const file = await open(path)
-    try {
-      const bytes = new Uint8Array(length)
-      const { bytesRead } = await file.read(bytes, 0, length, offset)
-      if (bytesRead < length) throw new Error(`it ended after ${offset + bytesRead} bytes`)
-      return bytes
-    } finally {
-      await file.close()
-    }
-  }
-  const { size } = await attempt(() => stat(path))
-  return { name: path, size, read: (offset, length) => attempt(() => read(offset, length)) }
+  const size = await withFile(path, (file) => file.size)
+  return { name: path, size, read: (offset, length) => withFile(path, (file) => file.read(offset, length)) }
 }

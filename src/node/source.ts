@@ -41,6 +41,16 @@ export async function fileSource(path: string): Promise<FileSource> {
   }
 }
 
+/** What `work` makes of a file, which is open meanwhile. */
+export async function withFile<T>(path: string, work: (file: FileSource) => T | Promise<T>): Promise<T> {
+  const file = await fileSource(path)
+  try {
+    return await work(file)
+  } finally {
+    await file.close()
+  }
+}
+
 async function unlessUnreadable<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
