@@ -95,7 +95,7 @@ describe('ld3m-gpu', () => {
   })
 
   test.each([
-    [['distil'], "There is no command 'distil'. Commands: doctor, distill, evaluate, experts, sample."],
+    [['distil'], "There is no command 'distil'. Commands: doctor, distill, evaluate, experts, inspect, sample."],
     [['doctor', '--fast'], 'doctor: unknown option --fast. It takes none.'],
     [['distill', '--data', 'x', '--prior', 'y'], 'Missing required argument: --out'],
     [['distill', '--data', 'x', '--out', 'y'], '--space latent-diffusion needs --prior. Name the file of a prior.'],

@@ -74,9 +74,9 @@ function mutate(
 type Contents = Map<string, { dtype: string; shape: readonly number[]; bytes: string }>
 
 /** Everything that a file holds; undefined if it is refused, as it must be: with the code `data` and a remedy. */
-async function readEverything(bytes: Uint8Array, parts?: (name: string) => Promise<ByteSource>) {
+async function readEverything(bytes: Uint8Array, shard = async (name: string) => byteSource(new Uint8Array(0), name)) {
   try {
-    const checkpoint = await openCheckpoint(byteSource(bytes, 'a file'), parts ? { shard: parts } : {})
+    const checkpoint = await openCheckpoint(byteSource(bytes, 'a file'), { shard })
     const read: Contents = new Map()
     for (const [name, { dtype, shape }] of checkpoint.tensors) {
       const { data } = await checkpoint.read(name)
