@@ -11,7 +11,7 @@ export const SPACE_ARGUMENTS = sharedArguments({
   prior: {
     type: 'string',
     valueHint: 'FILE',
-    description: 'The latent diffusion model, safetensors; of use in every space but pixel',
+    description: 'The latent diffusion model, safetensors or PyTorch; of use in every space but pixel',
   },
   space: {
     type: 'enum',
@@ -19,7 +19,11 @@ export const SPACE_ARGUMENTS = sharedArguments({
     default: 'latent-diffusion',
     description: "Where images are learned: the prior's latents, these without diffusion, or pixels without a prior",
   },
-  size: { type: 'string', valueHint: 'N', description: 'In pixel space: sides of the images; default as they are' },
+  size: {
+    type: 'string',
+    valueHint: 'N',
+    description: 'Sides of the images, where the prior does not say: in pixel space, or of a published model (256)',
+  },
   timesteps: { type: 'string', valueHint: 'N', description: 'Steps of the diffusion; default 10' },
   guidance: { type: 'string', valueHint: 'X', description: 'Scale of classifier-free guidance; default 3' },
   residual: {
@@ -63,8 +67,7 @@ export async function openSpace(
     return { dataset, space, device }
   }
   if (file === undefined) throw optionError(`--space ${space} needs --prior.`, 'Name the file of a prior.')
-  if (size !== undefined) throw optionError('--size is that of the prior.', 'Leave it out.')
-  const prior = await loadPrior(device, file)
+  const prior = await loadPrior(device, file, size === undefined ? {} : { size: integer('size', size) })
   const { dataset, priorClasses } = await dataToDistill(data, prior, classes)
   if (space === 'autoencoder') return { dataset, prior, space }
   return { dataset, prior, ...(priorClasses && { priorClasses }), ...(diffusion && { diffusion }) }

@@ -42,7 +42,8 @@ export {
   type RunContext,
 } from './objectives/index.ts'
 export { type LdmOptions, ldmFfhq, ldmImageNet } from './presets.ts'
-export { Prior, type PriorConfig, type PriorOptions, priorFromCheckpoint, priorParameters } from './prior.ts'
+export { Prior, type PriorConfig, priorParameters } from './prior.ts'
+export { type PriorOptions, priorFromCheckpoint } from './prior-file.ts'
 export {
   type DiffusionOptions,
   diffuse,

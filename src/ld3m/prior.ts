@@ -1,17 +1,14 @@
-import * as v from 'valibot'
-import { ops, type Tensor, zeros } from '../autograd/index.ts'
-import { dataError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { ops, type Tensor } from '../autograd/index.ts'
+import { shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { type Checkpoint, type StoredTensor, toHalfBits, writeSafetensors } from '../io/index.ts'
+import { type StoredTensor, toHalfBits, writeSafetensors } from '../io/index.ts'
 import {
   type Autoencoder,
   type AutoencoderOptions,
   autoencoder,
   disposeState,
   embedding,
-  freeze,
   type HostTensor,
-  loadCheckpoint,
   type Module,
   type ParameterSpec,
   Params,
@@ -37,7 +34,7 @@ export interface PriorConfig {
 }
 
 /** The name prefixes of latent diffusion's checkpoints. */
-const PREFIX = {
+export const PREFIX = {
   autoencoder: 'first_stage_model.',
   denoiser: 'model.diffusion_model.',
   embedding: 'cond_stage_model.embedding.',
@@ -59,7 +56,7 @@ export function priorParameters(config: PriorConfig): Record<string, ParameterSp
 }
 
 /** The table of class embeddings: without parameters for an unconditional prior. */
-const embeddingOf = ({ classes, denoiser: { contextDim } }: PriorConfig): Pick<Module, 'parameters'> =>
+export const embeddingOf = ({ classes, denoiser: { contextDim } }: PriorConfig): Pick<Module, 'parameters'> =>
   contextDim === undefined ? { parameters: {} } : embedding(classes + 1, contextDim)
 
 /** A frozen latent diffusion model: an autoencoder, a denoiser of its latents, a class embedding. */
@@ -167,85 +164,4 @@ export class Prior {
     disposeState(this.denoiserState)
     this.embedding.dispose()
   }
-}
-
-export interface PriorOptions {
-  /** `f16`: weights of convolutions and linear layers take half the memory. Default f32. */
-  dtype?: 'f32' | 'f16'
-}
-
-/**
- * Loads a prior that `trainPrior` saved, frozen, tensor by tensor. The caller closes the checkpoint.
- * @throws Ld3mError `data` if the checkpoint is damaged or is no prior; `shape` if tensors are missing, unexpected or
- * misshapen; `adapter` for f16 where the adapter has no half precision
- */
-export async function priorFromCheckpoint(
-  device: Device,
-  checkpoint: Checkpoint,
-  options: PriorOptions = {},
-): Promise<Prior> {
-  rejectUnknownOptions('priorFromCheckpoint', options, ['dtype'])
-  const { dtype = 'f32' } = options
-  const config = parseConfig(checkpoint.metadata.config)
-  const prefixes = Object.values(PREFIX)
-  const foreign = [...checkpoint.tensors.keys()].filter((name) => !prefixes.some((prefix) => name.startsWith(prefix)))
-  if (foreign.length > 0) {
-    throw dataError(
-      `The prior's file has unexpected tensors: ${foreign.slice(0, 5).join(', ')}.`,
-      `Expected the names ${prefixes.join('…, ')}….`,
-    )
-  }
-  const loaded: StateDict[] = []
-  const load = async (module: Pick<Module, 'parameters'>, prefix: string, as: 'f32' | 'f16') => {
-    const state = await loadCheckpoint(device, module, checkpoint, { prefix, dtype: as })
-    const frozen = freeze(state)
-    disposeState(state)
-    loaded.push(frozen)
-    return frozen
-  }
-  try {
-    const ofAutoencoder = await load(autoencoder(config.autoencoder), PREFIX.autoencoder, dtype)
-    const ofDenoiser = await load(unet(config.denoiser), PREFIX.denoiser, dtype)
-    const { weight = zeros(device, [1, 0]) } = await load(embeddingOf(config), PREFIX.embedding, 'f32')
-    return new Prior(device, config, ofAutoencoder, ofDenoiser, weight)
-  } catch (error) {
-    for (const state of loaded) disposeState(state)
-    throw error
-  }
-}
-
-const positive = v.pipe(v.number(), v.integer(), v.minValue(1))
-
-const configSchema = v.object({
-  name: v.string(),
-  classes: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  image: v.object({ channels: positive, height: positive, width: positive }),
-  latentScale: v.pipe(v.number(), v.finite(), v.gtValue(0)),
-  // The modules check their own options.
-  autoencoder: v.looseObject({ latentChannels: positive }),
-  denoiser: v.looseObject({ contextDim: v.optional(positive) }),
-})
-
-function parseConfig(text: string | undefined): PriorConfig {
-  const fix = 'Make the file with trainPrior.'
-  if (text === undefined) throw dataError('The file has no "config" in its metadata: it is not a prior.', fix)
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (cause) {
-    throw dataError('The "config" in the prior\'s metadata is not JSON.', fix, cause)
-  }
-  const result = v.safeParse(configSchema, json)
-  if (!result.success) {
-    const issues = result.issues.map((i) => `${v.getDotPath(i)}: ${i.message}`).join('; ')
-    throw dataError(`The prior's configuration does not fit: ${issues}.`, fix)
-  }
-  const config = json as PriorConfig
-  if ((config.classes === 0) !== (config.denoiser.contextDim === undefined)) {
-    throw dataError(
-      `The prior's configuration has ${config.classes} classes and a denoiser with contextDim ${config.denoiser.contextDim}.`,
-      'Give both, or neither for an unconditional prior.',
-    )
-  }
-  return config
 }

@@ -18,7 +18,7 @@ const WAITING_BYTES = 64 << 20
 export async function loadCheckpoint(
   device: Device,
   module: Pick<Module, 'parameters'>,
-  checkpoint: Checkpoint,
+  checkpoint: Pick<Checkpoint, 'tensors' | 'pieces'>,
   options: LoadOptions = {},
 ): Promise<StateDict> {
   const { prefix, dtype } = loadOptions('loadCheckpoint', options)

@@ -3,7 +3,7 @@ import { type Prior, type PriorOptions, priorFromCheckpoint } from '../ld3m/inde
 import { openCheckpointFile } from './checkpoint.ts'
 
 /**
- * Loads a prior's safetensors file, frozen, tensor by tensor.
+ * Loads a prior's file, frozen, tensor by tensor: safetensors, PyTorch, or a sharded index.
  * @throws Ld3mError `data` if the file is missing or is not a prior, `shape` if its tensors do not fit
  */
 export async function loadPrior(device: Device, path: string, options: PriorOptions = {}): Promise<Prior> {

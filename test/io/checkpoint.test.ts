@@ -159,6 +159,22 @@ describe('a checkpoint', () => {
     expect(source.closed).toBe(1)
   })
 
+  test.each([
+    ['a pickle', 0x80],
+    ['a zip', 0x4b50],
+  ])('of safetensors is known also where the length of its header begins like %s', async (_, length) => {
+    const tensors = new Map([['w', { dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) } as const]])
+    const headerBytes = (bytes: Uint8Array) =>
+      Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true))
+    // The writer pads to multiples of eight: so much padding that the header is as long as asked for.
+    const missing = length - headerBytes(writeSafetensors(tensors, { padding: '' }))
+    const bytes = writeSafetensors(tensors, { padding: ' '.repeat(missing) })
+    expect(headerBytes(bytes)).toBe(length)
+    const checkpoint = await openCheckpoint(byteSource(bytes))
+    expect(checkpoint.format).toBe('safetensors')
+    expect((await checkpoint.read('w')).data).toEqual(Float32Array.of(1, 2))
+  })
+
   test('says which tensors it does not have', async () => {
     const checkpoint = await openCheckpoint(byteSource(safetensors))
     await expect(checkpoint.read('toString')).rejects.toThrow(/no tensor "toString"/)

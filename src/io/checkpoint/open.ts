@@ -63,12 +63,15 @@ async function openFile(source: ByteSource, format: FileFormat, inert: readonly 
 async function formatOf(source: ByteSource): Promise<FileFormat | 'index'> {
   const start = await readRange(source, 0, Math.min(source.size, 264))
   const text = String.fromCharCode(...start)
+  // The length of the header, then the header. A length may look like the beginning of the other formats; they have no
+  // brace there, and an index that is read as a length is longer than any file.
+  const header = text[8] === '{'
+  const fits = start.length >= 8 && new DataView(start.buffer, start.byteOffset).getBigUint64(0, true) <= source.size
+  if (header && fits) return 'safetensors'
   if (text.startsWith('PK')) return 'zip'
   if (text.startsWith('\x80')) return 'pickle'
-  // The length of the header, then the header; an index that is read as a length is longer than any file.
-  const long = start.length < 8 || new DataView(start.buffer, start.byteOffset).getBigUint64(0, true) > source.size
-  if (text[8] === '{' && !(long && text[0] === '{')) return 'safetensors'
   if (text.startsWith('{')) return 'index'
+  if (header) return 'safetensors'
   return text.startsWith('ustar', 257) ? 'tar' : 'unknown'
 }
 
