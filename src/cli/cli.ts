@@ -6,6 +6,7 @@ import { distillCommand } from './distill.ts'
 import { doctorCommand } from './doctor.ts'
 import { evaluateCommand } from './evaluate.ts'
 import { expertsCommand } from './experts.ts'
+import { exportCommand } from './export.ts'
 import { inspectCommand } from './inspect.ts'
 import { sampleCommand } from './sample.ts'
 
@@ -15,6 +16,7 @@ const COMMANDS: Readonly<Record<string, CommandDef<any>>> = {
   distill: distillCommand,
   evaluate: evaluateCommand,
   experts: expertsCommand,
+  export: exportCommand,
   inspect: inspectCommand,
   sample: sampleCommand,
 }

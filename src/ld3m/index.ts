@@ -13,6 +13,8 @@ export {
   type DistillSettings,
 } from './distill-options.ts'
 export { distilledFromSafetensors, distilledToSafetensors } from './distilled-file.ts'
+export { distilledToImageFolder } from './distilled-image-folder.ts'
+export { distilledToNpz } from './distilled-npz.ts'
 export { type EvaluateOptions, type EvaluateProgress, evaluate, randomReal, type TrainingData } from './evaluate.ts'
 export {
   type ExpertManifest,

@@ -185,7 +185,7 @@ export const readBytes = (path: string): Promise<Uint8Array<ArrayBuffer>> =>
   withFile(path, (file) => file.read(0, file.size))
 
 /** After a rename, the folder's entry itself may still be in memory only. Windows cannot flush a folder. */
-async function syncDirectory(path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   if (process.platform === 'win32') return
   const directory = await open(path, 'r')
   try {

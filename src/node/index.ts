@@ -27,7 +27,9 @@ export {
   openRun,
   Run,
   type RunMetrics,
+  readRunResult,
   reopenRun,
 } from './run.ts'
 export { type FileSource, fileSource } from './source.ts'
 export { tuningFolder } from './tuning-folder.ts'
+export { type WriteImageFolderOptions, writeImageFolder } from './write-image-folder.ts'

@@ -65,6 +65,8 @@ interface RunConfig {
 
 /** Seconds between saves of the state so far. */
 const SAVE_EVERY = 20
+/** The distilled set. */
+const SET = 'distilled.safetensors'
 /** What a distillation goes on from; gone once it is done. */
 const STATE = 'state.safetensors'
 const NO_ACCURACY: AccuracyTable = { distilled: {}, randomReal: {} }
@@ -209,23 +211,15 @@ export class Run {
 
   /** Takes over what an earlier run left in its folder. */
   static async reopen(directory: string, device: Device): Promise<Run> {
-    const read = async (name: string): Promise<Uint8Array> => {
-      try {
-        return await readFile(join(directory, name))
-      } catch (cause) {
-        const what = `Cannot read ${join(directory, name)}: ${(cause as Error).message}.`
-        throw dataError(what, 'Name the folder of a distillation.', cause)
-      }
-    }
     const json = async (name: string) => {
-      const text = new TextDecoder().decode(await read(name))
+      const text = new TextDecoder().decode(await readRunFile(directory, name))
       try {
         return JSON.parse(text)
       } catch (cause) {
         throw dataError(`${join(directory, name)} is not JSON: ${(cause as Error).message}.`, 'Distil again.', cause)
       }
     }
-    const set = distilledFromSafetensors(await read('distilled.safetensors'))
+    const set = await readRunResult(directory)
     const config = await json('config.json')
     const metrics = await json('metrics.json')
     if (!Array.isArray(metrics?.loss) || !metrics.accuracy?.distilled || !metrics.accuracy.randomReal) {
@@ -275,7 +269,7 @@ export class Run {
       peakBytes: Math.max(this.#before?.peakBytes ?? 0, this.device.memory.peak),
     }
     await directory.writeJson('config.json', this.#config)
-    await directory.writeBytes('distilled.safetensors', distilledToSafetensors(set))
+    await directory.writeBytes(SET, distilledToSafetensors(set))
     await directory.writeBytes('images.png', beforeAfter(set))
     await directory.writeHtml('report.html', renderReport(this.#reportData(set, metrics)))
     // Last: whoever finds new metrics finds the files that go with them.
@@ -288,6 +282,7 @@ export class Run {
       ...{ adapter, seconds, iterations, loss, accuracy, config: this.#config, classNames: set.classNames },
       images: { initial: set.initialImages, final: set.images, labels: set.labels },
       seenArchitecture: this.#config.student ?? 'ConvNet-3',
+      file: SET,
     }
   }
 }
@@ -301,6 +296,22 @@ export const openRun = async (directory: string, device: Device): Promise<Run> =
  * @throws Ld3mError `data` if there is none, or one of its files is broken
  */
 export const reopenRun = (directory: string, device: Device): Promise<Run> => Run.reopen(directory, device)
+
+/**
+ * The distilled set that a run has saved in its folder, the last one so far.
+ * @throws Ld3mError `data` if there is none, or it is broken
+ */
+export const readRunResult = async (directory: string): Promise<DistilledSet> =>
+  distilledFromSafetensors(await readRunFile(directory, SET))
+
+async function readRunFile(directory: string, name: string): Promise<Uint8Array> {
+  try {
+    return await readFile(join(directory, name))
+  } catch (cause) {
+    const what = `Cannot read ${join(directory, name)}: ${(cause as Error).message}.`
+    throw dataError(what, 'Name the folder of a distillation.', cause)
+  }
+}
 
 /** What a run was asked to do, without the data itself. */
 function describeOptions(options: DistillOptions): RunConfig {

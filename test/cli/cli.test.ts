@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
 import { decodePng, writeIdx, writeSafetensors } from '../../src/io/index.ts'
-import { distilledFromSafetensors } from '../../src/ld3m/index.ts'
+import { distilledFromSafetensors, distilledToNpz, distilledToSafetensors } from '../../src/ld3m/index.ts'
 import { testDevice } from '../support/device.ts'
+import { randomSet } from '../support/distilled.ts'
 import { folderOf, picture, png } from '../support/image-files.ts'
 import { tinyDataset, tinyPrior } from '../support/tiny.ts'
 
@@ -89,13 +90,18 @@ describe('ld3m-gpu', () => {
   })
 
   test('tells its commands and its version', async () => {
-    expect((await run()).out).toMatch(/doctor.*\n.*distill.*\n.*evaluate.*\n.*experts.*\n.*inspect.*\n.*sample/)
+    expect((await run()).out).toMatch(
+      /doctor.*\n.*distill.*\n.*evaluate.*\n.*experts.*\n.*export.*\n.*inspect.*\n.*sample/,
+    )
     expect((await run('distill', '--help')).out).toContain('--objective=<dm|dc|mtt>')
     expect(await run('--version')).toEqual({ code: 0, out: '1.2.3\n', err: '' })
   })
 
   test.each([
-    [['distil'], "There is no command 'distil'. Commands: doctor, distill, evaluate, experts, inspect, sample."],
+    [
+      ['distil'],
+      "There is no command 'distil'. Commands: doctor, distill, evaluate, experts, export, inspect, sample.",
+    ],
     [['doctor', '--fast'], 'doctor: unknown option --fast. It takes none.'],
     [['distill', '--data', 'x', '--prior', 'y'], 'Missing required argument: --out'],
     [['distill', '--data', 'x', '--out', 'y'], '--space latent-diffusion needs --prior. Name the file of a prior.'],
@@ -121,6 +127,11 @@ describe('ld3m-gpu', () => {
       '--experts is of no use to --objective dm. Leave it out.',
     ],
     [['experts', '--data', 'x', '--out', 'y', '--lr', '0'], "--lr is '0'. Use a number above 0."],
+    [
+      ['export', '--run', 'nowhere', '--format', 'npz', '--out', 'y'],
+      /^Cannot read nowhere.distilled\.safetensors: ENOENT/,
+    ],
+    [['export', '--run', 'x', '--format', 'mat', '--out', 'y'], /--format.*npz.*folder.*safetensors/],
   ])('%j is an error of one line, without a stack', async (args, message) => {
     const { code, err } = await run(...args)
     expect(code).toBe(1)
@@ -173,6 +184,33 @@ describe('ld3m-gpu', () => {
     const how = ['--timesteps', '3', '--guidance', '1', '--residual', 'paper', '--learn', 'latents']
     const { config } = await distilled('paper', '--prior', prior, ...how)
     expect(config).toMatchObject({ diffusion: { steps: 3, guidance: 1, residual: 'paper' }, learn: 'latents' })
+  })
+
+  test('export writes the set of a run in every format, and replaces only what it is told to', async () => {
+    const out = join(folder, 'exported')
+    await mkdir(join(out, 'run'), { recursive: true })
+    const set = { ...randomSet(['dark', 'bright'], 2), studentLearningRate: 0.5 }
+    const saved = distilledToSafetensors(set)
+    await writeFile(join(out, 'run', 'distilled.safetensors'), saved)
+    const exported = (format: string, name: string, ...more: string[]) =>
+      run('export', '--run', join(out, 'run'), '--format', format, '--out', join(out, name), ...more)
+
+    for (const [format, name] of [
+      ['npz', 'set.npz'],
+      ['safetensors', 'set.safetensors'],
+      ['folder', 'set'],
+    ] as const) {
+      const printed = { code: 0, out: `4 images in ${join(out, name)}\n`, err: '' }
+      expect(await exported(format, name)).toEqual(printed)
+      expect(await exported(format, name)).toMatchObject({ code: 1, err: expect.stringContaining('--force') })
+      expect(await exported(format, name, '--force')).toEqual(printed)
+    }
+    expect(new Uint8Array(await readFile(join(out, 'set.npz')))).toEqual(distilledToNpz(set))
+    expect(new Uint8Array(await readFile(join(out, 'set.safetensors')))).toEqual(saved)
+    expect(await readdir(join(out, 'set'))).toEqual(['0 dark', '1 bright', 'distilled.json'])
+    expect((await exported('folder', 'run', '--force')).err).toContain('holds no export')
+    expect((await exported('npz', 'nowhere/set.npz')).err).toMatch(/^Cannot write .*set.npz: ENOENT/)
+    expect((await readdir(out)).sort()).toEqual(['run', 'set', 'set.npz', 'set.safetensors'])
   })
 
   test('sample draws a row of images for each class', async () => {

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Ld3mError } from '../../src/errors.ts'
 import { decodePng, encodePng, imageGrid, type PngImage } from '../../src/io/index.ts'
+import { crc32 } from '../support/zip.ts'
 
 const anyImage: fc.Arbitrary<PngImage> = fc
   .tuple(fc.constantFrom(1, 2, 3, 4), fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 }))
@@ -15,15 +16,6 @@ const anyImage: fc.Arbitrary<PngImage> = fc
       data: new Uint8Array(data),
     }))
   })
-
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff
-  for (const byte of bytes) {
-    crc ^= byte
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0)
-  }
-  return ~crc >>> 0
-}
 
 function chunk(type: string, data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(12 + data.length)

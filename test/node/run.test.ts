@@ -6,7 +6,7 @@ import type { Device } from '../../src/gpu/index.ts'
 import { decodePng } from '../../src/io/index.ts'
 import { type DistillOptions, distill, distilledFromSafetensors, dm } from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
-import { accuracyText, openRun, type RunMetrics, reopenRun } from '../../src/node/index.ts'
+import { accuracyText, openRun, type RunMetrics, readRunResult, reopenRun } from '../../src/node/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyDataset, tinyPrior } from '../support/tiny.ts'
 
@@ -50,7 +50,10 @@ describe('a run', () => {
     const png = decodePng(await readFile(join(directory, 'images.png')))
     // A row a class: its two initial images, then its two final ones.
     expect(png.width / png.height).toBeCloseTo(2, 1)
-    expect(await readFile(join(directory, 'report.html'), 'utf8')).toContain('tiny, distilled with LD3M and DM')
+    const report = await readFile(join(directory, 'report.html'), 'utf8')
+    expect(report).toContain('tiny, distilled with LD3M and DM')
+    expect(report).toContain('load_file(&quot;distilled.safetensors&quot;)')
+    expect(await readRunResult(directory)).toEqual(set)
   })
 
   test('that is aborted is readable, with the state so far and the reason', async () => {

@@ -93,6 +93,12 @@ describe('renderReport', () => {
     expectBalanced(none)
   })
 
+  test('tells how to load the set where a file is named', () => {
+    expect(renderReport(sampleReport())).not.toContain('load_file')
+    const page = renderReport(sampleReport({ file: 'distilled.safetensors' }))
+    expect(page).toContain('data = load_file(&quot;distilled.safetensors&quot;)')
+  })
+
   test('describes the loss in words and draws it raw and smoothed', () => {
     const page = renderReport(small({ loss: Array.from({ length: 400 }, (_, i) => 100 - i / 8) }))
     expect(textOf(page)).toMatch(

@@ -32,11 +32,13 @@ export interface ReportData {
   }
   /** The architecture that the distillation matched on, marked apart from those it never saw. */
   readonly seenArchitecture?: string
+  /** Name of the safetensors file that holds the set, beside the report, which then tells how to load it. */
+  readonly file?: string
 }
 
 const FIELDS = [
   ...['title', 'adapter', 'seconds', 'iterations', 'config', 'classNames', 'images', 'loss', 'accuracy'],
-  'seenArchitecture',
+  ...['seenArchitecture', 'file'],
 ]
 
 /**

@@ -8,6 +8,7 @@ import { Html, html, NOTHING } from './html.ts'
 import { imagesSection } from './images.ts'
 import { lossSection } from './loss-chart.ts'
 import { STYLE } from './style.ts'
+import { useSection } from './use.ts'
 
 /**
  * A distillation run as one HTML page that needs nothing else: images and charts are inside, it makes no request,
@@ -64,6 +65,7 @@ export function renderReport(data: ReportData): string {
   <h2 id="loss">Loss</h2>
   ${lossSection(data.loss)}
 </section>
+${data.file === undefined ? NOTHING : useSection(data.file)}
 <section aria-labelledby="configuration">
   <h2 id="configuration">Configuration</h2>
   ${configurationTable(data.config)}
