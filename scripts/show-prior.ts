@@ -56,12 +56,12 @@ for (let classId = 0; classId < 10; classId++) {
 }
 await writeFileAtomic('docs/images/prior-samples.png', imageGrid({ images: samples, shape: [30, 1, 32, 32], ...grid }))
 
-const curves = JSON.parse(await readFile('assets/priors/fashion-mnist.safetensors.curves.json', 'utf8'))
+const { curves, every } = JSON.parse(await readFile('assets/priors/fashion-mnist.safetensors.training.json', 'utf8'))
 await writeFileAtomic(
   'docs/images/prior-loss.svg',
   curvesSvg([
-    { title: 'Autoencoder', values: curves.autoencoder, every: curves.every },
-    { title: 'Denoiser', values: curves.denoiser, every: curves.every },
+    { title: 'Autoencoder', values: curves.autoencoder, every },
+    { title: 'Denoiser', values: curves.denoiser, every },
   ]),
 )
 device.destroy()

@@ -9,6 +9,7 @@ import { expertsCommand } from './experts.ts'
 import { exportCommand } from './export.ts'
 import { inspectCommand } from './inspect.ts'
 import { sampleCommand } from './sample.ts'
+import { trainPriorCommand } from './train-prior.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: citty's own type for commands whose arguments differ.
 const COMMANDS: Readonly<Record<string, CommandDef<any>>> = {
@@ -19,6 +20,7 @@ const COMMANDS: Readonly<Record<string, CommandDef<any>>> = {
   export: exportCommand,
   inspect: inspectCommand,
   sample: sampleCommand,
+  'train-prior': trainPriorCommand,
 }
 
 /** What a shell reports for a process that SIGINT ended. */

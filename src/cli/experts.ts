@@ -1,6 +1,6 @@
 import process from 'node:process'
 import { trainExperts } from '../ld3m/index.ts'
-import { bar, expertsFolder, formatDuration, openDataset, openDevice, ProgressLine } from '../node/index.ts'
+import { expertsFolder, interruptible, openDataset, openDevice, ProgressLine, showExperts } from '../node/index.ts'
 import { command, integer, positiveNumber } from './arguments.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
 
@@ -32,27 +32,16 @@ export const expertsCommand = command(
       ...(classes !== undefined && { classes: classes.split(',') }),
     }
     const device = await openDevice()
-    const abort = new AbortController()
-    const interrupt = () => abort.abort()
     const line = new ProgressLine()
-    process.once('SIGINT', interrupt)
-    process.once('SIGTERM', interrupt)
     try {
       const dataset = await openDataset(data, images)
-      const experts = await trainExperts({
-        ...{ device, dataset, store: expertsFolder(out), signal: abort.signal, ...options },
-        onProgress: ({ expert, experts, epoch, epochs, loss, secondsLeft }) =>
-          line.update(
-            `expert ${expert + 1}/${experts} ${bar(epoch / epochs)} epoch ${epoch}/${epochs}  loss ` +
-              `${loss.toPrecision(4)}  ${formatDuration(secondsLeft)} left`,
-            epoch === epochs,
-          ),
-      })
+      const onProgress = showExperts(line)
+      const experts = await interruptible((signal) =>
+        trainExperts({ ...{ device, dataset, store: expertsFolder(out), signal, ...options }, onProgress }),
+      )
       process.stdout.write(`${experts.count} experts of ${experts.manifest.training.epochs} epochs are in ${out}.\n`)
     } finally {
       line.end()
-      process.off('SIGINT', interrupt)
-      process.off('SIGTERM', interrupt)
       device.destroy()
     }
   },

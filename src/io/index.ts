@@ -5,6 +5,7 @@ export {
 } from './checkpoint/checkpoint.ts'
 export { type OpenCheckpointOptions, openCheckpoint } from './checkpoint/open.ts'
 export { CIFAR_SIZE, type CifarArrays, readCifar } from './cifar.ts'
+export { differences } from './differences.ts'
 export { DTYPE_NAMES, type Dtype, type DtypeArrays, dtypeBytes, type StoredTensor } from './dtypes.ts'
 export { isNumeric, toFloat16, toFloat32 } from './float32.ts'
 export { halfToNumber, LARGEST_HALF, toHalfBits } from './half.ts'

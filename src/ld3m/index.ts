@@ -46,6 +46,7 @@ export {
 export { type LdmOptions, ldmFfhq, ldmImageNet } from './presets.ts'
 export { Prior, type PriorConfig, priorParameters } from './prior.ts'
 export { type PriorOptions, priorFromCheckpoint } from './prior-file.ts'
+export { type DenoiserRecipe, denoiserRecipe, type PriorRecipe, priorRecipe } from './prior-recipe.ts'
 export {
   type DiffusionOptions,
   diffuse,
@@ -62,7 +63,14 @@ export type { ParameterName, PixelSpaceOptions, PriorSpaceOptions, SpaceOptions 
 export type { DistilledSet } from './synthetic.ts'
 export type { AutoencoderTraining } from './train-autoencoder.ts'
 export type { DenoiserTraining } from './train-denoiser.ts'
-export { type PriorRecipe, type TrainedPrior, type TrainPriorOptions, trainPrior } from './train-prior.ts'
+export {
+  type PriorTraining,
+  planPriorTraining,
+  type TrainedAutoencoder,
+  type TrainedPrior,
+  type TrainPriorOptions,
+  trainPrior,
+} from './train-prior.ts'
 export { paperProtocol, type TrainingProtocol } from './train-student.ts'
-export type { TrainProgress } from './trainer.ts'
+export { TrainingStopped, type TrainProgress } from './trainer.ts'
 export type { TrainingSet } from './training-images.ts'

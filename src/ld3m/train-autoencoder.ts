@@ -1,9 +1,9 @@
-import { HostRandom, keep, ops, type Tensor } from '../autograd/index.ts'
-import type { Dataset } from '../data/index.ts'
+import { HostRandom, keep, ops, type Tensor, tensor } from '../autograd/index.ts'
+import { type AnyDataset, readImages, toUnit } from '../data/index.ts'
 import type { Device } from '../gpu/index.ts'
 import { initialize, Params, type StateDict, type VqAutoencoderOptions, vqAutoencoder } from '../models/index.ts'
-import { imageBatch, toSigned } from './normalization.ts'
-import { Trainer } from './trainer.ts'
+import { toSigned } from './normalization.ts'
+import { Trainer, type TrainerHooks } from './trainer.ts'
 
 export interface AutoencoderTraining {
   /** Optimiser steps. */
@@ -26,29 +26,33 @@ const RESEED_BATCHES = 5
  */
 export function autoencoderTrainer(
   device: Device,
-  dataset: Dataset,
+  dataset: AnyDataset,
   config: VqAutoencoderOptions,
   { steps, batch, learningRate }: AutoencoderTraining,
   seed: number,
-  rest: Pick<ConstructorParameters<typeof Trainer>[0], 'onProgress' | 'signal'>,
-): { trainer: Trainer; state: StateDict } {
+  rest: TrainerHooks & { recipe: object },
+): { trainer: Trainer<Float32Array>; state: StateDict } {
   const module = vqAutoencoder(config)
   const state = initialize(device, module, { seed })
   const params = new Params(state)
   const codebook = state['quantize.embedding.weight'] as Tensor
+  const shape = [batch, dataset.channels, dataset.height, dataset.width]
   const recent: { indices: Tensor; z: Tensor }[] = []
 
-  const trainer = new Trainer({
+  const trainer = new Trainer<Float32Array>({
     ...rest,
     name: 'autoencoder',
     device,
     parameters: state,
     steps,
     learningRate: (step) => learningRate * Math.min(1, 0.1 + 1.8 * (1 - step / steps)),
-    loss: (step) => {
+    batch: async (step) => {
       const random = new HostRandom({ seed, stream: 1 }).fork(`autoencoder ${step}`)
       const chosen = Array.from({ length: batch }, () => random.integer(dataset.count))
-      const x = toSigned(imageBatch(device, dataset, chosen))
+      return toUnit(await readImages(dataset, chosen))
+    },
+    loss: (images, step) => {
+      const x = toSigned(tensor(device, images, { shape }))
       const z = module.encode(params, x)
       const { quantized, indices } = module.quantize(params, z)
       const codes = ops.permute(ops.gather(codebook, indices), [0, 3, 1, 2])
@@ -61,6 +65,7 @@ export function autoencoderTrainer(
       const reconstruction = ops.add(ops.mean(ops.square(error)), ops.scale(ops.mean(ops.abs(error)), L1_WEIGHT))
       return ops.add(reconstruction, quantization)
     },
+    canStop: () => recent.length === 0,
     afterStep: async (step) => {
       if (step % RESEED_EVERY !== RESEED_EVERY - 1) return
       if (step < 0.7 * steps) await reseed(codebook, recent, new HostRandom({ seed, stream: 2 }).fork(`reseed ${step}`))

@@ -3,7 +3,7 @@ import { optionError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { type HostTensor, initialize, Params, type StateDict, type UnetOptions, unet } from '../models/index.ts'
 import { alphasCumprod, TRAIN_TIMESTEPS } from './schedule.ts'
-import { perSample, Trainer } from './trainer.ts'
+import { perSample, Trainer, type TrainerHooks } from './trainer.ts'
 
 export interface DenoiserTraining {
   /** Optimiser steps. */
@@ -16,6 +16,16 @@ export interface DenoiserTraining {
   emaDecay: number
   /** Share of samples whose class is replaced by "no class", for classifier-free guidance. */
   conditionDropout: number
+}
+
+/** What a step is taken on. */
+interface NoisyLatents {
+  /** [batch, c, h, w]. */
+  readonly latents: Float32Array
+  /** Class of each, or `classes` for none. */
+  readonly ids: Int32Array
+  readonly timesteps: readonly number[]
+  readonly noiseSeed: number
 }
 
 /** Name of the class embedding among the denoiser's trained parameters. */
@@ -35,8 +45,8 @@ export function denoiserTrainer(
   config: UnetOptions,
   { steps, batch, learningRate, emaDecay, conditionDropout }: DenoiserTraining,
   seed: number,
-  rest: Pick<ConstructorParameters<typeof Trainer>[0], 'onProgress' | 'signal'>,
-): { trainer: Trainer; state: StateDict } {
+  rest: TrainerHooks & { recipe: object },
+): { trainer: Trainer<NoisyLatents>; state: StateDict } {
   const denoiser = unet(config)
   const { contextDim } = config
   if (contextDim === undefined) {
@@ -49,7 +59,7 @@ export function denoiserTrainer(
   const [count, ...shape] = latents.shape as [number, ...number[]]
   const size = shape.reduce((a, b) => a * b, 1)
 
-  const trainer = new Trainer({
+  const trainer = new Trainer<NoisyLatents>({
     ...rest,
     name: 'denoiser',
     device,
@@ -57,20 +67,23 @@ export function denoiserTrainer(
     steps,
     emaDecay,
     learningRate: (step) => learningRate * Math.max(0.01, 1 - step / steps),
-    loss: (step) => {
+    batch: async (step) => {
       const draws = new HostRandom({ seed, stream: 3 }).fork(`denoiser ${step}`)
-      const data = new Float32Array(batch * size)
+      const chosen = new Float32Array(batch * size)
       const ids = new Int32Array(batch)
       const timesteps: number[] = []
       for (let i = 0; i < batch; i++) {
         const j = draws.integer(count)
-        data.set(latents.data.subarray(j * size, (j + 1) * size), i * size)
+        chosen.set(latents.data.subarray(j * size, (j + 1) * size), i * size)
         ids[i] = draws.uniform() < conditionDropout ? classes : (labels[j] as number)
         timesteps.push(draws.integer(TRAIN_TIMESTEPS))
       }
+      return { latents: chosen, ids, timesteps, noiseSeed: draws.integer(2 ** 32) }
+    },
+    loss: ({ latents: chosen, ids, timesteps, noiseSeed }) => {
       const alphaBar = timesteps.map((t) => alphasCumprod[t] as number)
-      const z0 = tensor(device, data, { shape: [batch, ...shape] })
-      const noise = random.normal(device, [batch, ...shape], { seed: draws.integer(2 ** 32), stream: 0 })
+      const z0 = tensor(device, chosen, { shape: [batch, ...shape] })
+      const noise = random.normal(device, [batch, ...shape], { seed: noiseSeed, stream: 0 })
       const z = ops.add(
         ops.mul(z0, perSample(device, alphaBar.map(Math.sqrt))),
         ops.mul(

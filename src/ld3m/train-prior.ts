@@ -1,7 +1,10 @@
 import { noGrad, scope, tensor } from '../autograd/index.ts'
-import type { Dataset } from '../data/index.ts'
+import { type AnyDataset, readImages, toUnit } from '../data/index.ts'
+import { rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import {
+  type AutoencoderOptions,
+  autoencoder,
   disposeState,
   freeze,
   type HostTensor,
@@ -9,122 +12,221 @@ import {
   Params,
   readStateDict,
   type StateDict,
-  type UnetOptions,
   unet,
-  type VqAutoencoderOptions,
-  vqAutoencoder,
 } from '../models/index.ts'
-import { imageBatch, toSigned } from './normalization.ts'
+import { toSigned } from './normalization.ts'
+import { seedOf } from './options.ts'
 import { Prior } from './prior.ts'
-import { type AutoencoderTraining, autoencoderTrainer } from './train-autoencoder.ts'
-import { type DenoiserTraining, denoiserTrainer, EMBEDDING } from './train-denoiser.ts'
-import type { Trainer, TrainProgress } from './trainer.ts'
+import { type DenoiserRecipe, denoiserRecipe, type PriorRecipe, priorRecipe } from './prior-recipe.ts'
+import { autoencoderTrainer } from './train-autoencoder.ts'
+import { denoiserTrainer, EMBEDDING } from './train-denoiser.ts'
+import type { Trainer, TrainerHooks, TrainProgress } from './trainer.ts'
 
-/** A prior's architecture and how it is trained. */
-export interface PriorRecipe {
-  readonly name: string
-  readonly autoencoder: VqAutoencoderOptions
-  readonly denoiser: UnetOptions
-  readonly autoencoderTraining: AutoencoderTraining
-  readonly denoiserTraining: DenoiserTraining
+/** An autoencoder with its parameters. */
+export interface TrainedAutoencoder {
+  readonly options: AutoencoderOptions
+  readonly state: StateDict
 }
 
-export interface TrainPriorOptions {
+interface TrainPriorCommon {
   device: Device
-  /** Training images of the size that the autoencoder takes. */
-  dataset: Dataset
-  recipe: PriorRecipe
+  /** Training images of the size that the prior shall have; a streamed dataset is read as it is needed. */
+  dataset: AnyDataset
   /** Default 0. */
   seed?: number
   /** Saved states to go on from, by stage. */
   resume?: { readonly autoencoder?: Uint8Array | undefined; readonly denoiser?: Uint8Array | undefined }
+  /** Stops the training with an error that carries its state. */
   signal?: AbortSignal
   /** Called every 20 steps of either stage; `save()` gives the state to resume from. */
   onProgress?: (progress: TrainProgress) => void | Promise<void>
 }
 
+interface WithBoth {
+  autoencoder?: never
+  /** Default `priorRecipe(dataset)`. */
+  recipe?: PriorRecipe
+}
+
+interface WithAutoencoder {
+  /** Kept as it is: only a denoiser of its latents is trained. The prior shares the parameters' memory. */
+  autoencoder: TrainedAutoencoder
+  /** Default `denoiserRecipe(dataset, autoencoder.options)`. */
+  recipe?: DenoiserRecipe
+}
+
+export type TrainPriorOptions = TrainPriorCommon & (WithBoth | WithAutoencoder)
+
+const KNOWN = ['device', 'dataset', 'autoencoder', 'recipe', 'seed', 'resume', 'signal', 'onProgress']
+
 export interface TrainedPrior {
   readonly prior: Prior
-  /** Mean losses, one for each 20 steps. */
+  /** Mean losses, one for each 20 steps; none of an autoencoder that was there before. */
   readonly curves: { readonly autoencoder: readonly number[]; readonly denoiser: readonly number[] }
 }
 
-/**
- * Trains a prior on a dataset: first the autoencoder, then the denoiser on its latents. The same seed, data and adapter
- * give the same prior, also when resumed.
- */
-export async function trainPrior(options: TrainPriorOptions): Promise<TrainedPrior> {
-  const { device, dataset, recipe, seed = 0, resume = {}, signal, onProgress } = options
-  const rest = { ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) }
-
-  const first = autoencoderTrainer(device, dataset, recipe.autoencoder, recipe.autoencoderTraining, seed, rest)
-  await finish(first.trainer, resume.autoencoder)
-  const autoencoderState = await frozenCopy(device, vqAutoencoder(recipe.autoencoder), first.trainer.result)
-  const { latents, scale } = await encodeAll(device, dataset, recipe.autoencoder, autoencoderState)
-  first.trainer.dispose()
-  disposeState(first.state)
-
-  const classes = dataset.classNames.length
-  const training = recipe.denoiserTraining
-  const second = denoiserTrainer(device, latents, dataset.labels, classes, recipe.denoiser, training, seed, rest)
-  await finish(second.trainer, resume.denoiser)
-  const { [EMBEDDING]: embedding, ...weights } = await readStateDict(second.trainer.result)
-  second.trainer.dispose()
-  disposeState(second.state)
-
-  const { channels, height, width } = dataset
-  const prior = new Prior(
-    device,
-    {
-      name: recipe.name,
-      classes,
-      image: { channels, height, width },
-      latentScale: scale,
-      autoencoder: recipe.autoencoder,
-      denoiser: recipe.denoiser,
-    },
-    autoencoderState,
-    freeze(loadStateDict(device, unet(recipe.denoiser), weights)),
-    tensor(device, (embedding as HostTensor).data, { shape: (embedding as HostTensor).shape }),
-  )
-  return { prior, curves: { autoencoder: first.trainer.curve, denoiser: second.trainer.curve } }
+/** All that a training follows from but pixels and a given autoencoder's parameters, as plain data. */
+export interface PriorTraining {
+  readonly recipe: PriorRecipe | (DenoiserRecipe & { readonly autoencoder: AutoencoderOptions })
+  readonly seed: number
+  readonly dataset: Readonly<
+    Pick<AnyDataset, 'name' | 'count' | 'channels' | 'height' | 'width'> & { classNames: readonly string[] }
+  >
 }
 
-async function finish(trainer: Trainer, saved: Uint8Array | undefined): Promise<void> {
+/**
+ * What `trainPrior` would do with these options, defaults filled in.
+ * @throws Ld3mError `option` or `shape` for options that do not fit the dataset or each other
+ */
+export function planPriorTraining(options: TrainPriorOptions): PriorTraining {
+  rejectUnknownOptions('trainPrior', options, KNOWN)
+  const { name, count, channels, height, width, classNames } = options.dataset
+  const recipe = options.autoencoder
+    ? {
+        ...(options.recipe ?? denoiserRecipe(options.dataset, options.autoencoder.options)),
+        autoencoder: options.autoencoder.options,
+      }
+    : (options.recipe ?? priorRecipe(options.dataset))
+  checkSizes(recipe, options.dataset)
+  return {
+    recipe,
+    seed: seedOf('trainPrior', options.seed ?? 0),
+    dataset: { name, count, channels, height, width, classNames: [...classNames] },
+  }
+}
+
+/** Throws unless autoencoder and denoiser fit the images and each other: before hours of training, not after. */
+function checkSizes(recipe: PriorTraining['recipe'], { channels, height, width }: AnyDataset): void {
+  const { downsampling } = autoencoder(recipe.autoencoder)
+  unet(recipe.denoiser)
+  if (recipe.autoencoder.channels !== channels) {
+    throw shapeError(
+      `trainPrior: the autoencoder takes ${recipe.autoencoder.channels} channels; the dataset has ${channels}.`,
+      'Open the dataset with as many channels, or use another autoencoder.',
+    )
+  }
+  if (recipe.denoiser.inChannels !== recipe.autoencoder.latentChannels) {
+    throw shapeError(
+      `trainPrior: the denoiser has inChannels ${recipe.denoiser.inChannels}, the autoencoder latentChannels ` +
+        `${recipe.autoencoder.latentChannels}.`,
+      'Make them equal.',
+    )
+  }
+  const unit = downsampling * 2 ** (recipe.denoiser.channelMult.length - 1)
+  if (height % unit !== 0 || width % unit !== 0) {
+    throw shapeError(
+      `trainPrior: autoencoder and denoiser halve images ${Math.log2(unit)} times; the dataset's are ${height}×${width}.`,
+      `Use sides that ${unit} divides, or fewer levels.`,
+    )
+  }
+}
+
+/**
+ * Trains a prior on a dataset: first a vector-quantised autoencoder, unless one is given, then a class-conditional
+ * denoiser on its latents, which stay in memory (for RGB a quarter of the bytes of the images, or less, with the default recipes). The
+ * same seed, data and adapter give the same prior, also when resumed.
+ * @throws TrainingStopped if `signal` fires, with the state to resume from
+ * @throws Ld3mError `option`, `shape` or `data` for input that does not fit; `numeric` if a training diverges
+ */
+export async function trainPrior(options: TrainPriorOptions): Promise<TrainedPrior> {
+  const training = planPriorTraining(options)
+  const { device, dataset, resume = {}, signal, onProgress } = options
+  const { recipe, seed } = training
+  const hooks = { onProgress, signal }
+
+  const coder = options.autoencoder
+    ? { state: freeze(options.autoencoder.state), curve: [] }
+    : await trainAutoencoder(device, dataset, training as PriorTraining & { recipe: PriorRecipe }, resume, hooks)
+  try {
+    const { latents, scale } = await encodeAll(device, dataset, recipe.autoencoder, coder.state)
+    const second = denoiserTrainer(
+      ...([device, latents, dataset.labels, dataset.classNames.length, recipe.denoiser] as const),
+      ...([recipe.denoiserTraining, seed, { ...hooks, recipe: training }] as const),
+    )
+    let weights: Awaited<ReturnType<typeof readStateDict>>
+    try {
+      await finish(second.trainer, resume.denoiser)
+      weights = await readStateDict(second.trainer.result)
+    } finally {
+      second.trainer.dispose()
+      disposeState(second.state)
+    }
+    const { [EMBEDDING]: embedding, ...denoiser } = weights
+    const { name, classNames, channels, height, width } = { ...dataset, name: recipe.name }
+    const config = { name, classes: classNames.length, image: { channels, height, width }, latentScale: scale }
+    const prior = new Prior(
+      device,
+      { ...config, autoencoder: recipe.autoencoder, denoiser: recipe.denoiser },
+      coder.state,
+      freeze(loadStateDict(device, unet(recipe.denoiser), denoiser)),
+      tensor(device, (embedding as HostTensor).data, { shape: (embedding as HostTensor).shape }),
+    )
+    return { prior, curves: { autoencoder: coder.curve, denoiser: second.trainer.curve } }
+  } catch (error) {
+    disposeState(coder.state)
+    throw error
+  }
+}
+
+/** A trained autoencoder's frozen parameters. */
+async function trainAutoencoder(
+  device: Device,
+  dataset: AnyDataset,
+  training: PriorTraining & { readonly recipe: PriorRecipe },
+  resume: NonNullable<TrainPriorOptions['resume']>,
+  hooks: TrainerHooks,
+): Promise<{ state: StateDict; curve: readonly number[] }> {
+  const { recipe, seed } = training
+  const { denoiser: _denoiser, denoiserTraining: _training, ...own } = recipe
+  const { trainer, state } = autoencoderTrainer(
+    ...([device, dataset, recipe.autoencoder, recipe.autoencoderTraining, seed] as const),
+    { ...hooks, recipe: { ...training, recipe: own } },
+  )
+  try {
+    await finish(trainer, resume.autoencoder)
+    const weights = await readStateDict(trainer.result)
+    const frozen = freeze(loadStateDict(device, autoencoder(recipe.autoencoder), weights))
+    return { state: frozen, curve: trainer.curve }
+  } finally {
+    trainer.dispose()
+    disposeState(state)
+  }
+}
+
+async function finish<B>(trainer: Trainer<B>, saved: Uint8Array | undefined): Promise<void> {
   if (saved) trainer.restore(saved)
   await trainer.run()
 }
 
-async function frozenCopy(
-  device: Device,
-  module: ReturnType<typeof vqAutoencoder>,
-  state: StateDict,
-): Promise<StateDict> {
-  return freeze(loadStateDict(device, module, await readStateDict(state)))
-}
+/** Pixels that are encoded at once: 200 images of 32×32. */
+const ENCODED_PIXELS = 200 * 32 * 32
 
 /** Latents of the whole dataset, scaled to unit variance, and the scale. */
 async function encodeAll(
   device: Device,
-  dataset: Dataset,
-  config: VqAutoencoderOptions,
+  dataset: AnyDataset,
+  config: AutoencoderOptions,
   state: StateDict,
 ): Promise<{ latents: HostTensor; scale: number }> {
-  const module = vqAutoencoder(config)
+  const module = autoencoder(config)
   const params = new Params(state)
-  const parts: Float32Array[] = []
-  let shape: readonly number[] = []
-  const batch = 200
-  for (let i = 0; i < dataset.count; i += batch) {
-    const indices = Array.from({ length: Math.min(batch, dataset.count - i) }, (_, j) => i + j)
-    const z = scope(() => noGrad(() => module.encode(params, toSigned(imageBatch(device, dataset, indices)))))
-    shape = z.shape.slice(1)
-    parts.push(await z.read())
+  const { count, channels, height, width } = dataset
+  const shape = [config.latentChannels, height / module.downsampling, width / module.downsampling] as const
+  const size = shape.reduce((a, b) => a * b, 1)
+  const data = new Float32Array(count * size)
+  const batch = Math.max(1, Math.floor(ENCODED_PIXELS / (height * width)))
+  for (let i = 0; i < count; i += batch) {
+    const indices = Array.from({ length: Math.min(batch, count - i) }, (_, j) => i + j)
+    const images = toUnit(await readImages(dataset, indices))
+    const z = scope(() =>
+      noGrad(() => {
+        const x = tensor(device, images, { shape: [indices.length, channels, height, width] })
+        return module.encode(params, toSigned(x))
+      }),
+    )
+    data.set(await z.read(), i * size)
     z.dispose()
   }
-  const size = shape.reduce((a, b) => a * b, 1)
-  const data = new Float32Array(dataset.count * size)
-  for (const [i, part] of parts.entries()) data.set(part, i * batch * size)
   let sum = 0
   let squares = 0
   for (const v of data) {
@@ -134,5 +236,5 @@ async function encodeAll(
   const mean = sum / data.length
   const scale = 1 / Math.sqrt(squares / data.length - mean * mean)
   for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) * scale
-  return { latents: { shape: [dataset.count, ...shape], data }, scale }
+  return { latents: { shape: [count, ...shape], data }, scale }
 }

@@ -1,11 +1,11 @@
 import { grad, scope, type Tensor, tensor } from '../autograd/index.ts'
 import { dataError, Ld3mError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
+import { differences, readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
 import type { StateDict } from '../models/index.ts'
 import { Adam, Ema } from '../optim/index.ts'
 
-export interface TrainerOptions {
+export interface TrainerOptions<Batch> {
   /** For messages and for the metadata of saved states. */
   name: string
   device: Device
@@ -16,14 +16,23 @@ export interface TrainerOptions {
   learningRate: (step: number) => number
   /** Decay of an exponential moving average of the parameters; none if omitted. */
   emaDecay?: number
+  /** What all steps follow from, as plain data: a saved state is gone on from under the same alone. */
+  recipe: object
+  /** What a step is taken on; read while the GPU works on the step before. Its draws must depend on `step` alone. */
+  batch: (step: number) => Promise<Batch>
   /** The loss of one step; its draws must depend on `step` alone, so that a resumed run repeats them. */
-  loss: (step: number) => Tensor
+  loss: (batch: Batch, step: number) => Tensor
   /** Called after each step, outside any scope. */
   afterStep?: (step: number) => Promise<void>
+  /** False where more is kept between steps than a saved state holds. Must be true every `reportEvery` steps. */
+  canStop?: (step: number) => boolean
   /** Called every `reportEvery` steps with their mean loss. */
-  onProgress?: (progress: TrainProgress) => void | Promise<void>
+  onProgress?: ((progress: TrainProgress) => void | Promise<void>) | undefined
   signal?: AbortSignal | undefined
 }
+
+/** What a caller of a training may pass on to its trainers. */
+export type TrainerHooks = Pick<TrainerOptions<unknown>, 'onProgress' | 'signal'>
 
 export interface TrainProgress {
   readonly stage: string
@@ -37,18 +46,30 @@ export interface TrainProgress {
   save(): Promise<Uint8Array>
 }
 
+/** Why a training ended early, with what it goes on from. */
+export class TrainingStopped extends Ld3mError {
+  constructor(
+    what: string,
+    readonly stage: string,
+    /** The same as `save()` of `TrainProgress` gives. */
+    readonly state: Uint8Array,
+  ) {
+    super('aborted', what, 'Go on from the saved state.')
+  }
+}
+
 /** Steps between reports. */
-const REPORT_EVERY = 20
+export const REPORT_EVERY = 20
 
 /** Adam on a loss, with a moving average, reports, and a state that can be saved and resumed exactly. */
-export class Trainer {
+export class Trainer<Batch = unknown> {
   step = 0
-  readonly #options: TrainerOptions
+  readonly #options: TrainerOptions<Batch>
   readonly #adam: Adam
   readonly #ema: Ema | undefined
   readonly #curve: number[] = []
 
-  constructor(options: TrainerOptions) {
+  constructor(options: TrainerOptions<Batch>) {
     this.#options = options
     this.#adam = new Adam(options.parameters, { lr: options.learningRate(0) })
     this.#ema = options.emaDecay === undefined ? undefined : new Ema(options.parameters, { decay: options.emaDecay })
@@ -64,47 +85,29 @@ export class Trainer {
     return this.#curve
   }
 
+  /** @throws TrainingStopped if the signal fires; Ld3mError `numeric`, or what `batch` throws */
   async run(): Promise<void> {
-    const { name, parameters, steps, signal } = this.#options
-    const names = Object.keys(parameters)
-    const leaves = Object.values(parameters)
+    const { name, steps, signal, batch, canStop = () => true } = this.#options
     const started = performance.now()
     const first = this.step
-    let losses: Tensor[] = []
-    while (this.step < steps) {
-      if (signal?.aborted) {
-        throw new Ld3mError(
-          'aborted',
-          `${name}: aborted after ${this.step} of ${steps} steps.`,
-          'Resume from the saved state.',
-        )
-      }
-      this.#adam.lr = this.#options.learningRate(this.step)
-      losses.push(
-        scope(() => {
-          const loss = this.#options.loss(this.step)
-          // Parameters that a fast path leaves out (cross-attention over one token) have an exact gradient of zero.
-          const gradients = grad(loss, leaves, { allowUnused: true })
-          this.#adam.step(Object.fromEntries(names.map((n, i) => [n, gradients[i] as Tensor])))
-          this.#ema?.update()
-          return loss.detach()
-        }),
-      )
-      await this.#options.afterStep?.(this.step)
-      this.step++
-      if (this.step % REPORT_EVERY === 0 || this.step === steps) {
-        let sum = 0
-        for (const loss of losses) sum += await loss.item()
-        for (const loss of losses) loss.dispose()
-        const mean = sum / losses.length
-        losses = []
-        if (!Number.isFinite(mean)) {
-          throw new Ld3mError(
-            'numeric',
-            `${name}: the loss became ${mean} by step ${this.step}.`,
-            'Lower the learning rate.',
-          )
-        }
+    const losses: Tensor[] = []
+    const read = (step: number): Promise<Batch> => {
+      const ahead = batch(step)
+      // Whoever waits for that step is told; until then nobody is.
+      ahead.catch(() => undefined)
+      return ahead
+    }
+    try {
+      let next = this.step < steps ? read(this.step) : undefined
+      while (next) {
+        if (signal?.aborted && canStop(this.step)) await this.#stop()
+        const data: Batch = await next
+        next = this.step + 1 < steps ? read(this.step + 1) : undefined
+        losses.push(this.#update(data))
+        await this.#options.afterStep?.(this.step)
+        this.step++
+        if (this.step % REPORT_EVERY !== 0 && this.step !== steps) continue
+        const mean = await this.#meanOf(losses.splice(0))
         this.#curve.push(mean)
         const seconds = (performance.now() - started) / 1000
         const secondsLeft = (seconds / (this.step - first)) * (steps - this.step)
@@ -113,7 +116,38 @@ export class Trainer {
           save: () => this.save(),
         })
       }
+    } finally {
+      for (const loss of losses) loss.dispose()
     }
+  }
+
+  #update(data: Batch): Tensor {
+    const { parameters, learningRate, loss: lossOf } = this.#options
+    this.#adam.lr = learningRate(this.step)
+    return scope(() => {
+      const loss = lossOf(data, this.step)
+      // Parameters that a fast path leaves out (cross-attention over one token) have an exact gradient of zero.
+      const gradients = grad(loss, Object.values(parameters), { allowUnused: true })
+      this.#adam.step(Object.fromEntries(Object.keys(parameters).map((name, i) => [name, gradients[i] as Tensor])))
+      this.#ema?.update()
+      return loss.detach()
+    })
+  }
+
+  /** The mean of losses, which are freed. */
+  async #meanOf(losses: readonly Tensor[]): Promise<number> {
+    let sum = 0
+    for (const loss of losses) sum += await loss.item()
+    for (const loss of losses) loss.dispose()
+    const mean = sum / losses.length
+    if (Number.isFinite(mean)) return mean
+    const what = `${this.#options.name}: the loss became ${mean} by step ${this.step}.`
+    throw new Ld3mError('numeric', what, 'Lower the learning rate.')
+  }
+
+  async #stop(): Promise<never> {
+    const { name, steps } = this.#options
+    throw new TrainingStopped(`${name}: aborted after ${this.step} of ${steps} steps.`, name, await this.save())
   }
 
   /** Parameters, moments, averages and the step, as safetensors. */
@@ -124,21 +158,30 @@ export class Trainer {
     }
     return writeSafetensors(tensors, {
       trainer: this.#options.name,
+      recipe: JSON.stringify(this.#options.recipe),
       step: `${this.step}`,
       curve: JSON.stringify(this.#curve),
     })
   }
 
-  /** Goes on from a saved state. */
+  /**
+   * Goes on from a saved state.
+   * @throws Ld3mError `data` if it is none of this trainer's
+   */
   restore(bytes: Uint8Array): void {
-    const { name } = this.#options
+    const { name, recipe } = this.#options
     const { tensors, metadata } = readSafetensors(bytes, `the saved state of ${name}`)
     const state = this.#state()
-    const fits =
-      metadata.trainer === name &&
-      tensors.size === Object.keys(state).length &&
-      Object.entries(state).every(([n, t]) => `${tensors.get(n)?.shape}` === `${t.shape}`)
-    if (!fits) throw dataError(`The saved state is not one of '${name}' as configured.`, 'Delete it to start again.')
+    const before = metadata.trainer === name ? metadata.recipe : undefined
+    const differing =
+      before === undefined ? [name] : differences(JSON.parse(before), JSON.parse(JSON.stringify(recipe)))
+    if (differing.length > 0) {
+      const which = `${differing.slice(0, 5).join(', ')} ${differing.length > 1 ? 'differ' : 'differs'}`
+      throw dataError(
+        `The saved state is of another training of '${name}': ${which}.`,
+        'Use the same options and data, or delete it to start again.',
+      )
+    }
     for (const [n, t] of Object.entries(state)) t.write(toFloat32(tensors.get(n) as StoredTensor))
     this.step = Number(metadata.step)
     this.#adam.stepCount = this.step

@@ -1,8 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { dataError } from '../errors.ts'
 import type { ExpertStore } from '../ld3m/index.ts'
-import { writeFileAtomic } from './files.ts'
+import { readIfThere, writeFileAtomic } from './files.ts'
 
 /**
  * A folder of expert trajectories: `manifest.json`, and a folder an expert with a safetensors file an epoch. Files are
@@ -11,14 +11,7 @@ import { writeFileAtomic } from './files.ts'
  */
 export function expertsFolder(folder: string): ExpertStore {
   return {
-    async read(name) {
-      try {
-        return await readFile(join(folder, name))
-      } catch (cause) {
-        if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-        throw dataError(`Cannot read ${join(folder, name)}: ${(cause as Error).message}.`, 'Make it readable.', cause)
-      }
-    },
+    read: (name) => readIfThere(join(folder, name)),
     async write(name, bytes) {
       const path = join(folder, name)
       try {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path'
 import { type Dataset, datasetFromIdx } from '../data/index.ts'
@@ -183,6 +184,14 @@ async function findFile(directory: string, split: 'train' | 'test', kind: string
 /** All of a file. */
 export const readBytes = (path: string): Promise<Uint8Array<ArrayBuffer>> =>
   withFile(path, (file) => file.read(0, file.size))
+
+/**
+ * A file's bytes, or undefined where there is none.
+ * @throws Ld3mError `data` if it is there and cannot be read
+ */
+export async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  return existsSync(path) ? await readBytes(path) : undefined
+}
 
 /** After a rename, the folder's entry itself may still be in memory only. Windows cannot flush a folder. */
 export async function syncDirectory(path: string): Promise<void> {

@@ -2,6 +2,7 @@ export { type AdapterChoice, type AdapterOptions, type NodeAdapter, requestAdapt
 export { type OpenCheckpointFileOptions, openCheckpointFile, writeCheckpoint } from './checkpoint.ts'
 export { type LoadCifarOptions, loadCifar } from './cifar.ts'
 export { type OpenDeviceOptions, openDevice } from './device.ts'
+export { showExperts } from './expert-progress.ts'
 export { expertsFolder } from './experts-folder.ts'
 export {
   type LoadIdxOptions,
@@ -15,6 +16,7 @@ export {
 export type { Split } from './folders.ts'
 export { type ImageDecoder, type ImageFormat, openImageDecoder, type RawPixels } from './image-decoder.ts'
 export { type ImageFolderOptions, loadImageFolder } from './image-folder.ts'
+export { interruptible } from './interrupt.ts'
 export { type AdapterKind, describeAdapter } from './kinds.ts'
 export { type OpenDatasetOptions, openDataset } from './open-dataset.ts'
 export { loadParquet, type ParquetOptions } from './parquet.ts'
@@ -31,5 +33,6 @@ export {
   reopenRun,
 } from './run.ts'
 export { type FileSource, fileSource } from './source.ts'
+export { trainPriorFile } from './train-prior.ts'
 export { tuningFolder } from './tuning-folder.ts'
 export { type WriteImageFolderOptions, writeImageFolder } from './write-image-folder.ts'

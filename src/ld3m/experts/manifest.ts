@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { dataError, shapeError } from '../../errors.ts'
+import { differences } from '../../io/index.ts'
 import type { Student } from '../../models/index.ts'
 import type { Normalization } from '../normalization.ts'
 import type { ExpertStore } from './store.ts'
@@ -97,14 +98,6 @@ export async function readManifest(store: ExpertStore): Promise<ExpertManifest |
 /** Shapes by name, as a manifest holds them. */
 export const parameterShapes = ({ parameters }: Student): Record<string, number[]> =>
   Object.fromEntries(Object.entries(parameters).map(([name, { shape }]) => [name, [...shape]]))
-
-/** Dotted names of the values in which two trees of plain data differ. */
-export function differences(a: unknown, b: unknown, path = ''): string[] {
-  const isObject = (x: unknown): x is Record<string, unknown> => typeof x === 'object' && x !== null
-  if (!isObject(a) || !isObject(b)) return a === b ? [] : [path]
-  const keys = new Set([...Object.keys(a), ...Object.keys(b)])
-  return [...keys].flatMap((key) => differences(a[key], b[key], path === '' ? key : `${path}.${key}`))
-}
 
 /**
  * Throws unless experts can guide this student on images that are normalised this way, where that is known.

@@ -9,6 +9,7 @@ import {
 } from '../../data/index.ts'
 import { Ld3mError, optionError, rejectUnknownOptions } from '../../errors.ts'
 import type { Device } from '../../gpu/index.ts'
+import { differences } from '../../io/index.ts'
 import {
   disposeState,
   initialize,
@@ -24,7 +25,6 @@ import { atLeastOne, positive, seedOf } from '../options.ts'
 import { defaultStudent, labelTensor, trainStep } from '../student-training.ts'
 import { type Experts, openExperts } from './experts.ts'
 import {
-  differences,
   type ExpertManifest,
   type ExpertRecipe,
   newManifest,

@@ -1,0 +1,101 @@
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { dataError, optionError } from '../errors.ts'
+import { differences } from '../io/index.ts'
+import {
+  type Prior,
+  type PriorTraining,
+  planPriorTraining,
+  TrainingStopped,
+  type TrainPriorOptions,
+  type TrainProgress,
+  trainPrior,
+} from '../ld3m/index.ts'
+import { openRunDirectory, readIfThere, writeFileAtomic } from './files.ts'
+import { interruptible } from './interrupt.ts'
+import { loadPrior } from './prior.ts'
+import { bar, formatDuration, ProgressLine } from './progress.ts'
+
+/** Seconds between saves of the state so far. */
+const SAVE_EVERY = 60
+const STAGES = ['autoencoder', 'denoiser'] as const
+
+/** What `PRIOR.training.json` holds. */
+interface TrainingRecord extends PriorTraining {
+  /** Mean losses, one for each `every` steps. */
+  readonly curves: { readonly autoencoder: readonly number[]; readonly denoiser: readonly number[] }
+  readonly every: 20
+}
+
+/**
+ * Trains a prior into a safetensors file, with progress on the terminal, and writes beside it what it was trained by and
+ * its losses (`PATH.training.json`). The state is saved once a minute and on Ctrl-C (in the folder `PATH.state`, until the
+ * training is done): called again with the same options, it goes on from there, and ends with the same file as a
+ * training that was not interrupted. A prior that is done is loaded.
+ * @throws Ld3mError as `trainPrior` does; `option` if what is there was trained otherwise; `aborted` on Ctrl-C
+ */
+export async function trainPriorFile(
+  path: string,
+  options: Omit<TrainPriorOptions, 'resume' | 'signal' | 'onProgress'>,
+): Promise<Prior> {
+  const training = planPriorTraining(options as TrainPriorOptions)
+  if (existsSync(path)) return await loadTrained(path, training, options)
+
+  await openRunDirectory(dirname(resolve(path)))
+  const folder = await openRunDirectory(`${path}.state`)
+  const stateOf = (stage: string) => `${stage}.safetensors`
+  const [autoencoder, denoiser] = await Promise.all(STAGES.map((s) => readIfThere(folder.pathOf(stateOf(s)))))
+  const line = new ProgressLine()
+  let lastSave = performance.now()
+  const onProgress = async ({ stage, step, steps, loss, secondsLeft, save }: TrainProgress) => {
+    line.update(
+      `${stage} ${bar(step / steps)} ${step}/${steps}  loss ${loss.toPrecision(4)}  ${formatDuration(secondsLeft)} left`,
+      step === steps,
+    )
+    if (step !== steps && performance.now() - lastSave < SAVE_EVERY * 1000) return
+    await folder.writeBytes(stateOf(stage), await save())
+    lastSave = performance.now()
+  }
+  try {
+    const { prior, curves } = await interruptible((signal) =>
+      trainPrior({ ...(options as TrainPriorOptions), resume: { autoencoder, denoiser }, signal, onProgress }),
+    )
+    const record: TrainingRecord = { ...training, curves, every: 20 }
+    await writeFileAtomic(`${path}.training.json`, `${JSON.stringify(record)}\n`)
+    await writeFileAtomic(path, await prior.toSafetensors())
+    await rm(folder.path, { recursive: true })
+    return prior
+  } catch (error) {
+    if (error instanceof TrainingStopped) await folder.writeBytes(stateOf(error.stage), error.state)
+    throw error
+  } finally {
+    line.end()
+  }
+}
+
+/** A prior that an earlier call finished. */
+async function loadTrained(
+  path: string,
+  training: PriorTraining,
+  { device }: Pick<TrainPriorOptions, 'device'>,
+): Promise<Prior> {
+  const bytes = await readIfThere(`${path}.training.json`)
+  const fix = 'Give another file name, or load it with loadPrior.'
+  if (!bytes) throw optionError(`${path} is there already, without a record of how it was trained.`, fix)
+  const { curves: _curves, every: _every, ...before } = parse(`${path}.training.json`, bytes)
+  const differing = differences(before, JSON.parse(JSON.stringify(training)))
+  if (differing.length > 0) {
+    throw optionError(`${path} is there already, trained otherwise: ${differing.slice(0, 5).join(', ')} differ.`, fix)
+  }
+  process.stdout.write(`${path} is trained already.\n`)
+  return await loadPrior(device, path)
+}
+
+function parse(path: string, bytes: Uint8Array): Partial<TrainingRecord> {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes))
+  } catch (cause) {
+    throw dataError(`${path} is not JSON.`, 'Delete it and the prior beside it to train again.', cause)
+  }
+}

@@ -1,0 +1,187 @@
+import fc from 'fast-check'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type AnyDataset, createStreamedDataset } from '../../src/data/index.ts'
+import type { Device } from '../../src/gpu/index.ts'
+import {
+  denoiserRecipe,
+  type PriorRecipe,
+  planPriorTraining,
+  priorRecipe,
+  TrainingStopped,
+  trainPrior,
+} from '../../src/ld3m/index.ts'
+import { autoencoder, initialize, type TinyAutoencoderOptions, tinyPresets, unet } from '../../src/models/index.ts'
+import { testDevice } from '../support/device.ts'
+import { tinyConfig, tinyDataset } from '../support/tiny.ts'
+
+let device: Device
+beforeAll(async () => {
+  device = await testDevice()
+})
+
+const recipe: PriorRecipe = {
+  name: 'tiny',
+  autoencoder: tinyConfig.autoencoder as PriorRecipe['autoencoder'],
+  denoiser: tinyConfig.denoiser,
+  autoencoderTraining: { steps: 60, batch: 8, learningRate: 3e-3 },
+  denoiserTraining: { steps: 24, batch: 8, learningRate: 3e-3, emaDecay: 0.9, conditionDropout: 0.1 },
+}
+
+const streamed = ({ images, ...info }: ReturnType<typeof tinyDataset>): AnyDataset => {
+  const { count: _count, ...rest } = info
+  return createStreamedDataset({ ...rest, load: async (i) => images.slice(i * 64, (i + 1) * 64), cacheBytes: 640 })
+}
+
+const bytesOf = async (options: Parameters<typeof trainPrior>[0]): Promise<Uint8Array> => {
+  const { prior } = await trainPrior(options)
+  const bytes = await prior.toSafetensors()
+  prior.dispose()
+  return bytes
+}
+
+describe('trainPrior', () => {
+  test('gives the same bits from a streamed dataset, and when it is stopped in each stage and goes on', async () => {
+    const dataset = tinyDataset()
+    const whole = await bytesOf({ device, dataset, recipe, seed: 3 })
+
+    const resume: { autoencoder?: Uint8Array; denoiser?: Uint8Array } = {}
+    // After 46 it is where the codebook is about to be renewed from the last batches: it stops once that is done.
+    for (const [stage, at, done] of [
+      ['autoencoder', 46, 50],
+      ['denoiser', 30, 30],
+    ] as const) {
+      const controller = new AbortController()
+      let steps = 0
+      const load = streamed(dataset)
+      const counting = {
+        ...load,
+        read: async (indices: ArrayLike<number>) => {
+          if (stage === 'autoencoder' && ++steps > at) controller.abort()
+          return await (load as Extract<AnyDataset, { read: unknown }>).read(indices)
+        },
+      }
+      const stopped = await trainPrior({
+        ...{ device, dataset: counting, recipe, seed: 3, resume, signal: controller.signal },
+        onProgress: async (progress) => {
+          if (progress.stage !== stage && progress.step === progress.steps) resume.autoencoder = await progress.save()
+          if (progress.stage === 'denoiser' && progress.step === 20) controller.abort()
+        },
+      }).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      if (!(stopped instanceof TrainingStopped)) throw stopped
+      expect(stopped).toMatchObject({ stage, code: 'aborted' })
+      expect(stopped.message).toContain(`after ${stage === 'autoencoder' ? done : 20} of`)
+      resume[stage] = stopped.state
+    }
+    expect(await bytesOf({ device, dataset: streamed(dataset), recipe, seed: 3, resume })).toEqual(whole)
+
+    const other = { ...recipe, autoencoderTraining: { ...recipe.autoencoderTraining, batch: 4 } }
+    await expect(trainPrior({ device, dataset, recipe: other, seed: 3, resume })).rejects.toThrow(
+      /another training of 'autoencoder': recipe.autoencoderTraining.batch differs/,
+    )
+    await expect(trainPrior({ device, dataset: tinyDataset(5), recipe, seed: 3, resume })).rejects.toThrow(
+      /dataset.count differs/,
+    )
+  })
+
+  test('draws bright images for the bright class and dark ones for the dark one', async () => {
+    const longer = { ...recipe, denoiserTraining: { ...recipe.denoiserTraining, steps: 300 } }
+    const { prior, curves } = await trainPrior({ device, dataset: tinyDataset(), recipe: longer })
+    expect(curves.autoencoder.length).toBe(3)
+    expect(curves.denoiser.at(-1)).toBeLessThan(curves.denoiser[0] as number)
+    const brightness = async (classId: number) => {
+      const { data } = await prior.sample({ classId, count: 8, seed: 1, guidance: 2 })
+      return data.reduce((a, b) => a + b) / data.length
+    }
+    // The classes' own means are 0.23 and 0.70; 300 steps bring so small a network about half of the way.
+    const [dark, bright] = [await brightness(0), await brightness(1)]
+    expect(bright - dark).toBeGreaterThan(0.1)
+    prior.dispose()
+  })
+
+  test('keeps an autoencoder that it is given, of any kind, and trains a denoiser on its latents', async () => {
+    const options: TinyAutoencoderOptions = {
+      ...{ kind: 'tiny', channels: 1, latentChannels: 2, width: 4, stages: 1, blocks: 1, globalNorm: false },
+    }
+    const state = initialize(device, autoencoder(options), { seed: 5 })
+    const dataset = tinyDataset()
+    const { autoencoder: _autoencoder, autoencoderTraining: _training, ...ofDenoiser } = recipe
+    const stages = new Set<string>()
+    const { prior, curves } = await trainPrior({
+      ...{ device, dataset, recipe: ofDenoiser, autoencoder: { options, state } },
+      onProgress: ({ stage }) => void stages.add(stage),
+    })
+    expect([...stages]).toEqual(['denoiser'])
+    expect(curves.autoencoder).toEqual([])
+    expect(prior.config.autoencoder).toEqual(options)
+    for (const [name, t] of Object.entries(state)) {
+      expect(await prior.autoencoderState[name]?.read()).toEqual(await t.read())
+    }
+    // The given parameters outlive the prior.
+    prior.dispose()
+    expect((await Object.values(state)[0]?.read())?.length).toBeGreaterThan(0)
+  })
+
+  test('refuses parts that do not fit before it trains anything', () => {
+    const dataset = tinyDataset()
+    const wrong = { ...recipe, denoiser: { ...recipe.denoiser, inChannels: 3 } }
+    expect(() => planPriorTraining({ device, dataset, recipe: wrong })).toThrow(/inChannels 3.*latentChannels 2/)
+    const deep = { ...recipe, denoiser: { ...recipe.denoiser, channelMult: [1, 1, 1, 1] } }
+    expect(() => planPriorTraining({ device, dataset, recipe: deep })).toThrow(/halve images 4 times.*8×8/)
+    const taesd = { options: tinyPresets.taesd, state: {} }
+    const grey = { ...dataset, height: 32, width: 32 }
+    expect(() => planPriorTraining({ device, dataset: grey, autoencoder: taesd })).toThrow(/takes 3 channels.*has 1/)
+    const given = { device, dataset, recipe, epochs: 3 }
+    expect(() => planPriorTraining(given)).toThrow(/unknown option 'epochs'/)
+  })
+})
+
+describe('the default recipes', () => {
+  const images = (size: number) => ({ name: 'photographs', channels: 3, height: size, width: size })
+
+  test.each([
+    [32, [3, 8]],
+    [64, [3, 16]],
+    [128, [4, 16]],
+  ])('images of %i pixels have latents of %j', (size, [channels, side]) => {
+    const { autoencoder: options, denoiser, name } = priorRecipe(images(size))
+    expect(name).toBe('photographs')
+    expect([options.latentChannels, size / autoencoder(options).downsampling]).toEqual([channels, side])
+    expect(denoiser.inChannels).toBe(channels)
+    // Attention at 8×8 and below.
+    expect((side as number) / 2 ** (denoiser.attentionLevels[0] as number)).toBe(8)
+  })
+
+  test('fit every size that they accept, and name the step of sizes otherwise', () => {
+    const sizes = fc.integer({ min: 8, max: 300 })
+    fc.assert(
+      fc.property(sizes, fc.constantFrom(1, 3), (size, channels) => {
+        const dataset = { ...tinyDataset(1), channels, height: size, width: size }
+        let training: ReturnType<typeof planPriorTraining>
+        try {
+          training = planPriorTraining({ device, dataset })
+        } catch (error) {
+          const unit = /to multiples of (\d+)/.exec((error as Error).message)?.[1]
+          expect(size % Number(unit)).not.toBe(0)
+          return
+        }
+        const { recipe } = training
+        const levels = recipe.denoiser.channelMult.length
+        const lowest = size / autoencoder(recipe.autoencoder).downsampling / 2 ** (levels - 1)
+        expect(Number.isInteger(lowest)).toBe(true)
+        expect(Math.max(...recipe.denoiser.attentionLevels)).toBe(levels - 1)
+        unet(recipe.denoiser)
+      }),
+    )
+    for (const size of [32, 48, 64, 96, 128, 256])
+      expect(priorRecipe(images(size)).denoiser.inChannels).toBeGreaterThan(2)
+  })
+
+  test('fit the latents of other autoencoders', () => {
+    const { denoiser } = denoiserRecipe(images(128), tinyPresets.taesd)
+    expect(denoiser.inChannels).toBe(4)
+    expect(denoiser.channelMult.length).toBe(3)
+  })
+})
