@@ -47,6 +47,7 @@ export { type LdmOptions, ldmFfhq, ldmImageNet } from './presets.ts'
 export { Prior, type PriorConfig, priorParameters } from './prior.ts'
 export { type PriorOptions, priorFromCheckpoint } from './prior-file.ts'
 export { type DenoiserRecipe, denoiserRecipe, type PriorRecipe, priorRecipe } from './prior-recipe.ts'
+export { priorAtSize, withRandomDenoiser } from './prior-variants.ts'
 export {
   type DiffusionOptions,
   diffuse,
@@ -56,6 +57,18 @@ export {
   type ResolvedDiffusion,
   resolveDiffusion,
 } from './process.ts'
+export {
+  type PaperObjective,
+  type PaperRecipe,
+  type PaperRow,
+  type PaperSubset,
+  type PaperTable,
+  type PaperVariant,
+  paperRecipe,
+  paperRecipeByName,
+  paperRowName,
+  paperRows,
+} from './recipes.ts'
 export { type ReportData, renderReport } from './report/index.ts'
 export type { SampleOptions } from './sample.ts'
 export { alphasCumprod, type DdimStep, ddimSteps, TRAIN_TIMESTEPS } from './schedule.ts'
