@@ -13,8 +13,10 @@ export const command = <const T extends ArgsDef>(
     args,
     run: async (context) => {
       const known = Object.keys(args)
+      // citty gives an option of several words under both spellings.
+      const spellings = new Set(['_', ...known, ...known.map(camelCase)])
       for (const key of Object.keys(context.args)) {
-        if (key !== '_' && !known.includes(key)) {
+        if (!spellings.has(key)) {
           const options = known.map((k) => `--${k}`).join(', ')
           throw optionError(
             `${name}: unknown option --${key}.`,
@@ -29,6 +31,8 @@ export const command = <const T extends ArgsDef>(
       await run(context.args)
     },
   })
+
+const camelCase = (name: string): string => name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
 
 /** Options that several commands share, with their types. */
 export const sharedArguments = <const T extends ArgsDef>(args: T): T => args

@@ -8,6 +8,7 @@ import { evaluateCommand } from './evaluate.ts'
 import { expertsCommand } from './experts.ts'
 import { exportCommand } from './export.ts'
 import { inspectCommand } from './inspect.ts'
+import { reproduceCommand } from './reproduce.ts'
 import { sampleCommand } from './sample.ts'
 import { trainPriorCommand } from './train-prior.ts'
 
@@ -19,6 +20,7 @@ const COMMANDS: Readonly<Record<string, CommandDef<any>>> = {
   experts: expertsCommand,
   export: exportCommand,
   inspect: inspectCommand,
+  reproduce: reproduceCommand,
   sample: sampleCommand,
   'train-prior': trainPriorCommand,
 }

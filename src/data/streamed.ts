@@ -124,7 +124,7 @@ export async function readImages(dataset: AnyDataset, indices: ArrayLike<number>
 }
 
 /**
- * The whole dataset in memory, for what needs it there (`trainPrior`, `padTo`); one that is there already is given back.
+ * The whole dataset in memory, for what needs it there (`padTo`); one that is there already is given back.
  * @throws Ld3mError `memory` if it does not fit, `data` if an image cannot be read
  */
 export async function inMemory(dataset: AnyDataset): Promise<Dataset> {
@@ -143,7 +143,7 @@ function allocate({ name, count }: DatasetInfo, bytes: number): Uint8Array {
     throw new Ld3mError(
       'memory',
       `The ${count} images of '${name}' need ${(bytes / 2 ** 30).toFixed(1)} GiB, more than there is.`,
-      'Select classes, make the images smaller, or use the dataset as it is: distill and evaluate read it by and by.',
+      'Select classes, make the images smaller, or use the dataset as it is: distill, evaluate and trainPrior read it by and by.',
     )
   }
 }

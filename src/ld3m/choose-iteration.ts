@@ -13,6 +13,8 @@ export interface ChooseIterationOptions
   validation: AnyDataset
   /** Iterations between two evaluations. Default 100. */
   every?: number
+  /** What an earlier choice came to, where its distillation is resumed. */
+  resume?: Pick<IterationChoice, 'history' | 'best'>
 }
 
 /** One iteration's set and how well students learn from it. */
@@ -25,7 +27,7 @@ export interface ChosenIteration {
   readonly mean: number
 }
 
-const KNOWN = ['device', 'students', 'runs', 'seed', 'signal', 'validation', 'every', ...PROTOCOL_OPTIONS]
+const KNOWN = ['device', 'students', 'runs', 'seed', 'signal', 'validation', 'every', 'resume', ...PROTOCOL_OPTIONS]
 
 /**
  * Chooses the iteration of a distillation whose images teach best, by validation images. The original code reports the
@@ -44,23 +46,36 @@ export function chooseIteration(options: ChooseIterationOptions): IterationChoic
 
 /** What `chooseIteration` gives: pass its `onProgress` to `distill`, then ask for the `best`. */
 export class IterationChoice {
-  readonly #options: Omit<ChooseIterationOptions, 'validation' | 'every'>
+  readonly #options: Omit<ChooseIterationOptions, 'validation' | 'every' | 'resume'>
   readonly #validation: AnyDataset
   readonly #every: number
   #best: ChosenIteration | undefined
-  readonly #means: { readonly iteration: number; readonly mean: number }[] = []
+  #means: { readonly iteration: number; readonly mean: number }[] = []
 
-  constructor({ validation, every = 100, ...options }: ChooseIterationOptions) {
+  constructor({ validation, every = 100, resume, ...options }: ChooseIterationOptions) {
     this.#options = options
     this.#validation = validation
     this.#every = atLeastOne('chooseIteration', 'every', every)
+    if (resume) {
+      this.#means = [...resume.history]
+      this.#best = resume.best
+    }
   }
 
   /** Evaluates the set every so often, and after the last iteration. */
   readonly onProgress = async (progress: DistillProgress): Promise<void> => {
     const { iteration, iterations } = progress
-    if (iteration % this.#every !== 0 && iteration !== iterations) return
-    const set = await progress.snapshot()
+    if (this.isDue(iteration, iterations)) await this.consider(iteration, await progress.snapshot())
+  }
+
+  /** Whether an iteration is to be evaluated, and is not yet. */
+  isDue(iteration: number, iterations: number): boolean {
+    const chosen = iteration > 0 && (iteration % this.#every === 0 || iteration === iterations)
+    return chosen && !this.#means.some((evaluated) => evaluated.iteration === iteration)
+  }
+
+  /** Evaluates the set of an iteration. */
+  async consider(iteration: number, set: DistilledSet): Promise<void> {
     const { normalization } = set
     const accuracy = await evaluate({ ...this.#options, train: set, test: this.#validation, normalization })
     const means = Object.values(accuracy).map(({ mean }) => mean)

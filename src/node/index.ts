@@ -2,6 +2,7 @@ export { type AdapterChoice, type AdapterOptions, type NodeAdapter, requestAdapt
 export { type OpenCheckpointFileOptions, openCheckpointFile, writeCheckpoint } from './checkpoint.ts'
 export { type LoadCifarOptions, loadCifar } from './cifar.ts'
 export { type OpenDeviceOptions, openDevice } from './device.ts'
+export { type ExperimentOptions, type ExperimentResult, runExperiment } from './experiment.ts'
 export { showExperts } from './expert-progress.ts'
 export { expertsFolder } from './experts-folder.ts'
 export {
@@ -22,6 +23,7 @@ export { type OpenDatasetOptions, openDataset } from './open-dataset.ts'
 export { loadParquet, type ParquetOptions } from './parquet.ts'
 export { loadPrior } from './prior.ts'
 export { bar, formatBytes, formatDuration, ProgressLine } from './progress.ts'
+export { type ReproduceOptions, type Reproduction, reproduce } from './reproduce.ts'
 export {
   type AccuracyTable,
   accuracyText,

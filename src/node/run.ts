@@ -1,9 +1,10 @@
+import { existsSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AnyDataset } from '../data/index.ts'
-import { dataError } from '../errors.ts'
+import { dataError, optionError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { imageGrid } from '../io/index.ts'
+import { differences, imageGrid } from '../io/index.ts'
 import {
   type Accuracy,
   DistillationStopped,
@@ -114,11 +115,20 @@ export class Run {
         `${formatDuration(secondsLeft)} left`,
       iteration === iterations,
     )
-    if (performance.now() - this.#lastSave > SAVE_EVERY * 1000) {
-      await this.directory.writeBytes(STATE, await progress.save())
-      await this.#save(await progress.snapshot(), 'distilling', NO_ACCURACY)
-      this.#lastSave = performance.now()
-    }
+    if (performance.now() - this.#lastSave > SAVE_EVERY * 1000) await this.saveState(progress)
+  }
+
+  /** Saves the state and the result so far, which `onProgress` does now and then. */
+  async saveState(progress: Pick<DistillProgress, 'save' | 'snapshot'>): Promise<void> {
+    await this.directory.writeBytes(STATE, await progress.save())
+    await this.#save(await progress.snapshot(), 'distilling', NO_ACCURACY)
+    this.#lastSave = performance.now()
+  }
+
+  /** Prints something that stays, below the line of progress. */
+  say(text: string): void {
+    this.#line.end()
+    process.stdout.write(`${text}\n`)
   }
 
   /**
@@ -188,6 +198,24 @@ export class Run {
     this.close()
     await this.#save(this.#recorded('finish'), 'finished', this.#before?.accuracy ?? NO_ACCURACY)
     this.#end()
+  }
+
+  /** Whether a distillation in the folder was interrupted. */
+  get isInterrupted(): boolean {
+    return existsSync(this.directory.pathOf(STATE))
+  }
+
+  /**
+   * Throws unless the folder's distillation was asked for with these options.
+   * @throws Ld3mError `option`, naming those that differ
+   */
+  checkOptions(options: DistillOptions): void {
+    const differing = differences(this.#config, JSON.parse(JSON.stringify(describeOptions(options))))
+    if (differing.length === 0) return
+    throw optionError(
+      `${this.directory.path} holds a run with other options: ${differing.slice(0, 5).join(', ')} differ.`,
+      'Give another folder, or the same options.',
+    )
   }
 
   /**

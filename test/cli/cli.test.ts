@@ -91,7 +91,7 @@ describe('ld3m-gpu', () => {
 
   test('tells its commands and its version', async () => {
     expect((await run()).out).toMatch(
-      /doctor.*\n.*distill.*\n.*evaluate.*\n.*experts.*\n.*export.*\n.*inspect.*\n.*sample/,
+      /doctor.*\n.*distill.*\n.*evaluate.*\n.*experts.*\n.*export.*\n.*inspect.*\n.*reproduce.*\n.*sample.*\n.*train-prior/,
     )
     expect((await run('distill', '--help')).out).toContain('--objective=<dm|dc|mtt>')
     expect(await run('--version')).toEqual({ code: 0, out: '1.2.3\n', err: '' })
@@ -100,7 +100,7 @@ describe('ld3m-gpu', () => {
   test.each([
     [
       ['distil'],
-      "There is no command 'distil'. Commands: doctor, distill, evaluate, experts, export, inspect, sample.",
+      "There is no command 'distil'. Commands: doctor, distill, evaluate, experts, export, inspect, reproduce, sample, train-prior.",
     ],
     [['doctor', '--fast'], 'doctor: unknown option --fast. It takes none.'],
     [['distill', '--data', 'x', '--prior', 'y'], 'Missing required argument: --out'],
@@ -125,6 +125,14 @@ describe('ld3m-gpu', () => {
     [
       ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--experts', 'e'],
       '--experts is of no use to --objective dm. Leave it out.',
+    ],
+    [['reproduce'], 'reproduce: no row is named. See --list.'],
+    [['reproduce', 'table9'], /^The paper has no row 'table9'/],
+    [['reproduce', 'table4-imagenet-a-dm', 'more'], "reproduce: 'more' belongs to no option. See --help."],
+    [['reproduce', 'table4-imagenet-a-dm', '--out', 'y'], /--checkpoint is missing.*generator \(imagenet\)/],
+    [
+      ['train-prior', '--data', 'x', '--out', 'y', '--autoencoder', 'z', '--autoencoder-steps', '9'],
+      '--autoencoder-steps is of no use with --autoencoder, which is kept. Leave one out.',
     ],
     [['experts', '--data', 'x', '--out', 'y', '--lr', '0'], "--lr is '0'. Use a number above 0."],
     [
@@ -315,5 +323,54 @@ describe('ld3m-gpu', () => {
     expect(resumed.code).toBe(0)
     const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
     expect(set.loss).toHaveLength(iterations + 2)
+  })
+
+  test('reproduce lists the rows of the paper', async () => {
+    const { code, out } = await run('reproduce', '--list')
+    expect(code).toBe(0)
+    expect(out).toMatch(/^table4-imagenet-a-dm +128×128, 10 images a class, generator imagenet, paper: 57.0 ± 1.3 %$/m)
+  })
+
+  test('train-prior stops on Ctrl-C, goes on to what it would have been, and is not done twice', async () => {
+    const pictures: Record<string, Uint8Array> = {}
+    for (const name of ['dark', 'bright']) {
+      for (let i = 0; i < 3; i++) pictures[`${name}/${i}.png`] = await png(picture(9, 9, 1, (x, y) => x * y + 40 * i))
+    }
+    const [images, files] = [await folderOf(pictures), await folderOf({})]
+    const [whole, broken] = [join(files, 'whole.safetensors'), join(files, 'new', 'broken.safetensors')]
+    const steps = ['--autoencoder-steps', '30', '--denoiser-steps', '4']
+    const args = (out: string) => ['train-prior', '--data', images, '--size', '16', ...steps, '--out', out]
+    expect((await run(...args(whole))).code).toBe(0)
+
+    const child = spawn(process.execPath, ['--import', './scripts/register.mjs', 'src/cli/main.ts', ...args(broken)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    onTestFinished(() => {
+      child.kill('SIGKILL')
+    })
+    let printed = ''
+    child.stderr.on('data', (chunk) => (printed += chunk))
+    child.stdout.on('data', (chunk) => `${chunk}`.includes('autoencoder') && child.kill('SIGINT'))
+    expect(await new Promise((done) => child.on('exit', done)), printed).toBe(130)
+    expect(printed).toMatch(/autoencoder: aborted after \d+ of 30 steps/)
+    expect(await readdir(`${broken}.state`)).toEqual(['autoencoder.safetensors'])
+
+    expect((await run(...args(broken))).code).toBe(0)
+    expect(await readFile(broken)).toEqual(await readFile(whole))
+    expect((await readdir(join(files, 'new'))).sort()).toEqual([
+      'broken.safetensors',
+      'broken.safetensors.training.json',
+    ])
+    const { curves } = JSON.parse(await readFile(`${broken}.training.json`, 'utf8'))
+    expect([curves.autoencoder.length, curves.denoiser.length]).toEqual([2, 1])
+
+    expect((await run(...args(broken))).out).toContain('is trained already')
+    expect((await run(...args(broken), '--seed', '1')).err).toMatch(/is there already, trained otherwise: seed differ/)
+
+    // Its autoencoder serves another training.
+    const second = join(files, 'second.safetensors')
+    const keep = ['--size', '16', '--autoencoder', whole, '--denoiser-steps', '2']
+    expect((await run('train-prior', '--data', images, ...keep, '--out', second)).code).toBe(0)
+    expect((await run('sample', '--prior', second, '--steps', '1', '--out', join(files, 'x.png'))).code).toBe(0)
   })
 })

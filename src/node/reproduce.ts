@@ -1,0 +1,139 @@
+import { join } from 'node:path'
+import { type AnyDataset, IMAGENET_STATISTICS, splitDataset } from '../data/index.ts'
+import { optionError } from '../errors.ts'
+import type { Device } from '../gpu/index.ts'
+import {
+  type Accuracy,
+  type Experts,
+  type PaperRecipe,
+  type Prior,
+  priorAtSize,
+  trainExperts,
+  withRandomDenoiser,
+} from '../ld3m/index.ts'
+import { openDevice } from './device.ts'
+import { type ExperimentResult, runExperiment } from './experiment.ts'
+import { showExperts } from './expert-progress.ts'
+import { expertsFolder } from './experts-folder.ts'
+import { openRunDirectory } from './files.ts'
+import { interruptible } from './interrupt.ts'
+import { openDataset } from './open-dataset.ts'
+import { loadPrior } from './prior.ts'
+import { ProgressLine } from './progress.ts'
+
+export interface ReproduceOptions {
+  /** ImageNet, in any layout that `openDataset` reads: folders `train` and `val`, or Parquet files. */
+  imagenet?: string
+  /** CIFAR-10, for the rows of Table 2. */
+  cifar?: string
+  /** The generator that the recipe names (`recipe.prior`), as `loadPrior` reads it. */
+  checkpoint: string
+  /** The run's folder; experts go into its folder `experts`. */
+  out: string
+  /** Default the one that `openDevice` opens. */
+  device?: Device
+  /** Default 0. */
+  seed?: number
+}
+
+export interface Reproduction extends ExperimentResult {
+  /** Mean over the unseen networks of their mean test accuracies, 0…1: the number in the paper's tables. */
+  readonly mean: number
+}
+
+/**
+ * Runs a row of the paper's tables from ImageNet and the published generator: splits validation images off, trains experts
+ * where the row needs them, distils, chooses the iteration, trains the four unseen networks by the paper's protocol, and
+ * leaves a run's folder, with `recipe.json`. Called again, it goes on where it was stopped.
+ * @throws Ld3mError `option` if the data's path is missing or the checkpoint is not the recipe's; else as `openDataset`,
+ * `loadPrior`, `trainExperts` and `runExperiment` do
+ */
+export async function reproduce(recipe: PaperRecipe, options: ReproduceOptions): Promise<Reproduction> {
+  const { checkpoint, out, seed = 0 } = options
+  const { train, validation, test } = await dataOf(recipe, options)
+  const device = options.device ?? (await openDevice())
+  try {
+    const loaded = await loadPrior(device, checkpoint)
+    const prior = priorOf(recipe, loaded)
+    const folder = await openRunDirectory(out)
+    const { match, distill: ofDistill, evaluate, choose, ...facts } = recipe
+    await folder.writeJson('recipe.json', { ...facts, experts: recipe.experts && withoutStudent(recipe.experts) })
+    const objective = match(recipe.experts && (await expertsFor(recipe.experts, device, train, out, seed)))
+    const { validationFraction: _fraction, ...choosing } = choose
+    const result = await runExperiment(out, {
+      ...{ train, test },
+      distill: { ...ofDistill, prior, objective, seed },
+      evaluate: { ...evaluate, seed },
+      choose: { ...choosing, validation, seed },
+    })
+    prior.dispose()
+    loaded.dispose()
+    const means = Object.values(result.accuracy.distilled as Record<string, Accuracy>).map(({ mean }) => mean)
+    return { ...result, mean: means.reduce((a, b) => a + b, 0) / means.length }
+  } finally {
+    if (!options.device) device.destroy()
+  }
+}
+
+const withoutStudent = ({ student, ...rest }: NonNullable<PaperRecipe['experts']>) => ({
+  ...rest,
+  ...(student && { student: student.name }),
+})
+
+async function dataOf(
+  { subset, size, choose }: PaperRecipe,
+  { imagenet, cifar }: ReproduceOptions,
+): Promise<{ train: AnyDataset; validation: AnyDataset; test: AnyDataset }> {
+  const ofCifar = subset === 'cifar-10'
+  const path = ofCifar ? cifar : imagenet
+  if (path === undefined) {
+    const name = ofCifar ? 'cifar' : 'imagenet'
+    throw optionError(
+      `reproduce: this row is of ${subset}, and ${name} is missing.`,
+      `Give ${name}, the dataset's path.`,
+    )
+  }
+  const format = { size, ...(!ofCifar && { classes: [subset] }) }
+  // CIFAR's own statistics are measured; ImageNet's are what networks for it are given.
+  const named = (dataset: AnyDataset): AnyDataset =>
+    ofCifar ? dataset : { ...dataset, name: subset, ...IMAGENET_STATISTICS }
+  const whole = named(await openDataset(path, { ...format, split: 'train' }))
+  const test = named(await openDataset(path, { ...format, split: 'test' }))
+  return { ...splitDataset(whole, { validationFraction: choose.validationFraction }), test }
+}
+
+/** The row's generator, at its size. */
+function priorOf({ prior: kind, size, distill: { priorClasses } }: PaperRecipe, loaded: Prior): Prior {
+  const { classes, name } = loaded.config
+  if (priorClasses ? classes <= Math.max(...priorClasses) : kind !== 'imagenet' && loaded.conditional) {
+    throw optionError(
+      `reproduce: the row's generator is of ${kind}, but the checkpoint '${name}' has ${classes} classes.`,
+      kind === 'imagenet' ? "Give ImageNet's, of 1000 classes." : 'Give that of faces, which is unconditional.',
+    )
+  }
+  const sized = priorAtSize(loaded, size)
+  if (kind !== 'random') return sized
+  const random = withRandomDenoiser(sized)
+  sized.dispose()
+  return random
+}
+
+async function expertsFor(
+  recipe: NonNullable<PaperRecipe['experts']>,
+  device: Device,
+  dataset: AnyDataset,
+  out: string,
+  seed: number,
+): Promise<Experts> {
+  const line = new ProgressLine()
+  try {
+    return await interruptible((signal) =>
+      trainExperts({
+        ...{ ...recipe, device, dataset, store: expertsFolder(join(out, 'experts')), seed, signal },
+        onProgress: showExperts(line),
+      }),
+    )
+  } finally {
+    line.end()
+  }
+}
