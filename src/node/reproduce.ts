@@ -26,7 +26,7 @@ export interface ReproduceOptions {
   imagenet?: string
   /** CIFAR-10, for the rows of Table 2. */
   cifar?: string
-  /** The generator that the recipe names (`recipe.prior`), as `loadPrior` reads it. */
+  /** The generator that the recipe names (`recipe.prior`): the published checkpoint, or any prior that `loadPrior` takes. */
   checkpoint: string
   /** The run's folder; experts go into its folder `experts`. */
   out: string

@@ -156,7 +156,7 @@ describe('openExperts', () => {
     const path = join(folder, 'new', 'experts')
     await trainExperts(optionsOf(memory))
     const trained = await trainExperts(optionsOf(expertsFolder(path)))
-    expect(await contents(expertsFolder(path))).toEqual((await contents(memory)).map((b) => b && Buffer.from(b)))
+    expect(await contents(expertsFolder(path))).toEqual(await contents(memory))
     expect((await readdir(path)).sort()).toEqual(['expert-0000', 'expert-0001', 'manifest.json'])
     const opened = await openExperts(expertsFolder(path))
     expect(opened.manifest).toEqual(trained.manifest)
