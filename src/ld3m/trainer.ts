@@ -58,8 +58,10 @@ export class TrainingStopped extends Ld3mError {
   }
 }
 
+/** Steps between waits for the GPU, so that an abort is noticed and the queue stays short. */
+const STEPS_A_WAIT = 5
 /** Steps between reports. */
-export const REPORT_EVERY = 20
+const REPORT_EVERY = 20
 
 /** Adam on a loss, with a moving average, reports, and a state that can be saved and resumed exactly. */
 export class Trainer<Batch = unknown> {
@@ -87,7 +89,7 @@ export class Trainer<Batch = unknown> {
 
   /** @throws TrainingStopped if the signal fires; Ld3mError `numeric`, or what `batch` throws */
   async run(): Promise<void> {
-    const { name, steps, signal, batch, canStop = () => true } = this.#options
+    const { name, device, steps, signal, batch, canStop = () => true } = this.#options
     const started = performance.now()
     const first = this.step
     const losses: Tensor[] = []
@@ -106,6 +108,7 @@ export class Trainer<Batch = unknown> {
         losses.push(this.#update(data))
         await this.#options.afterStep?.(this.step)
         this.step++
+        if (this.step % STEPS_A_WAIT === 0) await device.synchronize()
         if (this.step % REPORT_EVERY !== 0 && this.step !== steps) continue
         const mean = await this.#meanOf(losses.splice(0))
         this.#curve.push(mean)

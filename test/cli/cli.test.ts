@@ -350,7 +350,11 @@ describe('ld3m-gpu', () => {
     })
     let printed = ''
     child.stderr.on('data', (chunk) => (printed += chunk))
-    child.stdout.on('data', (chunk) => `${chunk}`.includes('autoencoder') && child.kill('SIGINT'))
+    // The first line of progress; a second signal would end the process at once.
+    let told = false
+    child.stdout.on('data', (chunk) => {
+      if (!told && `${chunk}`.includes('autoencoder')) told = child.kill('SIGINT')
+    })
     expect(await new Promise((done) => child.on('exit', done)), printed).toBe(130)
     expect(printed).toMatch(/autoencoder: aborted after \d+ of 30 steps/)
     expect(await readdir(`${broken}.state`)).toEqual(['autoencoder.safetensors'])
