@@ -25,7 +25,7 @@ export interface PriorBenchOptions {
 }
 
 export const USAGE = `Usage: npm run bench:prior -- [--dtype f16] [--size N] [--derived MIB] [--torch] [--filter TEXT]
-                            [--samples N] [--json FILE]
+                            [--samples N] [--profile] [--quick] [--json FILE]
 
   --dtype TYPE   f32 or f16, the type of the weights; default f32
   --size N       side of the images, a multiple of 32; default 128

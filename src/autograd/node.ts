@@ -13,7 +13,7 @@ export interface Saved {
 
 /** What a node's gradient function gets. */
 export interface Backward {
-  /** The gradient that arrives at the output, or at the first of several. */
+  /** The gradient that arrives at the output. Ops of several outputs read `grads`: none may arrive at the first. */
   readonly grad: Tensor
   /** The gradients that arrive at the outputs, in their order; undefined where none does. */
   readonly grads: readonly (Tensor | undefined)[]

@@ -58,7 +58,10 @@ function accepts(types: OpDefinition<never>['inputTypes'], index: number, dtype:
 /** One record an op: everything that is known about it. */
 export interface OpDefinition<A> {
   readonly name: string
-  /** Shape of the output, or of the first of several; throws Ld3mError `shape` or `option`, naming the argument, what came and what was expected. */
+  /**
+   * Shape of the output, or of the first of several; throws Ld3mError `shape` or `option`, naming the argument, what came
+   * and what was expected.
+   */
   shape(inputs: readonly Tensor[], attrs: A): Shape
   /** The output's element type, or `input` for that of the first input. Default `f32`. */
   readonly dtype?: DType | 'input'

@@ -41,9 +41,8 @@ export interface DeviceOptions {
   /** Bytes of unused buffers to keep for reuse. Default 1 GiB. */
   keepBytes?: number
   /**
-   * Bytes of derived buffers (`derive`: weights packed as a kernel wants them) to keep. More than it are computed again at
-   * each use: what comes round in turn is kept all or not at all. Default 64 MiB, so that a large model's weights are not
-   * held twice.
+   * Bytes of derived buffers (`derive`: weights packed as a kernel wants them) to keep. The least recently used go first,
+   * so that of more, used in turn, none is found again. Default 64 MiB, so that a large model's weights are not held twice.
    */
   derivedBytes?: number
   /**

@@ -147,6 +147,22 @@ describe('what a skip carries back is added in the kernel of the gradient that i
     })
     for (const x of inputs) x.dispose()
   })
+
+  test('and flows on where only other gradients of that kernel are differentiated', async () => {
+    const device = await testDevice()
+    const along = (whole: boolean) => {
+      const result = scope(() => {
+        const x = random.normal(device, [2, 4, 3, 3], { seed: 1, stream: 3 }).leaf()
+        const weight = random.normal(device, [4], { seed: 2, stream: 3 }).leaf()
+        const y = ops.add(norm(x, { weight }), x)
+        const [ofX, ofWeight] = grad(ops.sum(ops.square(y)), [x, weight], { createGraph: true }) as [Tensor, Tensor]
+        const value = ops.sum(ops.square(ofWeight))
+        return grad(whole ? ops.add(value, ops.mul(ops.sum(ofX), 0)) : value, [x])[0] as Tensor
+      })
+      return result.read().finally(() => result.dispose())
+    }
+    expectClose(await along(false), await along(true), 1e-6, 'gradient')
+  })
 })
 
 test('an epilogue that does not fit is an error that names it', async () => {

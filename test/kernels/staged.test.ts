@@ -268,10 +268,10 @@ describe('where they are chosen', () => {
     const { n, k } = sizes
     const [a, b] = [numbers(40 * k, 1), numbers(k * n, 2)]
     const results = new Map<string, Float32Array>()
-    for (const own of [device, uniforms]) {
+    for (const [name, own] of Object.entries({ 'by default': device, uniforms })) {
       const [left, right] = [upload(own, a), upload(own, b)]
       const out = kernels.matmul(own, left, right, { ...sizes, m: 40 })
-      results.set(`immediates: ${own.info.immediates}`, new Float32Array(await own.read(out, 4 * 40 * n)))
+      results.set(name, new Float32Array(await own.read(out, 4 * 40 * n)))
       for (const buffer of [left, right, out]) own.release(buffer)
     }
     expectSameBits(results)

@@ -185,7 +185,7 @@ export const groupNormGradOp = defineOp<NormGradAttrs>({
     // Not read below: with it still there, five tensors of this size would be.
     context.release(0)
     const ofG = needs[0] ? groupNormTangentOp.apply([u, x, moments, directions, ...params], attrs) : undefined
-    return [...[ofG, ofX, undefined, ofWeight, ofBias].slice(0, end), ...(attrs.residual ? [arrived('x')] : [])]
+    return [...[ofG, ofX, undefined, ofWeight, ofBias].slice(0, end), ...(attrs.residual ? [u] : [])]
   },
 })
 
