@@ -1,4 +1,5 @@
 import { Ld3mError } from '../errors.ts'
+import type { Housekeeping } from './bind-groups.ts'
 import { DerivedBuffers } from './derived.ts'
 import { BufferUsage, MapModeRead } from './flags.ts'
 import type { Variant } from './kernel.ts'
@@ -54,6 +55,8 @@ export interface DeviceOptions {
   deterministic?: boolean
   /** What to do while a promise of the adapter is pending. Default: just await it. */
   wait?: <T>(pending: Promise<T>) => Promise<T>
+  /** What the host does about memory that the driver holds for objects of JavaScript. Default: nothing. */
+  housekeeping?: Housekeeping
 }
 
 /** Features that kernels use where they exist. */
@@ -108,7 +111,7 @@ export class Device {
     this.#maxGrid = handle.limits.maxComputeWorkgroupsPerDimension
     this.#pool = new BufferPool(handle, keepBytes)
     this.#derived = new DerivedBuffers(derivedBytes, (buffer) => this.#giveBack(buffer))
-    this.#pipelines = new PipelineCache(handle, info.immediates)
+    this.#pipelines = new PipelineCache(handle, info.immediates, options.housekeeping)
     this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
     this.#bench = new Workbench(this, this.#recorder, this.#pipelines, wait)
     this.tuner = new Tuner(this.#bench, adapter, settings.mode, settings.options)

@@ -1,3 +1,4 @@
+export type { Housekeeping } from './bind-groups.ts'
 export { Device, type DeviceInfo, type DeviceOptions, linearGrid, loopGrid } from './device.ts'
 export { indexedDbStore } from './indexed-db.ts'
 export { defineKernel, Kernel, kernels, type Variant } from './kernel.ts'

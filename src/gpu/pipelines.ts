@@ -1,4 +1,5 @@
 import { Ld3mError } from '../errors.ts'
+import { BindGroups, type BindingLayout, type Housekeeping } from './bind-groups.ts'
 import { ShaderStageCompute } from './flags.ts'
 import type { Variant } from './kernel.ts'
 import type { GpuBuffer } from './pool.ts'
@@ -13,41 +14,21 @@ export interface Pipeline {
   readonly paramBytes: number
 }
 
-interface CachedGroup {
-  readonly layout: BindingLayout
-  readonly buffers: readonly GpuBuffer[]
-  readonly handle: GPUBindGroup
-  /** Another group of the same hash. */
-  readonly next: CachedGroup | undefined
-}
-
-interface BindingLayout {
-  readonly id: number
-  readonly handle: GPUBindGroupLayout
-}
-
-/** Bind groups kept before the cache is emptied: loops with stable shapes need far fewer. */
-const MAX_BIND_GROUPS = 20_000
-
-/** For arrays of one layout, which are equally long. */
-function sameBuffers(a: readonly GpuBuffer[], b: readonly GpuBuffer[]): boolean {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
-}
-
 /** Compiles pipelines without blocking, and keeps them and their bind groups. */
 export class PipelineCache {
   readonly #pipelines = new Map<number, Pipeline>()
   readonly #layouts = new Map<string, BindingLayout>()
-  /** By a hash of the layout and the buffers. */
-  readonly #bindGroups = new Map<number, CachedGroup>()
+  readonly #bindGroups: BindGroups
   #uniformLayout: GPUBindGroupLayout | undefined
 
   constructor(
     readonly device: GPUDevice,
     /** Whether params travel as immediates (`setImmediates`) or in a uniform buffer. */
     readonly immediates: boolean,
-  ) {}
+    housekeeping: Housekeeping | undefined,
+  ) {
+    this.#bindGroups = new BindGroups(device, housekeeping)
+  }
 
   get(variant: Variant): Pipeline {
     let pipeline = this.#pipelines.get(variant.id)
@@ -59,26 +40,12 @@ export class PipelineCache {
   }
 
   bindGroup(pipeline: Pipeline, buffers: readonly GpuBuffer[]): GPUBindGroup {
-    const layout = pipeline.group
-    let hash = layout.id
-    for (let i = 0; i < buffers.length; i++) hash = (Math.imul(hash, 31) + (buffers[i] as GpuBuffer).id) | 0
-    const first = this.#bindGroups.get(hash)
-    for (let group = first; group; group = group.next) {
-      if (group.layout === layout && sameBuffers(group.buffers, buffers)) return group.handle
-    }
-    if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear()
-    const handle = this.device.createBindGroup({
-      layout: layout.handle,
-      entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer: buffer.handle } })),
-    })
-    const next = this.#bindGroups.get(hash)
-    this.#bindGroups.set(hash, { layout, buffers: [...buffers], handle, next })
-    return handle
+    return this.#bindGroups.get(pipeline.group, buffers)
   }
 
   /** To be called when buffers are destroyed: cached groups may refer to them. */
   forgetBindGroups(): void {
-    this.#bindGroups.clear()
+    this.#bindGroups.forget()
   }
 
   uniformBindGroup(buffer: GPUBuffer): GPUBindGroup {

@@ -1,9 +1,9 @@
 import padSource from '../../wgsl/gemm_pad.wgsl'
 import source from '../../wgsl/matmul.wgsl'
-import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid, type Variant } from '../gpu/index.ts'
 import { epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
 import { bytesEach, dtypesOf, type Halves, halved } from './half.ts'
-import { type Extent, groupsOf, splitsFor, type Tile, tileConstants, tileFor, usualGroups } from './tile.ts'
+import { type Extent, groupsOf, splitsFor, type Tile, tileConstants, tileFor, tileKey, usualGroups } from './tile.ts'
 import { classOf, partsToTime, tileCandidates } from './tuned.ts'
 
 const kernel = defineKernel('matmul', source)
@@ -131,9 +131,6 @@ function matmulBy(
   const rightSize = transposeRight ? ([columns, k] as const) : ([k, columns] as const)
   const left = operand(device, leftX, leftView, batches, leftSize, transposeLeft, halfLeft)
   const right = operand(device, rightX, rightView, batches, rightSize, !transposeRight, halfRight)
-  const { Chunk, ...constants } = tileConstants(tile)
-  const four = transposeRight || !constants.BROADCAST
-  const B = four ? 'vec4f' : Chunk
   const count = batches * m * n
   const [groups, blocks] = groupsOf(tile, rows / 4, columns)
   const least = LEAST_PART[device.info.software ? 'software' : 'hardware']
@@ -141,14 +138,9 @@ function matmulBy(
   const part = up(padded / wanted)
   const parts = Math.ceil(padded / part)
   const out = views.out?.buffer ?? device.alloc(Math.max(4, parts * count * 4))
-  const variant = kernel.variant({
-    ...constants,
-    ...{ TRANSPOSE_A: transposeLeft, TRANSPOSE_B: transposeRight, ROWS_INNERMOST: swapped },
-    ...{ B, WIDTH_B: four ? 4 : constants.EACH, Loaded: constants.Values },
-    ...halved({ A: halfLeft && 'vec4f', B: halfRight && B, Loaded: halfRight && constants.Values }),
-    ...{ FOUR: n % 4 === 0, ...epilogueConstants(parts === 1 ? epilogue : {}) },
-  })
-  const { bias, residual } = parts === 1 ? epilogue : {}
+  const done = parts === 1 ? epilogue : NO_EPILOGUE
+  const variant = variantOf(tile, transposeLeft, transposeRight, swapped, halfLeft, halfRight, n % 4 === 0, done)
+  const { bias, residual } = done
   const params = {
     ...{ batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part },
     ...{ start_a: left.view.start, start_b: right.view.start, start_out: views.out?.start ?? 0 },
@@ -164,6 +156,42 @@ function matmulBy(
   )
   for (const { buffer, temporary } of [left, right]) if (temporary) device.release(buffer)
   return parts === 1 ? out : join(device, out, { splits: parts, count, biases: n }, epilogue)
+}
+
+const NO_EPILOGUE: GemmEpilogue = {}
+
+/** Variants by a number: to make their two dozen constants takes longer than the rest of a launch. */
+const variants = new Map<number, Variant>()
+
+function variantOf(
+  tile: Tile,
+  transposeLeft: boolean,
+  transposeRight: boolean,
+  swapped: boolean,
+  halfLeft: boolean | undefined,
+  halfRight: boolean | undefined,
+  four: boolean,
+  epilogue: GemmEpilogue,
+): Variant {
+  const { bias, residual, activation } = epilogue
+  let key = tileKey(tile)
+  for (const flag of [transposeLeft, transposeRight, swapped, halfLeft, halfRight, four]) key = 2 * key + (flag ? 1 : 0)
+  for (const flag of [bias, residual, activation === 'relu']) key = 2 * key + (flag ? 1 : 0)
+  let variant = variants.get(key)
+  if (!variant) {
+    const { Chunk, ...constants } = tileConstants(tile)
+    const fours = transposeRight || !constants.BROADCAST
+    const B = fours ? 'vec4f' : Chunk
+    variant = kernel.variant({
+      ...constants,
+      ...{ TRANSPOSE_A: transposeLeft, TRANSPOSE_B: transposeRight, ROWS_INNERMOST: swapped },
+      ...{ B, WIDTH_B: fours ? 4 : constants.EACH, Loaded: constants.Values },
+      ...halved({ A: halfLeft && 'vec4f', B: halfRight && B, Loaded: halfRight && constants.Values }),
+      ...{ FOUR: four, ...epilogueConstants(epilogue) },
+    })
+    variants.set(key, variant)
+  }
+  return variant
 }
 
 /** The next multiple of a step. */

@@ -112,6 +112,10 @@ export function sharing({ columns, lanes }: Pick<Tile, 'columns' | 'lanes'>): { 
   return { SHARES, EACH: columns / SHARES }
 }
 
+/** A number for each tile: sizes are at most 1,024, the rest below 32. */
+export const tileKey = ({ units, columns, size, lanes, across }: Tile): number =>
+  (((units * 32 + columns) * 32 + lanes) * 32 + across) * 2048 + size
+
 /** A tile as the constants of the kernels that include gemm_step. */
 export function tileConstants(tile: Tile) {
   const { SHARES, EACH } = sharing(tile)

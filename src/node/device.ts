@@ -1,6 +1,7 @@
 import { rejectUnknownOptions } from '../errors.ts'
 import { Device, type DeviceOptions } from '../gpu/index.ts'
 import { type AdapterOptions, requestAdapter } from './adapter.ts'
+import { housekeeping } from './housekeeping.ts'
 import { waitAsleep } from './patience.ts'
 import { tuningFolder } from './tuning-folder.ts'
 
@@ -28,7 +29,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
     'fuse',
     'keepBytes',
     'derivedBytes',
-    ...['tune', 'deterministic', 'wait'],
+    ...['tune', 'deterministic', 'wait', 'housekeeping'],
   ]
   rejectUnknownOptions('openDevice', options, known)
   const { adapter: choice, log = printOnce, tune, ...deviceOptions } = options
@@ -36,7 +37,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
   log(`ld3m-gpu runs on ${description}`)
   return await Device.open(adapter, gpu.wgslLanguageFeatures, {
     description,
-    ...(kind === 'hardware' ? {} : { wait: waitAsleep }),
+    ...(kind === 'hardware' ? {} : { wait: waitAsleep, housekeeping }),
     ...(tune === undefined ? {} : { tune: tune === 'on' ? { store: tuningFolder() } : tune }),
     ...deviceOptions,
   })
