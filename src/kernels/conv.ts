@@ -3,8 +3,9 @@ import packSource from '../../wgsl/conv2d_pack.wgsl'
 import tiledSource from '../../wgsl/conv2d_tiled.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { type Conv2dSizes, timed, unitsOf, workOf } from './conv-sizes.ts'
-import { epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
+import { epilogueBits, epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
 import { bytesEach, type Halves, halved } from './half.ts'
+import { bits, bytes, NumberedVariants } from './numbered.ts'
 import {
   type Extent,
   groupsOf,
@@ -13,12 +14,15 @@ import {
   type Tile,
   tileConstants,
   tileFor,
+  tileKey,
   unrolls,
   usualGroups,
 } from './tile.ts'
 import { tileCandidates } from './tuned.ts'
 
 const tiledKernel = defineKernel('conv2d_tiled', tiledSource)
+const tiledVariants = new NumberedVariants(tiledKernel)
+const NO_EPILOGUE: GemmEpilogue = {}
 const packKernel = defineKernel('conv2d_pack', packSource)
 const interleaveKernel = defineKernel('conv2d_interleave', interleaveSource)
 
@@ -122,16 +126,21 @@ function tiledBy(
   const linesEach = Math.ceil(Math.ceil((c * kh) / wanted) / whole) * whole
   const splits = Math.ceil((c * kh) / linesEach)
   const out = device.alloc(Math.max(4, splits * count * 4))
-  const { bias, residual } = splits === 1 ? epilogue : {}
-  const constants = tileConstants(tile)
-  const { Chunk, Values } = constants
-  const variant = tiledKernel.variant({
-    ...constants,
-    Loaded: Values,
-    ...halved({ Element: halves.left && 'f32', Chunk: halves.right && Chunk, Loaded: halves.right && Values }),
-    ...epilogueConstants(splits === 1 ? epilogue : {}),
-    ...{ KH: kh, KW: kw, POINTWISE: kh * kw === 1, STRIDE: stride, SPAN: 3 * stride + kw },
-    ...{ LINES: lines, STEPS: staged ? 4 : lines * kw, FOUR: wo % 4 === 0 },
+  const ownEpilogue = splits === 1 ? epilogue : NO_EPILOGUE
+  const { bias, residual } = ownEpilogue
+  const four = wo % 4 === 0
+  const flags = 8 * bits(halves.left, halves.right, four) + epilogueBits(ownEpilogue)
+  const variant = tiledVariants.get(tileKey(tile), bytes(kh, kw, stride, lines, flags), () => {
+    const constants = tileConstants(tile)
+    const { Chunk, Values } = constants
+    return {
+      ...constants,
+      Loaded: Values,
+      ...halved({ Element: halves.left && 'f32', Chunk: halves.right && Chunk, Loaded: halves.right && Values }),
+      ...epilogueConstants(ownEpilogue),
+      ...{ KH: kh, KW: kw, POINTWISE: kh * kw === 1, STRIDE: stride, SPAN: 3 * stride + kw },
+      ...{ LINES: lines, STEPS: staged ? 4 : lines * kw, FOUR: four },
+    }
   })
   const params = { units, c, h, w, o, ho, wo, segments, top, left, lines: linesEach, partial: count }
   const buffers = [x, packed, bias ?? packed, residual ?? packed, out]

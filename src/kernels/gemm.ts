@@ -1,5 +1,6 @@
 import joinSource from '../../wgsl/gemm_join.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { bits } from './numbered.ts'
 
 const joinKernel = defineKernel('gemm_join', joinSource)
 
@@ -16,6 +17,10 @@ export interface GemmEpilogue {
 export const epilogueConstants = ({ bias, residual, activation = 'none' }: GemmEpilogue) => ({
   ...{ BIAS: bias !== undefined, RESIDUAL: residual !== undefined, ACTIVATION: activation.toUpperCase() },
 })
+
+/** An epilogue as a number, for what stands for its constants. */
+export const epilogueBits = ({ bias, residual, activation = 'none' }: GemmEpilogue): number =>
+  bits(bias !== undefined, residual !== undefined, activation !== 'none')
 
 /** How partial products lie: parts of `count` elements as in the result, or transposed. */
 interface Partial {

@@ -1,12 +1,14 @@
 import padSource from '../../wgsl/gemm_pad.wgsl'
 import source from '../../wgsl/matmul.wgsl'
-import { type Device, defineKernel, type GpuBuffer, loopGrid, type Variant } from '../gpu/index.ts'
-import { epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { epilogueBits, epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
 import { bytesEach, dtypesOf, type Halves, halved } from './half.ts'
+import { bits, bytes, NumberedVariants } from './numbered.ts'
 import { type Extent, groupsOf, splitsFor, type Tile, tileConstants, tileFor, tileKey, usualGroups } from './tile.ts'
 import { classOf, partsToTime, tileCandidates } from './tuned.ts'
 
 const kernel = defineKernel('matmul', source)
+const variants = new NumberedVariants(kernel)
 const padKernel = defineKernel('gemm_pad', padSource)
 
 /** Sizes of a batched product [batches, m, k] · [batches, k, n]. */
@@ -138,9 +140,22 @@ function matmulBy(
   const part = up(padded / wanted)
   const parts = Math.ceil(padded / part)
   const out = views.out?.buffer ?? device.alloc(Math.max(4, parts * count * 4))
-  const done = parts === 1 ? epilogue : NO_EPILOGUE
-  const variant = variantOf(tile, transposeLeft, transposeRight, swapped, halfLeft, halfRight, n % 4 === 0, done)
-  const { bias, residual } = done
+  const ownEpilogue = parts === 1 ? epilogue : NO_EPILOGUE
+  const { bias, residual } = ownEpilogue
+  const four = n % 4 === 0
+  const layout = bits(transposeLeft, transposeRight, swapped, halfLeft, halfRight, four)
+  const variant = variants.get(tileKey(tile), bytes(layout, epilogueBits(ownEpilogue)), () => {
+    const { Chunk, ...constants } = tileConstants(tile)
+    const fours = transposeRight || !constants.BROADCAST
+    const B = fours ? 'vec4f' : Chunk
+    return {
+      ...constants,
+      ...{ TRANSPOSE_A: transposeLeft, TRANSPOSE_B: transposeRight, ROWS_INNERMOST: swapped },
+      ...{ B, WIDTH_B: fours ? 4 : constants.EACH, Loaded: constants.Values },
+      ...halved({ A: halfLeft && 'vec4f', B: halfRight && B, Loaded: halfRight && constants.Values }),
+      ...{ FOUR: four, ...epilogueConstants(ownEpilogue) },
+    }
+  })
   const params = {
     ...{ batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part },
     ...{ start_a: left.view.start, start_b: right.view.start, start_out: views.out?.start ?? 0 },
@@ -159,40 +174,6 @@ function matmulBy(
 }
 
 const NO_EPILOGUE: GemmEpilogue = {}
-
-/** Variants by a number: to make their two dozen constants takes longer than the rest of a launch. */
-const variants = new Map<number, Variant>()
-
-function variantOf(
-  tile: Tile,
-  transposeLeft: boolean,
-  transposeRight: boolean,
-  swapped: boolean,
-  halfLeft: boolean | undefined,
-  halfRight: boolean | undefined,
-  four: boolean,
-  epilogue: GemmEpilogue,
-): Variant {
-  const { bias, residual, activation } = epilogue
-  let key = tileKey(tile)
-  for (const flag of [transposeLeft, transposeRight, swapped, halfLeft, halfRight, four]) key = 2 * key + (flag ? 1 : 0)
-  for (const flag of [bias, residual, activation === 'relu']) key = 2 * key + (flag ? 1 : 0)
-  let variant = variants.get(key)
-  if (!variant) {
-    const { Chunk, ...constants } = tileConstants(tile)
-    const fours = transposeRight || !constants.BROADCAST
-    const B = fours ? 'vec4f' : Chunk
-    variant = kernel.variant({
-      ...constants,
-      ...{ TRANSPOSE_A: transposeLeft, TRANSPOSE_B: transposeRight, ROWS_INNERMOST: swapped },
-      ...{ B, WIDTH_B: fours ? 4 : constants.EACH, Loaded: constants.Values },
-      ...halved({ A: halfLeft && 'vec4f', B: halfRight && B, Loaded: halfRight && constants.Values }),
-      ...{ FOUR: four, ...epilogueConstants(epilogue) },
-    })
-    variants.set(key, variant)
-  }
-  return variant
-}
 
 /** The next multiple of a step. */
 const up = (size: number): number => Math.ceil(size / STEP) * STEP

@@ -330,7 +330,7 @@ describe('files', () => {
 
   test('what is not a prior is refused with the reason', async () => {
     const set = await distill(options({ steps: 1 }))
-    await expect(load(distilledToSafetensors(set))).rejects.toThrow(/not a prior.*trainPrior/)
+    await expect(load(distilledToSafetensors(set))).rejects.toThrow(/no configuration.*trainPrior/)
     const bytes = await prior.toSafetensors()
     await expect(load(bytes.subarray(0, bytes.length - 4))).rejects.toThrow(/the prior: tensor .* reaches beyond/)
   })
