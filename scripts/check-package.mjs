@@ -38,6 +38,18 @@ function checkEntries(packed) {
   if (missing.length > 0) throw new Error(`The package lacks ${missing.join(', ')}: run npm run build.`)
 }
 
+/** Compiles a user's program that imports every entry point, with the declarations that are shipped checked as well. */
+function checkTypes(folder) {
+  const { exports: entries } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+  const names = Object.keys(entries).filter((entry) => !entry.includes('package.json'))
+  const imports = names.map((entry, i) => `import * as e${i} from 'ld3m-gpu${entry.slice(1)}'\nvoid e${i}\n`)
+  writeFileSync(join(folder, 'user.ts'), imports.join(''))
+  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,dom']
+  const types = ['--types', 'node', '--typeRoots', `${root}node_modules/@types`]
+  run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, ...options, ...types, 'user.ts'], folder)
+  console.log(`types of ${names.join(', ')} compile`)
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'ld3m-gpu-package-'))
 try {
   const [{ filename, files, size }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder], root))
@@ -47,6 +59,7 @@ try {
   writeFileSync(join(folder, 'gradient.mjs'), PROGRAM)
   run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', filename], folder)
   console.log(run(process.execPath, ['gradient.mjs'], folder).trim())
+  checkTypes(folder)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -27,7 +27,7 @@ const typesText = (types: Op<unknown>['inputTypes']): string =>
   types === undefined
     ? 'f32'
     : types === 'any'
-      ? 'any'
+      ? 'f32 or i32'
       : types.map((type) => (type === 'float' ? 'f32 or f16' : type)).join(', ')
 
 function savesText(declared: Op<unknown>['saves']): string {

@@ -61,7 +61,7 @@ export function gradientsFrom(
       throw shapeError(`grad: input ${i}, of shape ${formatShape(x.shape)}, is ${x.dtype}; gradients are f32.`, fix)
     }
     if (x.node) targets.add(x.node)
-    else if (!allowUnused) throw unusedError(i, x, 'does not require a gradient')
+    else if (!allowUnused) throw unusedError(i, x, 'does not require a gradient', CREATE)
   }
   const order = root ? nodesBetween(root, targets) : []
 
@@ -106,7 +106,7 @@ export function gradientsFrom(
       return xs.map((x, i) => {
         const gradient = x.node && arrived.get(x.node)?.[0]
         if (gradient) return gradient.alias()
-        if (!allowUnused) throw unusedError(i, x, 'is not used to compute y')
+        if (!allowUnused) throw root ? unusedError(i, x, 'is not used to compute y', ZEROS) : unrecordedError(i, x)
         return zeros(x.device, x.shape)
       })
     }),
@@ -159,9 +159,18 @@ function nodesBetween(root: Node, targets: ReadonlySet<Node>): Node[] {
   return ascending.filter((n) => reaches.has(n)).reverse()
 }
 
-const unusedError = (index: number, x: Tensor, why: string): Ld3mError =>
-  new Ld3mError(
-    'graph',
-    `grad: input ${index}, of shape ${formatShape(x.shape)}, ${why}.`,
-    'Create it with requiresGrad: true (or x.leaf()) before computing y, or pass allowUnused: true for zeros.',
+const ZEROS = 'Leave it out, or pass allowUnused: true for zeros.'
+const CREATE =
+  'Create it with requiresGrad: true (or x.leaf()) before computing y, or pass allowUnused: true for zeros.'
+
+const unusedError = (index: number, x: Tensor, why: string, fix: string): Ld3mError =>
+  new Ld3mError('graph', `grad: input ${index}, of shape ${formatShape(x.shape)}, ${why}.`, fix)
+
+const unrecordedError = (index: number, x: Tensor): Ld3mError =>
+  unusedError(
+    index,
+    x,
+    'has a graph, but y has none',
+    'If y comes of a gradient, take that with createGraph: true; do not compute y in noGrad. Or it is constant: pass ' +
+      'allowUnused: true for zeros.',
   )

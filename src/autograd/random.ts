@@ -6,7 +6,7 @@ import { type Shape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
 import { Tensor } from './tensor.ts'
 
-export { fork, type Key, normalReference, philox4x32, uniformReference } from './philox.ts'
+export { fork, normalReference, philox4x32, uniformReference } from './philox.ts'
 
 export interface UniformOptions {
   /** Default 0. */

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { optionError } from '../errors.ts'
 import { dc, distill, dm, mtt, type Objective, openExperts } from '../ld3m/index.ts'
 import { expertsFolder, openDevice, openRun, reopenRun } from '../node/index.ts'
@@ -53,9 +55,16 @@ export const distillCommand = command(
       required: true,
       description: 'Where the run is saved, such as runs/first',
     },
+    force: { type: 'boolean', default: false, description: 'Replace the run in --out' },
     resume: { type: 'boolean', default: false, description: 'Go on with the interrupted run in --out' },
   },
-  async ({ data, classes, learn, objective: name, experts, lr, ipc, steps, seed, out, resume, ...space }) => {
+  async ({ data, classes, learn, objective: name, experts, lr, ipc, steps, seed, out, force, resume, ...space }) => {
+    if (!resume && !force && existsSync(join(out, 'metrics.json'))) {
+      throw optionError(
+        `${out} holds a run already.`,
+        'Name another folder, go on with --resume, or replace it with --force.',
+      )
+    }
     const counts = { imagesPerClass: integer('ipc', ipc), steps: integer('steps', steps), seed: integer('seed', seed) }
     const rate = lr === undefined ? {} : { learningRate: positiveNumber('lr', lr) }
     const objective = await objectiveOf(name, experts)

@@ -183,6 +183,11 @@ export class Device {
     return (this.#rehearsal ?? this.#pool).memory
   }
 
+  /** Whether a plan of memory is being made (`planMemory`): nothing is computed, and nothing may be learned. */
+  get rehearsing(): boolean {
+    return this.#rehearsal !== undefined
+  }
+
   /** Whether it can still run anything: false after an error of the GPU, and once it is destroyed. */
   get usable(): boolean {
     return !this.#destroyed && !this.#failure

@@ -53,8 +53,11 @@ export class Adam {
     checkGradients('Adam.step', this.#parameters, gradients)
     const { betas, eps, weightDecay } = this.#options
     const [beta1, beta2] = betas
-    const constants = { learningRate: this.lr, beta1, beta2, eps, weightDecay, step: ++this.#stepCount }
-    for (const [name, p] of Object.entries(this.#parameters)) {
+    const constants = { learningRate: this.lr, beta1, beta2, eps, weightDecay, step: this.#stepCount + 1 }
+    const parameters = Object.entries(this.#parameters)
+    // A plan of memory leaves the moments as they are.
+    if (!parameters.some(([, p]) => p.device.rehearsing)) this.#stepCount++
+    for (const [name, p] of parameters) {
       const [mean, square] = [this.#mean[name] as Tensor, this.#square[name] as Tensor]
       adamUpdate(p.device, p.buffer, (gradients[name] as Tensor).buffer, mean.buffer, square.buffer, p.size, constants)
     }

@@ -41,7 +41,9 @@ export class Ema {
 
   /** Moves the averages towards the parameters' present values. */
   update(): void {
-    const k = this.#updates++
+    const k = this.#updates
+    // A plan of memory leaves the averages as they are.
+    if (!Object.values(this.#parameters).some((p) => p.device.rehearsing)) this.#updates++
     const decay = this.#warmup ? Math.min(k / (k + 1), this.#decay) : this.#decay
     for (const [name, p] of Object.entries(this.#parameters)) {
       emaUpdate(p.device, (this.average[name] as Tensor).buffer, p.buffer, p.size, 1 - decay)

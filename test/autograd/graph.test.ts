@@ -89,6 +89,8 @@ describe('grad', () => {
       expect(() => grad(square(x), [x, other])).toThrow(/input 1, of shape \[1\], is not used to compute y/)
       expect(() => grad(square(x), [tensor(device, [1])])).toThrow(/input 0, of shape \[1\], does not require/)
       expect(() => grad(tensor(device, [1]), [x])).toThrow(graphError)
+      const [first] = grad(square(x), [x])
+      expect(() => grad(first!, [x])).toThrow(/y has none.*createGraph: true/)
     })
     const zeros = await values(() => {
       const [x, other] = [leaf(1), leaf(2, 3)]

@@ -167,6 +167,12 @@ describe('ld3m-gpu', () => {
     expect(set.loss).toHaveLength(2)
     expect(JSON.parse(await readFile(join(out, 'metrics.json'), 'utf8')).status).toBe('finished')
 
+    const again = await run('distill', '--data', data, '--prior', prior, '--steps', '1', '--out', out)
+    expect([again.code, again.err]).toEqual([
+      1,
+      `${out} holds a run already. Name another folder, go on with --resume, or replace it with --force.\n`,
+    ])
+
     const args = ['--students', 'convnet', '--runs', '1', '--steps', '2']
     const evaluated = await run('evaluate', '--run', out, '--data', data, ...args)
     expect(evaluated.code).toBe(0)

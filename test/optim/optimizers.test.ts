@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import { grad, keep, ops, planMemory, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { Adam, Ema, Sgd } from '../../src/optim/index.ts'
 import { draw, expectClose, uniform } from '../support/checks.ts'
@@ -164,4 +164,28 @@ test('says which gradient or option is wrong', async () => {
     expect(() => new Adam(parameters, { lr: 1, betas: [0.9, 1] })).toThrow(/beta is 1/)
     expect(() => new Ema(parameters, { decay: 1 })).toThrow(/decay is 1/)
   })
+})
+
+test('a plan of memory leaves optimizers and averages as they were', async () => {
+  const device = await testDevice()
+  const x = scope(() => keep(tensor(device, [1, 2], { requiresGrad: true })))
+  const adam = new Adam({ x }, { lr: 0.1 })
+  const ema = new Ema({ x }, { decay: 0.9, warmup: true })
+  const step = () =>
+    scope(() => {
+      const [g] = grad(ops.sum(ops.square(x)), [x])
+      adam.step({ x: g! })
+      ema.update()
+    })
+  step()
+  planMemory(device, () => {
+    step()
+    step()
+  })
+  expect([adam.stepCount, ema.updates]).toEqual([1, 1])
+  step()
+  expect([adam.stepCount, ema.updates]).toEqual([2, 2])
+  adam.dispose()
+  ema.dispose()
+  x.dispose()
 })

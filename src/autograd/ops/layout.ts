@@ -6,8 +6,6 @@ import { formatShape, normalizeAxis, type Shape, sameShape, sizeOf, stridesOf } 
 import type { Tensor } from '../tensor.ts'
 import { reshape } from './reshape.ts'
 
-export type { Padding } from '../../kernels/index.ts'
-
 // --- permute --------------------------------------------------------------------------------------------------------
 
 export const permuteOp = defineOp<{ readonly order: readonly number[] }>({

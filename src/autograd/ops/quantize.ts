@@ -50,7 +50,7 @@ export const straightThroughOp = defineOp<Record<never, never>>({
   vjp: ({ grad }) => [grad, undefined, undefined],
 })
 
-export interface Quantized {
+interface Quantized {
   /** The nearest rows: [N, C, H, W]. Gradients pass to z unchanged, and not to the codebook. */
   readonly quantized: Tensor
   /** Which rows: i32 [N, H, W]. */

@@ -8,7 +8,7 @@ export interface VqAutoencoder extends Coder {
   readonly kind: 'vq'
   readonly options: VqAutoencoderOptions
   /** The nearest codes of latents [N, latentChannels, h, w] and their rows of the codebook; see `ops.vectorQuantize`. */
-  quantize(params: Params, latents: Tensor): ops.Quantized
+  quantize(params: Params, latents: Tensor): ReturnType<typeof ops.vectorQuantize>
 }
 
 /**
@@ -21,7 +21,7 @@ export function vqAutoencoder(options: VqAutoencoderOptions): VqAutoencoder {
   const { children, downsampling, encode, decode } = convolutionalCoder(options, latentChannels)
   const codeInit = { kind: 'uniform', bound: 1 / codebookSize } as const
   const codebook = { parameters: { 'embedding.weight': { shape: [codebookSize, latentChannels], init: codeInit } } }
-  const quantize = (params: Params, latents: Tensor): ops.Quantized => {
+  const quantize = (params: Params, latents: Tensor): ReturnType<typeof ops.vectorQuantize> => {
     expectShape('quantize: latents', latents.shape, ['N', latentChannels, 'h', 'w'])
     return ops.vectorQuantize(latents, params.child('quantize').get('embedding.weight'))
   }
