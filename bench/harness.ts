@@ -1,6 +1,7 @@
 /** What every family of the bench shares: inputs, counting of work, timing, the table. */
 import { Device, GpuBuffer } from '../src/gpu/index.ts'
 import { toHalfBits } from '../src/io/index.ts'
+import { median } from './median.ts'
 
 // --- declaring rows -------------------------------------------------------------------------------------------------
 
@@ -181,11 +182,6 @@ const SAMPLES = 5
 const ROW_MS = 500
 
 const within = (low: number, value: number, high: number) => Math.max(low, Math.min(value, high))
-
-const median = (values: readonly number[]): number => {
-  const ascending = [...values].sort((a, b) => a - b)
-  return ascending[Math.floor(ascending.length / 2)] as number
-}
 
 /** A row of the JSON file. */
 export interface Measurement {

@@ -1,5 +1,6 @@
 /** Times one work in several libraries, round by round, and checks that they agree. */
 import { Ld3mError } from '../../src/errors.ts'
+import { median } from '../median.ts'
 import { type Arrays, distance, zerosAmong } from './arrays.ts'
 import type { Library, Prepared } from './library.ts'
 import type { Work } from './works.ts'
@@ -129,14 +130,6 @@ async function timesOf(contestants: readonly Contestant[], quick: boolean, sampl
     }
   }
   return times
-}
-
-/** For an even number of values, the mean of the middle two. */
-function median(values: readonly number[]): number {
-  const ascending = [...values].sort((a, b) => a - b)
-  const half = ascending.length >> 1
-  const upper = ascending[half] as number
-  return ascending.length % 2 === 1 ? upper : ((ascending[half - 1] as number) + upper) / 2
 }
 
 const firstLine = (error: unknown): string =>

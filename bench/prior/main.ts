@@ -7,6 +7,7 @@ import type { Tensor } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import type { PriorConfig } from '../../src/ld3m/index.ts'
 import { formatBytes, openDevice } from '../../src/node/index.ts'
+import { median } from '../median.ts'
 import { distance, type HostArray } from '../peers/arrays.ts'
 import { Python } from '../peers/python.ts'
 import { configOf, parsePriorOptions, USAGE } from './options.ts'
@@ -22,8 +23,6 @@ interface Row {
   readonly pytorch?: number
   readonly difference?: number
 }
-
-const median = (xs: readonly number[]): number => [...xs].sort((a, b) => a - b)[Math.floor(xs.length / 2)] as number
 
 /** Runs a work once: seconds from the first call until the GPU is done, the peak of memory, the results. */
 async function once(device: Device, { run }: PriorWork) {

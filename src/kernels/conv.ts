@@ -3,7 +3,7 @@ import packSource from '../../wgsl/conv2d_pack.wgsl'
 import tiledSource from '../../wgsl/conv2d_tiled.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { type Conv2dSizes, timed, unitsOf, workOf } from './conv-sizes.ts'
-import { epilogueBits, epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
+import { epilogueBits, epilogueConstants, type GemmEpilogue, join, NO_EPILOGUE } from './gemm.ts'
 import { bytesEach, type Halves, halved } from './half.ts'
 import { bits, bytes, NumberedVariants } from './numbered.ts'
 import {
@@ -22,7 +22,6 @@ import { tileCandidates } from './tuned.ts'
 
 const tiledKernel = defineKernel('conv2d_tiled', tiledSource)
 const tiledVariants = new NumberedVariants(tiledKernel)
-const NO_EPILOGUE: GemmEpilogue = {}
 const packKernel = defineKernel('conv2d_pack', packSource)
 const interleaveKernel = defineKernel('conv2d_interleave', interleaveSource)
 

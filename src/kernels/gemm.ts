@@ -13,6 +13,9 @@ export interface GemmEpilogue {
   readonly activation?: 'none' | 'relu' | undefined
 }
 
+/** None: the product as it is. */
+export const NO_EPILOGUE: GemmEpilogue = {}
+
 /** An epilogue as the constants of the kernels that have one. */
 export const epilogueConstants = ({ bias, residual, activation = 'none' }: GemmEpilogue) => ({
   ...{ BIAS: bias !== undefined, RESIDUAL: residual !== undefined, ACTIVATION: activation.toUpperCase() },

@@ -1,7 +1,7 @@
 import padSource from '../../wgsl/gemm_pad.wgsl'
 import source from '../../wgsl/matmul.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
-import { epilogueBits, epilogueConstants, type GemmEpilogue, join } from './gemm.ts'
+import { epilogueBits, epilogueConstants, type GemmEpilogue, join, NO_EPILOGUE } from './gemm.ts'
 import { bytesEach, dtypesOf, type Halves, halved } from './half.ts'
 import { bits, bytes, NumberedVariants } from './numbered.ts'
 import { type Extent, groupsOf, splitsFor, type Tile, tileConstants, tileFor, tileKey, usualGroups } from './tile.ts'
@@ -172,8 +172,6 @@ function matmulBy(
   for (const { buffer, temporary } of [left, right]) if (temporary) device.release(buffer)
   return parts === 1 ? out : join(device, out, { splits: parts, count, biases: n }, epilogue)
 }
-
-const NO_EPILOGUE: GemmEpilogue = {}
 
 /** The next multiple of a step. */
 const up = (size: number): number => Math.ceil(size / STEP) * STEP

@@ -17,8 +17,8 @@ import {
   type SyntheticParameters,
   spaceOf,
 } from './spaces/index.ts'
-import { defaultStudent } from './student-training.ts'
 import { type DistilledSet, drawImages, drawnImages, groupedLabels, readImages, sliceAll } from './synthetic.ts'
+import { defaultStudent } from './train-step.ts'
 
 /** Iterations that a plan runs through: augmentation draws its operations, so that their peaks differ a little. */
 const PLANNED_ITERATIONS = 3

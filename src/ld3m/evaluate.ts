@@ -1,15 +1,16 @@
-import { HostRandom, noGrad, ops, scope, type Tensor, tensor } from '../autograd/index.ts'
+import { HostRandom, noGrad, ops, scope, type Tensor } from '../autograd/index.ts'
 import { type AnyDataset, indicesByClass, readImages, toUnit } from '../data/index.ts'
 import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { disposeState, Params, type StateDict, type Student } from '../models/index.ts'
 import { type Accuracy, summarize } from './accuracy.ts'
-import { type Normalization, normalize } from './normalization.ts'
+import { chunksOf } from './chunks.ts'
+import { imageShapeOf, LabelledImages, type TrainingSet } from './labelled-images.ts'
+import type { Normalization } from './normalization.ts'
 import { atLeastOne, seedOf } from './options.ts'
 import { pick } from './real-images.ts'
 import { groupedLabels } from './synthetic.ts'
 import { PROTOCOL_OPTIONS, resolveProtocol, type TrainingProtocol, trainStudent } from './train-student.ts'
-import { imageShapeOf, TrainingImages, type TrainingSet } from './training-images.ts'
 
 /** What to train on: a set, such as a distilled one, or a whole dataset. */
 export type TrainingData = TrainingSet | AnyDataset
@@ -102,7 +103,7 @@ async function train(
   random: HostRandom,
 ): Promise<StateDict> {
   const protocol = resolveProtocol('evaluate', options, student, data.labels.length)
-  const images = new TrainingImages(options.device, data, options.normalization)
+  const images = new LabelledImages(options.device, data, options.normalization)
   try {
     return await trainStudent(student, images, protocol, random, options.signal)
   } finally {
@@ -124,13 +125,13 @@ export async function randomReal(dataset: AnyDataset, imagesPerClass: number, se
 }
 
 async function uploadTest(device: Device, test: AnyDataset, normalization: Normalization): Promise<Tensor[]> {
+  const source = new LabelledImages(device, test, normalization)
   const batches: Tensor[] = []
   try {
-    for (let i = 0; i < test.count; i += TEST_BATCH) {
-      const indices = Array.from({ length: Math.min(TEST_BATCH, test.count - i) }, (_, j) => i + j)
-      const images = toUnit(await readImages(test, indices))
-      const shape = [indices.length, test.channels, test.height, test.width]
-      batches.push(scope(() => normalize(tensor(device, images, { shape }), normalization)))
+    for (const [first, end] of chunksOf(test.count, TEST_BATCH)) {
+      const { images, labels } = await source.batch(Array.from({ length: end - first }, (_, j) => first + j))
+      labels.dispose()
+      batches.push(images)
     }
   } catch (error) {
     for (const batch of batches) batch.dispose()

@@ -27,6 +27,7 @@ export {
   type TrainExpertsOptions,
   trainExperts,
 } from './experts/index.ts'
+export type { TrainingSet } from './labelled-images.ts'
 export { denormalize, type Normalization, normalizationOf, normalize } from './normalization.ts'
 export {
   type DcLoops,
@@ -86,4 +87,3 @@ export {
 } from './train-prior.ts'
 export { paperProtocol, type TrainingProtocol } from './train-student.ts'
 export { TrainingStopped, type TrainProgress } from './trainer.ts'
-export type { TrainingSet } from './training-images.ts'

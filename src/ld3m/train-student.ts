@@ -3,9 +3,9 @@ import { ALL_AUGMENTATIONS, type AugmentationStrategy, drawAugmentation } from '
 import { Ld3mError, optionError } from '../errors.ts'
 import { disposeState, initialize, type StateDict, type Student } from '../models/index.ts'
 import { Ema, Sgd, warmupCosineSchedule } from '../optim/index.ts'
+import type { LabelledImages } from './labelled-images.ts'
 import { atLeastOne, positive } from './options.ts'
-import { trainStep } from './student-training.ts'
-import type { TrainingImages } from './training-images.ts'
+import { trainStep } from './train-step.ts'
 
 /** How a student is trained: SGD with weight decay, whose learning rate falls to 0 by half a cosine. */
 export interface TrainingProtocol {
@@ -88,7 +88,7 @@ export function resolveProtocol(where: string, given: TrainingProtocol, student:
  */
 export async function trainStudent(
   student: Student,
-  images: TrainingImages,
+  images: LabelledImages,
   protocol: Resolved,
   random: HostRandom,
   signal: AbortSignal | undefined,

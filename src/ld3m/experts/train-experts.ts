@@ -22,7 +22,7 @@ import { Sgd } from '../../optim/index.ts'
 import { chunksOf } from '../chunks.ts'
 import { normalize, readNormalization } from '../normalization.ts'
 import { atLeastOne, positive, seedOf } from '../options.ts'
-import { defaultStudent, labelTensor, trainStep } from '../student-training.ts'
+import { defaultStudent, labelTensor, trainStep } from '../train-step.ts'
 import { type Experts, openExperts } from './experts.ts'
 import {
   type ExpertManifest,

@@ -12,8 +12,8 @@ import {
 } from '../../models/index.ts'
 import { Sgd } from '../../optim/index.ts'
 import { chunksOf } from '../chunks.ts'
-import { labelTensor, trainStep } from '../student-training.ts'
 import { groupedLabels } from '../synthetic.ts'
+import { labelTensor, trainStep } from '../train-step.ts'
 import type { DcLoops } from './dc-loops.ts'
 import type { MatchingContext } from './types.ts'
 

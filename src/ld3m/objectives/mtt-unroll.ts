@@ -1,7 +1,7 @@
 import { grad, noGrad, ops, scope, type Tensor, tensor, tensorsIn, zeros } from '../../autograd/index.ts'
 import { augment } from '../../data/index.ts'
 import { Params, type StateDict, type Student } from '../../models/index.ts'
-import { labelTensor } from '../student-training.ts'
+import { labelTensor } from '../train-step.ts'
 import type { StudentStep } from './mtt-steps.ts'
 
 /** A stretch of an expert's trajectory, and a student that is to cover it on synthetic images. */

@@ -14,8 +14,8 @@ export interface TrainingSet {
 /** Sets up to so many bytes stay on the GPU for a whole training; of larger ones each batch is uploaded. */
 const MAX_RESIDENT_BYTES = 64 << 20
 
-/** Training images as batches on the GPU, normalised. */
-export class TrainingImages {
+/** Labelled images, to train on or to test with, as batches on the GPU, normalised. */
+export class LabelledImages {
   readonly count: number
   /** Of an image: [C, H, W]. */
   readonly shape: readonly [number, number, number]
