@@ -1,6 +1,7 @@
-// What the experiments on Fashion-MNIST share: data, prior, networks.
-import { FASHION_MNIST_CLASSES, padTo, splitDataset } from '../src/data/index.ts'
+// What the experiments on Fashion-MNIST share: data, prior, networks and how each network is trained.
+import { type Dataset, FASHION_MNIST_CLASSES, padTo, splitDataset } from '../src/data/index.ts'
 import type { Device } from '../src/gpu/index.ts'
+import type { TrainingProtocol } from '../src/ld3m/index.ts'
 import { alexNet, convNet, resNet, type Student, vgg, vit } from '../src/models/index.ts'
 import { loadIdx, loadPrior } from '../src/node/index.ts'
 
@@ -11,10 +12,16 @@ const assets = new URL('../assets/', import.meta.url).pathname
 const load = async (split: 'train' | 'test') =>
   padTo(await loadIdx(WHOLE, { split, classNames: FASHION_MNIST_CLASSES }), 32)
 
-/** 54,000 images to distil, 6,000 to choose by, 10,000 to test on; 32×32. */
+/** A share of a dataset, the same of every class. */
+const share = (dataset: Dataset, fraction: number) => splitDataset(dataset, { validationFraction: fraction }).validation
+
+/**
+ * 32×32: 54,000 images to distil; 1,500 of 6,000 other training images to choose by; 2,500 of the 10,000 test images, so
+ * that two cores can carry it: an accuracy of 70 % stands within ±0.9 points of that of all.
+ */
 export async function fashion() {
   const { train, validation } = splitDataset(await load('train'), { validationFraction: 0.1 })
-  return { train, validation, test: await load('test') }
+  return { train, validation: share(validation, 0.25), test: share(await load('test'), 0.25) }
 }
 
 export const fashionPrior = (device: Device) => loadPrior(device, `${assets}priors/fashion-mnist.safetensors`)
@@ -31,3 +38,6 @@ export const unseen: readonly Student[] = [
   resNet({ ...task, widths: [16, 32, 64], blocks: [1, 1, 1] }),
   vit({ ...task, width: 64, depth: 3, heads: 4, headWidth: 16, hidden: 64 }),
 ]
+
+/** Of every network, whatever it is trained on. */
+export const protocol: TrainingProtocol = { steps: 300, learningRate: 0.01, warmup: 0.1, averaging: 0.98 }
