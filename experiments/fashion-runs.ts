@@ -100,6 +100,10 @@ export class FashionBench {
     return { accuracy: await evaluate({ device, train, test, normalization, students, runs: 1, seed, ...protocol }) }
   }
 
+  get adapter(): string {
+    return this.device.info.description
+  }
+
   async randomReal(imagesPerClass: number, seed: number): Promise<Taught> {
     return this.teach(await randomReal(this.train, imagesPerClass, seed), seed)
   }

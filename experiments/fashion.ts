@@ -6,7 +6,7 @@ import { alexNet, convNet, resNet, type Student, vgg, vit } from '../src/models/
 import { loadIdx, loadPrior } from '../src/node/index.ts'
 
 /** All of Fashion-MNIST where Debian's package dataset-fashion-mnist puts it; its test images are the test set. */
-const WHOLE = '/usr/share/datasets/fashion-mnist'
+export const WHOLE = '/usr/share/datasets/fashion-mnist'
 const assets = new URL('../assets/', import.meta.url).pathname
 
 const load = async (split: 'train' | 'test') =>

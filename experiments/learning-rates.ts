@@ -49,7 +49,7 @@ async function search(bench: FashionBench, space: SpaceName, objective: Objectiv
         run: async () => ({ accuracy: await bench.validated(run) }),
       }
     })
-    await runCells(FILE, 'learning rates', bench.device.info.description, cells)
+    await runCells(FILE, 'learning rates', bench.adapter, cells)
     const best = rates.indexOf(await learningRateOf(space, objective))
     if (best === 0) exponents = [(exponents[0] as number) - 1, ...exponents]
     else if (best === rates.length - 1) exponents = [...exponents, (exponents.at(-1) as number) + 1]

@@ -48,7 +48,7 @@ for (const [imagesPerClass, objectives] of [
   }
 }
 cells.push({ key: { from: 'whole dataset', seed: 0 }, run: () => bench.teach(bench.train, 0) })
-const { cells: results } = await runCells(values.out, 'spaces', bench.device.info.description, cells)
+const { cells: results } = await runCells(values.out, 'spaces', bench.adapter, cells)
 
 console.log(`\n${accuracyHead(['images a class', 'trained on', 'matched'])}`)
 const kinds = [...new Set(results.map(({ key: { seed: _, ...kind } }) => JSON.stringify(kind)))]

@@ -5,10 +5,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { noGrad, ops, scope, type Tensor, tensor } from '../src/autograd/index.ts'
+import { noGrad, ops, scope, tensor } from '../src/autograd/index.ts'
 import { readImages, takePerClass, toUnit } from '../src/data/index.ts'
-import { autoencoder, loadCheckpoint, type Module, Params, tinyPresets } from '../src/models/index.ts'
-import { openCheckpointFile, openDataset, openDevice, writeFileAtomic } from '../src/node/index.ts'
+import { autoencoder, Params } from '../src/models/index.ts'
+import { openDataset, openDevice, writeFileAtomic } from '../src/node/index.ts'
+import { loadTaef2 } from './taef2.ts'
 
 const { values } = parseArgs({
   options: {
@@ -21,21 +22,9 @@ const SIZE = 128
 const BATCH = 10
 
 const device = await openDevice()
-const model = autoencoder(tinyPresets.taef2)
-
-/** The published files hold one half each, without its name. */
-async function half(name: 'encoder' | 'decoder'): Promise<Record<string, Tensor>> {
-  const checkpoint = await openCheckpointFile(join(values.weights, `taef2_${name}.pth`))
-  const own = Object.entries(model.parameters).filter(([key]) => key.startsWith(`${name}.`))
-  const module: Pick<Module, 'parameters'> = {
-    parameters: Object.fromEntries(own.map(([key, spec]) => [key.slice(name.length + 1), spec])),
-  }
-  const state = await loadCheckpoint(device, module, checkpoint)
-  await checkpoint.close()
-  return Object.fromEntries(Object.entries(state).map(([key, t]) => [`${name}.${key}`, t]))
-}
-
-const params = new Params({ ...(await half('encoder')), ...(await half('decoder')) })
+const { options, state } = await loadTaef2(device, values.weights)
+const model = autoencoder(options)
+const params = new Params(state)
 const dataset = takePerClass(await openDataset(values.data, { size: SIZE, split: 'test' }), Number(values['per-class']))
 const images = toUnit(
   await readImages(
