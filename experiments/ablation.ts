@@ -1,17 +1,11 @@
 // `npm run experiment:ablation`: what LD3M's parts bring: conditionings, latents or both learned, with the code's residual
 // and without (the paper's Table 7). DM, one image a class of Fashion-MNIST, accuracies as in `experiment:spaces`.
-import { parseArgs } from 'node:util'
 import { type Cell, runCells } from './cells.ts'
 import { type Distilled, FashionBench } from './fashion-runs.ts'
 import { learningRateOf } from './learning-rates.ts'
+import { resultsFile, scale } from './scale.ts'
 import { accuracyHead, accuracyRow } from './tables.ts'
 
-const { values } = parseArgs({
-  options: {
-    iterations: { type: 'string', default: '100' },
-    seeds: { type: 'string', default: '3' },
-  },
-})
 const LEARN = ['conditioning', 'latents', 'both'] as const
 const RESIDUALS = ['none', 'code'] as const
 
@@ -21,14 +15,14 @@ interface Key {
   readonly seed: number
 }
 
-const bench = await FashionBench.open('runs/experiments/experts')
+const bench = await FashionBench.open()
 const learningRate = await learningRateOf('latent-diffusion', 'DM')
 const cells: Cell<Key, Distilled>[] = []
-for (let seed = 0; seed < Number(values.seeds); seed++) {
+for (let seed = 0; seed < scale.seeds; seed++) {
   for (const learn of LEARN) {
     for (const residual of RESIDUALS) {
       const run = { space: 'latent-diffusion', objective: 'DM', diffusion: { residual }, learn } as const
-      const numbers = { iterations: Number(values.iterations), seed, learningRate }
+      const numbers = { iterations: scale.iterations.parts, seed, learningRate }
       cells.push({
         key: { learn, residual, seed },
         run: () => bench.distilled(`${learn}-${residual}-${seed}`, { ...run, ...numbers }),
@@ -36,7 +30,7 @@ for (let seed = 0; seed < Number(values.seeds); seed++) {
     }
   }
 }
-const { cells: results } = await runCells('docs/experiments/ablation.json', 'ablation', bench.adapter, cells)
+const { cells: results } = await runCells(resultsFile('ablation'), 'ablation', bench.adapter, cells)
 
 console.log(`\n${accuracyHead(['learned', 'residual'])}`)
 for (const learn of LEARN) {

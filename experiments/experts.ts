@@ -1,16 +1,16 @@
-// Experts for MTT on Fashion-MNIST: six networks, four epochs each, enough for starts at epochs 0 and 1 and targets two
-// epochs later, as in the paper's code (which trains 5,000 of 15 epochs).
+// Experts for MTT on Fashion-MNIST: trained when they are first asked for, epoch by epoch, and kept.
 import type { Dataset } from '../src/data/index.ts'
 import type { Device } from '../src/gpu/index.ts'
-import { type Experts, trainExperts } from '../src/ld3m/index.ts'
+import { type Experts, openExperts, trainExperts } from '../src/ld3m/index.ts'
 import { expertsFolder } from '../src/node/index.ts'
-import { seen } from './fashion.ts'
+import { scale, scratchFolder } from './scale.ts'
 
-/** Trained once: what the folder holds already is taken as it is. */
-export function fashionExperts(device: Device, dataset: Dataset, folder: string): Promise<Experts> {
-  return trainExperts({
-    ...{ device, dataset, store: expertsFolder(folder), count: 6, epochs: 4, student: seen },
+export async function fashionExperts(device: Device, dataset: Dataset): Promise<Experts> {
+  const store = expertsFolder(scratchFolder('experts'))
+  await trainExperts({
+    ...{ device, dataset, store, student: scale.seen, ...scale.experts },
     onProgress: ({ expert, epoch, loss }) =>
       console.log(`expert ${expert + 1}, epoch ${epoch}: loss ${loss.toFixed(3)}`),
   })
+  return await openExperts(store)
 }

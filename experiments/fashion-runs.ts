@@ -18,14 +18,17 @@ import {
   type Normalization,
   normalizationOf,
   type Objective,
-  openExperts,
   type Prior,
   randomReal,
   type SpaceOptions,
   type TrainingData,
 } from '../src/ld3m/index.ts'
-import { expertsFolder, openDevice, writeFileAtomic } from '../src/node/index.ts'
-import { fashion, fashionPrior, protocol, seen, unseen } from './fashion.ts'
+import { openDevice, writeFileAtomic } from '../src/node/index.ts'
+import { fashionExperts } from './experts.ts'
+import { fashion, fashionPrior } from './fashion.ts'
+import { scale, scratchFolder } from './scale.ts'
+
+const { seen, unseen, protocol } = scale
 
 export type SpaceName = 'pixel' | 'autoencoder' | 'latent-diffusion'
 export type ObjectiveName = 'DM' | 'DC' | 'MTT'
@@ -35,7 +38,7 @@ export const OBJECTIVES: readonly ObjectiveName[] = ['DM', 'DC', 'MTT']
 
 /** What was learned from a set of images. */
 export interface Taught {
-  /** Test accuracy by architecture, one training of each. */
+  /** Test accuracy by architecture. */
   readonly accuracy: Readonly<Record<string, Accuracy>>
 }
 
@@ -69,27 +72,20 @@ export class FashionBench {
   readonly test: Dataset
   readonly prior: Prior
   readonly #normalization: Normalization
-  readonly #expertsFolder: string
   #experts: Experts | undefined
 
-  private constructor(
-    device: Device,
-    { train, validation, test }: Awaited<ReturnType<typeof fashion>>,
-    prior: Prior,
-    experts: string,
-  ) {
+  private constructor(device: Device, { train, validation, test }: Awaited<ReturnType<typeof fashion>>, prior: Prior) {
     this.device = device
     this.train = train
     this.validation = validation
     this.test = test
     this.prior = prior
     this.#normalization = normalizationOf(train)
-    this.#expertsFolder = experts
   }
 
-  static async open(experts: string): Promise<FashionBench> {
+  static async open(): Promise<FashionBench> {
     const device = await openDevice()
-    return new FashionBench(device, await fashion(), await fashionPrior(device), experts)
+    return new FashionBench(device, await fashion(), await fashionPrior(device))
   }
 
   /** Test accuracy of every network. */
@@ -97,7 +93,7 @@ export class FashionBench {
     const { device, test } = this
     const students = [seen, ...unseen]
     const normalization = this.#normalization
-    return { accuracy: await evaluate({ device, train, test, normalization, students, runs: 1, seed, ...protocol }) }
+    return { accuracy: await evaluate({ device, train, test, normalization, students, seed, ...protocol }) }
   }
 
   get adapter(): string {
@@ -113,7 +109,7 @@ export class FashionBench {
     const { device, validation } = this
     const set = await distill(await this.#options(run))
     const { normalization } = set
-    const options = { device, train: set, test: validation, normalization, students: [seen], runs: 1, seed: run.seed }
+    const options = { device, train: set, test: validation, normalization, students: [seen], seed: run.seed }
     return (await evaluate({ ...options, ...protocol }))[seen.name]?.mean ?? Number.NaN
   }
 
@@ -122,8 +118,8 @@ export class FashionBench {
     const { device, validation } = this
     const every = Math.ceil(run.iterations / 4)
     // The network that is matched chooses the iteration: the unseen ones stay unseen.
-    const chosenBy = { device, validation, students: [seen], every, runs: 1, seed: run.seed }
-    const choice = chooseIteration({ ...chosenBy, ...protocol })
+    const chosenBy = { device, validation, students: [seen], every, seed: run.seed }
+    const choice = chooseIteration({ ...chosenBy, ...protocol, runs: 1 })
     const seconds: number[] = []
     let before = performance.now()
     const { loss } = await distill({
@@ -135,8 +131,9 @@ export class FashionBench {
       },
     })
     const { set, iteration } = choice.best
-    await mkdir('runs/experiments/sets', { recursive: true })
-    await writeFileAtomic(`runs/experiments/sets/${name}.safetensors`, distilledToSafetensors(set))
+    const folder = scratchFolder('sets')
+    await mkdir(folder, { recursive: true })
+    await writeFileAtomic(`${folder}/${name}.safetensors`, distilledToSafetensors(set))
     const { accuracy } = await this.teach(set, run.seed)
     const ends = { first: loss[0] as number, last: loss.at(-1) as number }
     const secondsAnIteration = seconds.toSorted((a, b) => a - b)[seconds.length >> 1] as number
@@ -157,7 +154,7 @@ export class FashionBench {
   async #objective(name: ObjectiveName): Promise<Objective> {
     if (name === 'DM') return dm()
     if (name === 'DC') return dc()
-    this.#experts ??= await openExperts(expertsFolder(this.#expertsFolder))
+    this.#experts ??= await fashionExperts(this.device, this.train)
     return mtt({ experts: this.#experts })
   }
 

@@ -1,43 +1,30 @@
-// What the experiments on Fashion-MNIST share: data, prior, networks and how each network is trained.
+// Fashion-MNIST and its prior, as the experiments use them.
 import { type Dataset, FASHION_MNIST_CLASSES, padTo, splitDataset } from '../src/data/index.ts'
 import type { Device } from '../src/gpu/index.ts'
-import type { TrainingProtocol } from '../src/ld3m/index.ts'
-import { alexNet, convNet, resNet, type Student, vgg, vit } from '../src/models/index.ts'
 import { loadIdx, loadPrior } from '../src/node/index.ts'
+import { scale } from './scale.ts'
 
-/** All of Fashion-MNIST where Debian's package dataset-fashion-mnist puts it; its test images are the test set. */
-export const WHOLE = '/usr/share/datasets/fashion-mnist'
+/** All of it, where Debian's package dataset-fashion-mnist puts it. */
+const WHOLE = '/usr/share/datasets/fashion-mnist'
 const assets = new URL('../assets/', import.meta.url).pathname
 
-const load = async (split: 'train' | 'test') =>
-  padTo(await loadIdx(WHOLE, { split, classNames: FASHION_MNIST_CLASSES }), 32)
+/** As published: 1×28×28. */
+export const fashionSplit = (split: 'train' | 'test'): Promise<Dataset> =>
+  loadIdx(WHOLE, { split, classNames: FASHION_MNIST_CLASSES })
 
-/** A share of a dataset, the same of every class. */
-const share = (dataset: Dataset, fraction: number) => splitDataset(dataset, { validationFraction: fraction }).validation
+/** The same share of every class. */
+const share = (dataset: Dataset, fraction: number) =>
+  fraction === 1 ? dataset : splitDataset(dataset, { validationFraction: fraction }).validation
 
-/**
- * 32×32: 54,000 images to distil; 1,500 of 6,000 other training images to choose by; 2,500 of the 10,000 test images, so
- * that two cores can carry it: an accuracy of 70 % stands within ±0.9 points of that of all.
- */
+/** 32×32: 54,000 images to distil, of the other training images some to choose by, and test images. */
 export async function fashion() {
-  const { train, validation } = splitDataset(await load('train'), { validationFraction: 0.1 })
-  return { train, validation: share(validation, 0.25), test: share(await load('test'), 0.25) }
+  const [whole, test] = await Promise.all((['train', 'test'] as const).map(fashionSplit))
+  const { train, validation } = splitDataset(padTo(whole as Dataset, 32), { validationFraction: 0.1 })
+  return {
+    train,
+    validation: share(validation, scale.share.validation),
+    test: share(padTo(test as Dataset, 32), scale.share.test),
+  }
 }
 
 export const fashionPrior = (device: Device) => loadPrior(device, `${assets}priors/fashion-mnist.safetensors`)
-
-const task = { channels: 1, size: 32, classes: 10 }
-
-/** What is matched: a ConvNet-3 of width 32, so that two cores can carry it. */
-export const seen: Student = convNet({ ...task, depth: 3, width: 32 })
-
-/** Architectures that no distillation saw, at widths that two cores can carry. */
-export const unseen: readonly Student[] = [
-  alexNet({ ...task, widths: [32, 64, 64, 64] }),
-  vgg({ ...task, widths: [16, 32, 64, 64, 64], poolSize: 1 }),
-  resNet({ ...task, widths: [16, 32, 64], blocks: [1, 1, 1] }),
-  vit({ ...task, width: 64, depth: 3, heads: 4, headWidth: 16, hidden: 64 }),
-]
-
-/** Of every network, whatever it is trained on. */
-export const protocol: TrainingProtocol = { steps: 300, learningRate: 0.01, warmup: 0.1, averaging: 0.98 }

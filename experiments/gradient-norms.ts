@@ -3,7 +3,8 @@
 import { dc, distill, dm } from '../src/ld3m/index.ts'
 import { openDevice } from '../src/node/index.ts'
 import { type Cell, runCells } from './cells.ts'
-import { fashion, fashionPrior, seen } from './fashion.ts'
+import { fashion, fashionPrior } from './fashion.ts'
+import { resultsFile, scale } from './scale.ts'
 
 interface Key {
   readonly objective: 'DM' | 'DC'
@@ -35,7 +36,7 @@ for (const seed of SEEDS) {
           run: async () => {
             let norms: Norms | undefined
             await distill({
-              ...{ dataset: train, prior, objective: make(), student: seen, steps: 1, seed },
+              ...{ dataset: train, prior, objective: make(), student: scale.seen, steps: 1, seed },
               diffusion: { steps, residual, checkpoint: true },
               onProgress: ({ gradientNorm }) => {
                 norms = gradientNorm as Norms
@@ -50,7 +51,7 @@ for (const seed of SEEDS) {
 }
 
 const { cells: results } = await runCells(
-  'docs/experiments/gradient-norms.json',
+  resultsFile('gradient-norms'),
   'gradient norms',
   device.info.description,
   cells,

@@ -3,6 +3,7 @@
 import { dataError } from '../src/errors.ts'
 import { type Cell, readExperiment, runCells } from './cells.ts'
 import { FashionBench, OBJECTIVES, type ObjectiveName, SPACES, type SpaceName } from './fashion-runs.ts'
+import { resultsFile, scale } from './scale.ts'
 import { row } from './tables.ts'
 
 interface Key {
@@ -16,9 +17,8 @@ interface Result {
   readonly accuracy: number
 }
 
-const FILE = 'docs/experiments/learning-rates.json'
+const FILE = resultsFile('learning-rates')
 const SEED = 100
-const ITERATIONS = 80
 /** Where each search begins: the objective's defaults. */
 const DEFAULTS: Readonly<Record<ObjectiveName, { readonly pixel: number; readonly latent: number }>> = {
   DM: { pixel: 1, latent: 0.1 },
@@ -43,7 +43,7 @@ async function search(bench: FashionBench, space: SpaceName, objective: Objectiv
   for (;;) {
     const rates = exponents.map((e) => Number((from * 10 ** e).toPrecision(3)))
     const cells = rates.map((learningRate): Cell<Key, Result> => {
-      const run = { space, objective, learningRate, iterations: ITERATIONS, seed: SEED }
+      const run = { space, objective, learningRate, iterations: scale.iterations.tuning, seed: SEED }
       return {
         key: { space, objective, learningRate },
         run: async () => ({ accuracy: await bench.validated(run) }),
@@ -58,7 +58,7 @@ async function search(bench: FashionBench, space: SpaceName, objective: Objectiv
 }
 
 if (import.meta.filename === process.argv[1]) {
-  const bench = await FashionBench.open('runs/experiments/experts')
+  const bench = await FashionBench.open()
   for (const objective of OBJECTIVES) for (const space of SPACES) await search(bench, space, objective)
   console.log(
     `\n${row(['matched', 'space', 'learning rates: validation accuracy', 'best'])}\n${row(Array(4).fill('---'))}`,

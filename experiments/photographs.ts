@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { denoiserRecipe, dm } from '../src/ld3m/index.ts'
 import { alexNet, convNet, resNet, vgg, vit } from '../src/models/index.ts'
 import { openDataset, openDevice, runExperiment, trainPriorFile, writeFileAtomic } from '../src/node/index.ts'
-import { protocol } from './fashion.ts'
+import { scale } from './scale.ts'
 import { loadTaef2 } from './taef2.ts'
 
 const { values } = parseArgs({
@@ -51,8 +51,8 @@ const settings = { steps: iterations, realBatch: 32, learningRate: Number(values
 const started = performance.now()
 const { accuracy, chosen } = await runExperiment(`${folder}/run`, {
   ...{ train, test, distill: { ...settings, prior, objective: dm(), student: seen, diffusion: { steps: 5 } } },
-  choose: { validation, students: [seen], every: Math.ceil(iterations / 4), runs: 1, ...protocol },
-  evaluate: { students: [seen, ...unseen], runs: 3, ...protocol },
+  choose: { validation, students: [seen], every: Math.ceil(iterations / 4), ...scale.protocol, runs: 1 },
+  evaluate: { students: [seen, ...unseen], ...scale.protocol, runs: 3 },
 })
 const seconds = (performance.now() - started) / 1000
 const result = {

@@ -3,11 +3,10 @@
 // real images to start from, learning rate 0.1, networks that are not trained; judged by five ConvNet-3 on all test images.
 // The run is in runs/experiments/published, and goes on where it was stopped.
 import { parseArgs } from 'node:util'
-import { FASHION_MNIST_CLASSES } from '../src/data/index.ts'
 import { type DistillSettings, dc } from '../src/ld3m/index.ts'
 import { convNet } from '../src/models/index.ts'
-import { loadIdx, openDevice, runExperiment, writeFileAtomic } from '../src/node/index.ts'
-import { WHOLE } from './fashion.ts'
+import { openDevice, runExperiment, writeFileAtomic } from '../src/node/index.ts'
+import { fashionSplit } from './fashion.ts'
 
 const { values } = parseArgs({
   options: {
@@ -22,8 +21,7 @@ const { values } = parseArgs({
 })
 
 const device = await openDevice()
-const load = (split: 'train' | 'test') => loadIdx(WHOLE, { split, classNames: FASHION_MNIST_CLASSES })
-const [train, test] = await Promise.all([load('train'), load('test')])
+const [train, test] = await Promise.all([fashionSplit('train'), fashionSplit('test')])
 const student = convNet({ channels: 1, size: 28, classes: 10, depth: 3, width: Number(values.width) })
 const settings = {
   ...{ steps: Number(values.iterations), realBatch: Number(values['real-batch']) },

@@ -1,21 +1,11 @@
 // `npm run experiment:spaces`: Fashion-MNIST, one image a class: pixels, autoencoder and LD3M, each with DC, DM and MTT,
 // on the network that was matched and on four that were not; random real images and the whole dataset as brackets. Ten
 // images a class for DM. Learning rates are those that `experiment:learning-rates` chose.
-import { parseArgs } from 'node:util'
 import { type Cell, runCells } from './cells.ts'
 import { FashionBench, OBJECTIVES, type ObjectiveName, SPACES, type SpaceName, type Taught } from './fashion-runs.ts'
 import { learningRateOf } from './learning-rates.ts'
+import { resultsFile, scale } from './scale.ts'
 import { accuracyHead, accuracyRow } from './tables.ts'
-
-const { values } = parseArgs({
-  options: {
-    iterations: { type: 'string', default: '200' },
-    seeds: { type: 'string', default: '3' },
-    experts: { type: 'string', default: 'runs/experiments/experts' },
-    out: { type: 'string', default: 'docs/experiments/spaces.json' },
-  },
-})
-const iterations = Number(values.iterations)
 
 interface Key {
   readonly from: SpaceName | 'random real' | 'whole dataset'
@@ -24,23 +14,23 @@ interface Key {
   readonly seed: number
 }
 
-const bench = await FashionBench.open(values.experts)
+const bench = await FashionBench.open()
 const cells: Cell<Key, Taught>[] = []
 for (const [imagesPerClass, objectives] of [
   [1, OBJECTIVES],
   [10, ['DM']],
 ] as const) {
-  for (let seed = 0; seed < Number(values.seeds); seed++) {
+  for (let seed = 0; seed < scale.seeds; seed++) {
     const key = { from: 'random real', imagesPerClass, seed } as const
     cells.push({ key, run: () => bench.randomReal(imagesPerClass, seed) })
     for (const objective of objectives) {
       for (const from of SPACES) {
+        const run = { objective, imagesPerClass, seed, space: from, iterations: scale.iterations.spaces }
         cells.push({
           key: { from, objective, imagesPerClass, seed },
           run: async () => {
-            const learningRate = await learningRateOf(from, objective)
-            const run = { space: from, objective, imagesPerClass, iterations, seed, learningRate }
-            return bench.distilled(`${from}-${objective}-${imagesPerClass}-${seed}`, run)
+            const name = `${from}-${objective}-${imagesPerClass}-${seed}`
+            return bench.distilled(name, { ...run, learningRate: await learningRateOf(from, objective) })
           },
         })
       }
@@ -48,7 +38,7 @@ for (const [imagesPerClass, objectives] of [
   }
 }
 cells.push({ key: { from: 'whole dataset', seed: 0 }, run: () => bench.teach(bench.train, 0) })
-const { cells: results } = await runCells(values.out, 'spaces', bench.adapter, cells)
+const { cells: results } = await runCells(resultsFile('spaces'), 'spaces', bench.adapter, cells)
 
 console.log(`\n${accuracyHead(['images a class', 'trained on', 'matched'])}`)
 const kinds = [...new Set(results.map(({ key: { seed: _, ...kind } }) => JSON.stringify(kind)))]

@@ -1,6 +1,8 @@
 // Experiments' results as Markdown.
-import { seen, unseen } from './fashion.ts'
 import type { Taught } from './fashion-runs.ts'
+import { scale } from './scale.ts'
+
+const { seen, unseen } = scale
 
 export const ARCHITECTURES: readonly string[] = [seen, ...unseen].map(({ name }) => name)
 
