@@ -38,7 +38,7 @@ const SCALES = {
     protocol: { runs: 1, steps: 300, learningRate: 0.01, warmup: 0.1, averaging: 0.98 },
     share: { validation: 0.25, test: 0.25 },
     seeds: 3,
-    iterations: { tuning: 80, spaces: 200, parts: 100 },
+    iterations: { tuning: 80, spaces: 120, parts: 100 },
     experts: { count: 6, epochs: 4 },
     suffix: '',
   },
