@@ -192,13 +192,13 @@ function operand(
   if (tall === rows && wide === columns && aligned) return { buffer: x, view, width: wide, temporary: false }
   const count = batches * tall * wide
   const buffer = device.alloc(Math.max(4, count * bytesEach(half)))
-  const params = { count, rows, columns, tall, wide, ...view }
+  const params = { count: count / 4, rows, columns, tall, wide: wide / 4, ...view }
   const work = { flops: 0, bytes: bytesEach(half) * (batches * rows * columns + count) }
   device.dispatch(
-    padKernel.variant(halved({ Element: half && 'f32' })),
+    padKernel.variant(halved({ Element: half && 'f32', Values: half && 'vec4f' })),
     [x, buffer],
     params,
-    loopGrid(device, count, 64),
+    loopGrid(device, count / 4, 64),
     work,
   )
   return { buffer, view: { start: 0, stride: tall * wide }, width: wide, temporary: true }
