@@ -1,6 +1,6 @@
 import { Ld3mError, shapeError } from '../errors.ts'
 import { gradientByRecording } from './decompose.ts'
-import { Node } from './node.ts'
+import { Node, save } from './node.ts'
 import { scope } from './scope.ts'
 import { isRecording, noGrad, Tensor } from './tensor.ts'
 
@@ -20,7 +20,7 @@ export function checkpoint(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]
   }
   const y = scope(() => noGrad(() => f(...xs.map((x) => x.detach()))))
   if (!isRecording() || !xs.some((x) => x.node)) return y
-  const saved = xs.map((x) => ({ storage: x.storage.retain(), shape: x.shape, dtype: x.dtype, node: x.node }))
+  const saved = xs.map(save)
   const recompute = (...points: Tensor[]) => {
     const again = f(...points)
     rejectClosedOver(again, points)

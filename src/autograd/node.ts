@@ -1,5 +1,5 @@
 import { Ld3mError } from '../errors.ts'
-import type { DType, Shape } from './shape.ts'
+import { type DType, formatShape, type Shape } from './shape.ts'
 import type { Storage } from './storage.ts'
 import type { Tensor } from './tensor.ts'
 
@@ -9,7 +9,15 @@ export interface Saved {
   readonly shape: Shape
   readonly dtype: DType
   readonly node: Node | undefined
+  /** The storage's, when it was saved. */
+  readonly version: number
 }
+
+/** A reference of a graph's own. */
+export const save = ({ storage, shape, dtype, node }: Omit<Saved, 'version'>): Saved => ({
+  ...{ storage: storage.retain(), shape, dtype, node },
+  version: storage.version,
+})
 
 /** What a node's gradient function gets. */
 export interface Backward {
@@ -72,6 +80,7 @@ export class Node {
     if (this.#freed) throw freedError(this.name)
     const entry = this.#saved[index]
     if (!entry) throw new Error(`${this.name}: the gradient reads an input or output that the op does not save`)
+    if (entry.storage.version !== entry.version) throw changedError(this.name, entry.shape)
     return entry
   }
 
@@ -121,6 +130,13 @@ export class Node {
     if (--this.#references === 0) unreferenced.push(this)
   }
 }
+
+const changedError = (name: string, shape: Shape): Ld3mError =>
+  new Ld3mError(
+    'graph',
+    `The graph behind '${name}' saved a tensor of shape ${formatShape(shape)} whose elements were changed in place since.`,
+    "Take all gradients through it before an optimizer's step or write(), or compute the value again.",
+  )
 
 export const freedError = (name: string): Ld3mError =>
   new Ld3mError(

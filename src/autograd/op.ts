@@ -1,6 +1,6 @@
 import { shapeError } from '../errors.ts'
 import type { Device, GpuBuffer } from '../gpu/index.ts'
-import { type Backward, Node, type Saved } from './node.ts'
+import { type Backward, Node, type Saved, save } from './node.ts'
 import type { DType, Shape } from './shape.ts'
 import { type Chain, Storage } from './storage.ts'
 import { isRecording, Tensor } from './tensor.ts'
@@ -140,16 +140,16 @@ function recordNode<A>(
   const saves = typeof op.saves === 'function' ? op.saves(attrs, parents.map(Boolean)) : op.saves
   for (const what of saves) {
     if (what === 'output') {
-      saved[count] = { storage: output.retain(), shape: outputShape, dtype: 'f32', node: undefined }
+      saved[count] = save({ storage: output, shape: outputShape, dtype: 'f32', node: undefined })
     } else if (what === 'extras') {
       extras.forEach((e, i) => {
-        const storage = (extraStorages[i] as Storage).retain()
-        saved[count + 1 + i] = { storage, shape: e.shape, dtype: e.dtype ?? 'f32', node: undefined }
+        const storage = extraStorages[i] as Storage
+        saved[count + 1 + i] = save({ storage, shape: e.shape, dtype: e.dtype ?? 'f32', node: undefined })
       })
     } else {
       const input = inputs[what]
       if (!input) continue // an optional input that was not given
-      saved[what] = { storage: input.storage.retain(), shape: input.shape, dtype: input.dtype, node: input.node }
+      saved[what] = save(input)
     }
   }
   const shapes = inputs.map((t) => t.shape)

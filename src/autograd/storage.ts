@@ -22,6 +22,8 @@ export class Storage {
   #chain: Chain | undefined
   /** Storages whose chains read this one. */
   #readers: Set<Storage> | undefined
+  /** The buffer's version when its elements were complete. */
+  #complete = 0
   /** How many other chains have taken this one's steps over: see `chain`. */
   inlined = 0
 
@@ -31,6 +33,7 @@ export class Storage {
   ) {
     if (!('sources' in content)) {
       this.#buffer = content
+      this.#complete = content.version
       return
     }
     this.#chain = content
@@ -58,8 +61,14 @@ export class Storage {
       chain,
       chain.sources.map((source) => source.buffer),
     )
+    this.#complete = this.#buffer.version
     this.#leave(chain)
     return this.#buffer
+  }
+
+  /** Counts the commands that changed elements in place: what a graph saved of an older version is gone. */
+  get version(): number {
+    return this.#buffer ? this.#buffer.version - this.#complete : 0
   }
 
   retain(): this {

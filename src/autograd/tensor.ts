@@ -123,7 +123,10 @@ export class Tensor {
     return (await this.read())[0] as number
   }
 
-  /** Replaces the elements in place, rounded where this is f16. Graphs that saved this tensor see the new values. */
+  /**
+   * Replaces the elements in place, rounded where this is f16. Graphs that saved this tensor refuse their gradients from
+   * now on.
+   */
   write(data: Float32Array | Int32Array): void {
     checkData(data, this.shape, this.dtype)
     this.device.upload(this.buffer, elementsOf(data, this.dtype))

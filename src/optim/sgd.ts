@@ -18,7 +18,7 @@ export interface SgdOptions {
  * Stochastic gradient descent, by PyTorch's rule (no dampening), one kernel a parameter.
  *
  * Parameters are updated in place. Kernels run in the order they were recorded, so everything computed before `step`
- * saw the old values; but a graph that saved a parameter would see the new ones: take all gradients through it first.
+ * saw the old values. A graph that saved a parameter refuses its gradients afterwards: take all of them before.
  */
 export class Sgd {
   /** The learning rate of the next step. */

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { defineOp, grad, noGrad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import { checkpoint, defineOp, grad, noGrad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { unary } from '../../src/kernels/index.ts'
+import { Sgd } from '../../src/optim/index.ts'
 import { testDevice } from '../support/device.ts'
 
 const { add, exp, mul, square, sum } = ops
@@ -312,5 +313,57 @@ describe('memory', () => {
     expect(use.at(-1)).toEqual(use[1])
     expect(losses[3]).toBeLessThan(losses[0]!)
     for (const t of [x, labels, w]) t.dispose()
+  })
+})
+
+describe('a tensor that is changed in place after a graph saved it', () => {
+  const change: Record<string, (x: Tensor) => void> = {
+    'Tensor.write': (x) => x.write(Float32Array.of(9, 9)),
+    'a write through an alias': (x) => scope(() => x.detach().write(Float32Array.of(9, 9))),
+    "an optimizer's step": (x) => scope(() => new Sgd({ x }, { lr: 1 }).step({ x: tensor(x.device, [9, 9]) })),
+    'a copy of its buffer': (x) => scope(() => x.device.copy(tensor(x.device, [9, 9]).buffer, 0, x.buffer, 0, 8)),
+  }
+
+  test.each(Object.entries(change))('ends in an error: %s', (_, write) => {
+    scope(() => {
+      const x = tensor(device, [1, 2], { requiresGrad: true })
+      const y = ops.sum(ops.square(x))
+      write(x)
+      expect(() => grad(y, [x])).toThrow(
+        expect.objectContaining({ code: 'graph', message: expect.stringMatching(/\[2\] whose elements were changed/) }),
+      )
+    })
+  })
+
+  test('also in a checkpoint, which would compute something else', () => {
+    scope(() => {
+      const x = tensor(device, [1, 2], { requiresGrad: true })
+      const y = ops.sum(checkpoint((x) => ops.exp(x), [x]))
+      x.write(Float32Array.of(9, 9))
+      expect(() => grad(y, [x])).toThrow(/'checkpoint' saved/)
+    })
+  })
+
+  test('is of no matter where the gradient does not read it, or was taken before', async () => {
+    const x = tensor(device, [1, 2], { requiresGrad: true })
+    const [sums, squares] = scope(() => {
+      const y = ops.sum(ops.square(x))
+      const z = ops.sum(x)
+      const [squares] = grad(y, [x]) as [Tensor]
+      x.write(Float32Array.of(9, 9))
+      return [...(grad(z, [x]) as [Tensor]), squares]
+    }) as [Tensor, Tensor]
+    expect(await squares.read()).toEqual(Float32Array.of(2, 4))
+    expect(await sums.read()).toEqual(Float32Array.of(1, 1))
+    for (const t of [x, sums, squares]) t.dispose()
+  })
+
+  test('is whole again once it is computed anew', async () => {
+    const x = tensor(device, [1, 2], { requiresGrad: true })
+    ops.square(x).dispose()
+    x.write(Float32Array.of(3, 4))
+    const [g] = scope(() => grad(ops.sum(ops.square(x)), [x])) as [Tensor]
+    expect(await g.read()).toEqual(Float32Array.of(6, 8))
+    for (const t of [x, g]) t.dispose()
   })
 })
