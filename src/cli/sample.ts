@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path'
 import process from 'node:process'
 import { optionError } from '../errors.ts'
 import { imageGrid } from '../io/index.ts'
-import { loadPrior, openDevice, openRunDirectory, writeFileAtomic } from '../node/index.ts'
+import { loadPrior, openDevice, openRunDirectory, ProgressLine, writeFileAtomic } from '../node/index.ts'
 import { command, integer, number } from './arguments.ts'
 
 export const sampleCommand = command(
@@ -37,21 +37,26 @@ export const sampleCommand = command(
     if (!/\.png$/i.test(out)) throw optionError(`--out is '${out}'.`, 'Name a file that ends in .png.')
     await openRunDirectory(dirname(resolve(out)))
     const device = await openDevice()
+    const line = new ProgressLine(process.stderr)
     try {
+      line.update(`reading ${file}`)
       const prior = await loadPrior(device, file, { dtype: dtype as 'f32' | 'f16', ...sides })
       const rows: Float32Array[] = []
       let shape: readonly number[] = []
-      for (const ofClass of classes) {
+      for (const [i, ofClass] of classes.entries()) {
+        line.update(`drawing row ${i + 1} of ${classes.length}`)
         const images = await prior.sample({ ...ofClass, count, steps, guidance, eta, seed })
         rows.push(images.data)
         shape = images.shape
       }
       const all = new Float32Array(rows.reduce((n, row) => n + row.length, 0))
       for (const [i, row] of rows.entries()) all.set(row, i * row.length)
+      line.end()
       const drawn = rows.length * count
       await writeFileAtomic(out, imageGrid({ images: all, shape: [drawn, ...shape.slice(1)], columns: count }))
       process.stdout.write(`${drawn} ${drawn === 1 ? 'image' : 'images'} in ${out}\n`)
     } finally {
+      line.end()
       device.destroy()
     }
   },
