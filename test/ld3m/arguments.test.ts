@@ -1,6 +1,6 @@
 // What is passed in place of a dataset, an objective or a number is an error that shows it, before any work.
 import { expect, test } from 'vitest'
-import { dc, distill, dm, Ld3mError, mtt, selectClasses, splitDataset } from '../../src/index.ts'
+import { dc, distill, dm, evaluate, Ld3mError, mtt, selectClasses, splitDataset } from '../../src/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyDataset, tinyPrior } from '../support/tiny.ts'
 
@@ -40,6 +40,7 @@ test('distill and sample say what came in place of what they need', async () => 
     [{ ...valid, momentum: '0.5' }, "momentum is '0.5'."],
   ]
   for (const [options, message] of cases) await expect(untyped(distill)(options)).rejects.toThrow(message)
+  await expect(untyped(evaluate)({ train: dataset })).rejects.toThrow('evaluate: students is undefined.')
   const sample = untyped(prior.sample.bind(prior))
   await expect(sample({ classId: '1' })).rejects.toThrow("classId is '1'. The prior's classes are 0 to 1.")
   await expect(sample({ guidance: '3' })).rejects.toThrow("guidance is '3'. Use a number")
