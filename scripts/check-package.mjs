@@ -52,7 +52,9 @@ function checkTypes(folder) {
 
 const folder = mkdtempSync(join(tmpdir(), 'ld3m-gpu-package-'))
 try {
-  const [{ filename, files, size }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder], root))
+  // What was built is packed: the build that packing runs would print among the JSON.
+  const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder]
+  const [{ filename, files, size }] = JSON.parse(run('npm', pack, root))
   console.log(`${filename}: ${files.length} files, ${(size / 1000).toFixed(0)} kB packed`)
   checkEntries(files.map(({ path }) => path))
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))

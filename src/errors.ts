@@ -30,11 +30,37 @@ export const optionError = (what: string, fix: string): Ld3mError => new Ld3mErr
 export const dataError = (what: string, fix: string, cause?: unknown): Ld3mError =>
   new Ld3mError('data', what, fix, cause === undefined ? undefined : { cause })
 
-/** Throws unless every key of `options` is one of `known`; `where` names the function for the message. */
+/** How a message shows a value that came: a text in quotes, so that '3' is not taken for 3. */
+export function formatValue(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Array.isArray(value) ? 'an array' : 'an object'
+}
+
+/**
+ * Throws unless `options` is an object and every key of it one of `known`; `where` names the function for the message.
+ * Callers of JavaScript may pass anything.
+ */
 export function rejectUnknownOptions(where: string, options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw optionError(
+      `${where}: its options are ${formatValue(options)}.`,
+      `Pass an object; known options: ${[...known].sort().join(', ')}.`,
+    )
+  }
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) {
       throw optionError(`${where}: unknown option '${key}'.`, `Known options: ${[...known].sort().join(', ')}.`)
+    }
+  }
+}
+
+/** Throws unless each of `values` is true or false, or left out. */
+export function rejectNonBooleans(where: string, values: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined && typeof value !== 'boolean') {
+      throw optionError(`${where}: ${name} is ${formatValue(value)}.`, 'Use true or false.')
     }
   }
 }

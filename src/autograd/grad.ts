@@ -1,10 +1,11 @@
-import { Ld3mError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { formatValue, Ld3mError, optionError, rejectNonBooleans, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { expectList } from './arguments.ts'
 import { freedError, type Node } from './node.ts'
 import { add } from './ops/arithmetic.ts'
 import { fill } from './ops/fill.ts'
 import { scope } from './scope.ts'
 import { formatShape, sameShape } from './shape.ts'
-import { type Tensor, withRecording, zeros } from './tensor.ts'
+import { Tensor, withRecording, zeros } from './tensor.ts'
 
 export interface GradOptions {
   /** The gradient of some scalar with respect to `y`, of `y`'s shape. Default 1, for a `y` of one element. */
@@ -25,6 +26,9 @@ export interface GradOptions {
 export function grad(y: Tensor, xs: readonly Tensor[], options: GradOptions = {}): Tensor[] {
   rejectUnknownOptions('grad', options, ['gradOutput', 'createGraph', 'retainGraph', 'allowUnused'])
   const { gradOutput, createGraph = false, retainGraph = createGraph, allowUnused = false } = options
+  rejectNonBooleans('grad', { createGraph, retainGraph, allowUnused })
+  if (!(y instanceof Tensor)) throw optionError(`grad: y is ${formatValue(y)}, not a tensor.`, 'Pass y, then xs.')
+  expectList('grad', 'xs', xs)
   if (!gradOutput && y.size !== 1) {
     throw shapeError(
       `grad: y has shape ${formatShape(y.shape)}; without gradOutput it must have one element.`,

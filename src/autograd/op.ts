@@ -1,4 +1,4 @@
-import { shapeError } from '../errors.ts'
+import { formatValue, optionError, shapeError } from '../errors.ts'
 import type { Device, GpuBuffer } from '../gpu/index.ts'
 import { type Backward, Node, type Saved, save } from './node.ts'
 import type { DType, Shape } from './shape.ts'
@@ -94,8 +94,8 @@ export function defineOp<A>(definition: OpDefinition<A>): Op<A> {
 }
 
 function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
-  const first = inputs[0]
-  if (!first) throw new Error(`${op.name}: an op needs an input`)
+  const first = inputs[0] as Tensor
+  for (let i = 0; i < inputs.length; i++) checkInput(op.name, i, inputs[i])
   const { device } = first
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i] as Tensor
@@ -121,6 +121,14 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
     outputs.push(new Tensor(new Storage(device, other.buffer), other.shape, 'f32', place))
   }
   return outputs
+}
+
+function checkInput(name: string, i: number, input: unknown): void {
+  if (input instanceof Tensor) return
+  throw optionError(
+    `${name}: input ${i} is ${formatValue(input)}, not a tensor.`,
+    'Make one with tensor(device, data).',
+  )
 }
 
 function recordNode<A>(

@@ -2,7 +2,7 @@ import { rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import * as kernels from '../kernels/index.ts'
 import { checkKey, type Key } from './philox.ts'
-import { type Shape, sizeOf } from './shape.ts'
+import { checkShape, type Shape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
 import { Tensor } from './tensor.ts'
 
@@ -23,6 +23,7 @@ export interface UniformOptions {
 export function uniform(device: Device, shape: Shape, key: Key, options: UniformOptions = {}): Tensor {
   rejectUnknownOptions('uniform', options, ['low', 'high'])
   const { low = 0, high = 1 } = options
+  checkShape('uniform', shape)
   checkKey('uniform', key)
   const count = sizeOf(shape)
   const buffer = kernels.random(device, 'UNIFORM', count, key.seed, key.stream, low, high - low)
@@ -43,6 +44,7 @@ export interface NormalOptions {
 export function normal(device: Device, shape: Shape, key: Key, options: NormalOptions = {}): Tensor {
   rejectUnknownOptions('normal', options, ['mean', 'std'])
   const { mean = 0, std = 1 } = options
+  checkShape('normal', shape)
   checkKey('normal', key)
   const buffer = kernels.random(device, 'NORMAL', sizeOf(shape), key.seed, key.stream, mean, std)
   return new Tensor(new Storage(device, buffer), shape)

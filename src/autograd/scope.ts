@@ -1,3 +1,4 @@
+import { optionError } from '../errors.ts'
 import type { Tensor } from './tensor.ts'
 
 const stack: Set<Tensor>[] = []
@@ -23,7 +24,7 @@ export function scope<T>(body: () => T): T {
   try {
     result = body()
     if (result instanceof Promise) {
-      throw new Error('scope: the body returned a promise; read tensors back outside the scope.')
+      throw optionError('scope: the body returned a promise.', 'Read tensors back outside of it.')
     }
     for (const tensor of tensorsIn(result)) created.delete(tensor) && stack.at(-2)?.add(tensor)
   } finally {

@@ -1,4 +1,4 @@
-import { shapeError } from '../errors.ts'
+import { formatValue, shapeError } from '../errors.ts'
 
 /** Sizes of a tensor's dimensions, outermost first; `[]` is a scalar. */
 export type Shape = readonly number[]
@@ -18,6 +18,13 @@ export const sizeOf = (shape: Shape): number => shape.reduce((n, d) => n * d, 1)
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i])
 
 export const formatShape = (shape: Shape): string => `[${shape.join(', ')}]`
+
+/** Throws unless `shape` is one. */
+export function checkShape(where: string, shape: Shape): void {
+  if (Array.isArray(shape) && shape.every((d) => Number.isSafeInteger(d) && d >= 0)) return
+  const shown = Array.isArray(shape) ? formatShape(shape) : formatValue(shape)
+  throw shapeError(`${where}: ${shown} is not a shape.`, 'Pass an array of integers ≥ 0.')
+}
 
 /** Row-major strides in elements. */
 export function stridesOf(shape: Shape): number[] {

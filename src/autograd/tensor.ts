@@ -1,9 +1,9 @@
-import { Ld3mError, optionError, shapeError } from '../errors.ts'
+import { formatValue, Ld3mError, optionError, rejectNonBooleans, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { halfToNumber, toHalfBits } from '../io/index.ts'
 import { Node } from './node.ts'
 import { register, TENSOR, unregister } from './scope.ts'
-import { bytesOf, type DType, formatShape, type Shape, sizeOf } from './shape.ts'
+import { bytesOf, checkShape, type DType, formatShape, type Shape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
 
 let recording = true
@@ -18,7 +18,7 @@ export function withRecording<T>(on: boolean, body: () => T): T {
   try {
     const result = body()
     if (result instanceof Promise) {
-      throw new Error('noGrad: the body returned a promise; await outside of it.')
+      throw optionError('noGrad: the body returned a promise.', 'Await outside of it.')
     }
     return result
   } finally {
@@ -128,6 +128,7 @@ export class Tensor {
    * now on.
    */
   write(data: Float32Array | Int32Array): void {
+    checkElements('write', data)
     checkData(data, this.shape, this.dtype)
     this.device.upload(this.buffer, elementsOf(data, this.dtype))
   }
@@ -145,6 +146,21 @@ export class Tensor {
   [Symbol.dispose](): void {
     this.dispose()
   }
+}
+
+/** Throws unless `data` are numbers, one after the other. */
+function checkElements(where: string, data: ArrayLike<number>): void {
+  if (!Array.isArray(data)) {
+    if (ArrayBuffer.isView(data)) return
+    const fix = 'Pass a Float32Array, an Int32Array or an array of numbers.'
+    throw optionError(`${where}: the data is ${formatValue(data)}.`, fix)
+  }
+  const wrong = data.findIndex((value) => typeof value !== 'number')
+  if (wrong < 0) return
+  throw optionError(
+    `${where}: element ${wrong} of the data is ${formatValue(data[wrong])}.`,
+    'Pass one flat list of numbers, row-major, and its shape as an option.',
+  )
 }
 
 function checkData(data: ArrayLike<number>, shape: Shape, dtype: DType): void {
@@ -165,11 +181,16 @@ function checkLeaf(dtype: DType): void {
   throw shapeError(`A leaf must be f32; this is ${dtype}.`, fix)
 }
 
+const DTYPES: readonly DType[] = ['f32', 'i32', 'f16']
+
 /**
  * Throws unless tensors of that type can be on the device.
- * @throws Ld3mError `adapter` for f16 where the adapter has no half precision
+ * @throws Ld3mError `adapter` for f16 where the adapter has no half precision; `option` for what is no type
  */
 export function checkDType(device: Device, dtype: DType): void {
+  if (!DTYPES.includes(dtype)) {
+    throw optionError(`The dtype of a tensor is ${formatValue(dtype)}.`, `Use one of ${DTYPES.join(', ')}.`)
+  }
   if (dtype !== 'f16' || device.info.features.has('shader-f16')) return
   throw new Ld3mError(
     'adapter',
@@ -196,20 +217,20 @@ export interface TensorOptions {
 
 /**
  * A tensor with the given elements.
- * @throws Ld3mError `shape` if data, shape and type do not fit; `adapter` for f16 where the adapter has none; `numeric`
- * for f16 of NaN or infinity
+ * @throws Ld3mError `shape` if data, shape and type do not fit; `option` if the data are no numbers, as nested lists are
+ * not; `adapter` for f16 where the adapter has none; `numeric` for f16 of NaN or infinity
  */
 export function tensor(
   device: Device,
   data: Float32Array | Int32Array | readonly number[],
   options: TensorOptions = {},
 ): Tensor {
+  rejectUnknownOptions('tensor', options, ['shape', 'dtype', 'requiresGrad'])
+  rejectNonBooleans('tensor', { requiresGrad: options.requiresGrad })
+  checkElements('tensor', data)
   const dtype = options.dtype ?? (data instanceof Int32Array ? 'i32' : 'f32')
   const shape = options.shape ?? [data.length]
-  for (const d of shape) {
-    if (!Number.isInteger(d) || d < 0)
-      throw optionError(`Shape ${formatShape(shape)} is not a shape.`, 'Use integers ≥ 0.')
-  }
+  checkShape('tensor', shape)
   checkData(data, shape, dtype)
   checkDType(device, dtype)
   if (options.requiresGrad) checkLeaf(dtype)
@@ -220,8 +241,12 @@ export function tensor(
   return new Tensor(new Storage(device, buffer), shape, dtype, node)
 }
 
-/** Zeros. */
+/**
+ * Zeros.
+ * @throws Ld3mError `shape` if `shape` is not one; `adapter` for f16 where the adapter has none
+ */
 export function zeros(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
+  checkShape('zeros', shape)
   checkDType(device, dtype)
   const bytes = bytesOf(sizeOf(shape), dtype)
   const buffer = device.alloc(bytes)

@@ -17,10 +17,10 @@ export const command = <const T extends ArgsDef>(
       const spellings = new Set(['_', ...known, ...known.map(camelCase)])
       for (const key of Object.keys(context.args)) {
         if (!spellings.has(key)) {
-          const options = known.map((k) => `--${k}`).join(', ')
+          const options = known.filter((k) => args[k]?.type !== 'positional').map((k) => `--${k}`)
           throw optionError(
             `${name}: unknown option --${key}.`,
-            known.length > 0 ? `Options: ${options}.` : 'It takes none.',
+            options.length > 0 ? `Options: ${options.join(', ')}.` : 'It takes none.',
           )
         }
         if (context.args[key] === '') throw optionError(`${name}: --${key} has no value.`, 'Give one.')
@@ -39,7 +39,7 @@ export const sharedArguments = <const T extends ArgsDef>(args: T): T => args
 
 /** The integer that an option's text is. */
 export function integer(option: string, text: string): number {
-  if (!/^\d+$/.test(text)) throw optionError(`--${option} is '${text}'.`, 'Use a whole number.')
+  if (!/^\d+$/.test(text)) throw optionError(`--${option} is '${text}'.`, 'Use a whole number from 0.')
   return Number(text)
 }
 

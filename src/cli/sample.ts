@@ -1,6 +1,8 @@
+import { dirname, resolve } from 'node:path'
 import process from 'node:process'
+import { optionError } from '../errors.ts'
 import { imageGrid } from '../io/index.ts'
-import { loadPrior, openDevice, writeFileAtomic } from '../node/index.ts'
+import { loadPrior, openDevice, openRunDirectory, ProgressLine, writeFileAtomic } from '../node/index.ts'
 import { command, integer, number } from './arguments.ts'
 
 export const sampleCommand = command(
@@ -11,8 +13,9 @@ export const sampleCommand = command(
       type: 'string',
       valueHint: 'FILE',
       required: true,
-      description: 'The latent diffusion model, safetensors',
+      description: 'The latent diffusion model, safetensors or PyTorch',
     },
+    size: { type: 'string', valueHint: 'N', description: 'Sides of the images of a published model; default 256' },
     class: { type: 'string', valueHint: 'K,L', description: "The prior's class ids; without them, no class" },
     count: { type: 'string', valueHint: 'N', default: '4', description: 'Images of each class' },
     steps: { type: 'string', valueHint: 'N', default: '20', description: 'DDIM steps' },
@@ -22,7 +25,7 @@ export const sampleCommand = command(
     dtype: { type: 'enum', options: ['f32', 'f16'], default: 'f32', description: 'f16 halves the memory of weights' },
     out: { type: 'string', valueHint: 'FILE', required: true, description: 'The PNG file' },
   },
-  async ({ prior: file, class: ids, dtype, out, ...texts }) => {
+  async ({ prior: file, size, class: ids, dtype, out, ...texts }) => {
     const [count, steps, seed] = [
       integer('count', texts.count),
       integer('steps', texts.steps),
@@ -30,22 +33,30 @@ export const sampleCommand = command(
     ]
     const [guidance, eta] = [number('guidance', texts.guidance), number('eta', texts.eta)]
     const classes = ids === undefined ? [{}] : ids.split(',').map((id) => ({ classId: integer('class', id) }))
+    const sides = size === undefined ? {} : { size: integer('size', size) }
+    if (!/\.png$/i.test(out)) throw optionError(`--out is '${out}'.`, 'Name a file that ends in .png.')
+    await openRunDirectory(dirname(resolve(out)))
     const device = await openDevice()
+    const line = new ProgressLine(process.stderr)
     try {
-      const prior = await loadPrior(device, file, { dtype: dtype as 'f32' | 'f16' })
+      line.update(`reading ${file}`)
+      const prior = await loadPrior(device, file, { dtype: dtype as 'f32' | 'f16', ...sides })
       const rows: Float32Array[] = []
       let shape: readonly number[] = []
-      for (const ofClass of classes) {
+      for (const [i, ofClass] of classes.entries()) {
+        line.update(`drawing row ${i + 1} of ${classes.length}`)
         const images = await prior.sample({ ...ofClass, count, steps, guidance, eta, seed })
         rows.push(images.data)
         shape = images.shape
       }
       const all = new Float32Array(rows.reduce((n, row) => n + row.length, 0))
       for (const [i, row] of rows.entries()) all.set(row, i * row.length)
-      const grid = { images: all, shape: [rows.length * count, ...shape.slice(1)], columns: count }
-      await writeFileAtomic(out, imageGrid(grid))
-      process.stdout.write(`${rows.length * count} images in ${out}\n`)
+      line.end()
+      const drawn = rows.length * count
+      await writeFileAtomic(out, imageGrid({ images: all, shape: [drawn, ...shape.slice(1)], columns: count }))
+      process.stdout.write(`${drawn} ${drawn === 1 ? 'image' : 'images'} in ${out}\n`)
     } finally {
+      line.end()
       device.destroy()
     }
   },

@@ -1,4 +1,4 @@
-import { optionError } from '../errors.ts'
+import { formatValue, optionError } from '../errors.ts'
 import type { DatasetInfo } from './dataset.ts'
 import { IMAGENET_SUBSETS, type ImagenetSubset, imagenetClass, imagenetSubset } from './imagenet.ts'
 
@@ -17,7 +17,10 @@ export function findClasses(
   { name, classNames }: Pick<DatasetInfo, 'name' | 'classNames'>,
   classes: readonly (number | string)[],
 ): number[] {
-  const labels = classes.flatMap((wanted) => {
+  if (!Array.isArray(classes)) {
+    throw optionError(`${where}: classes is ${formatValue(classes)}.`, 'Pass an array of names.')
+  }
+  const labels = (classes as readonly (number | string)[]).flatMap((wanted) => {
     const label = typeof wanted === 'number' ? wanted : labelOf(classNames, wanted)
     if (classNames[label] !== undefined) return [label]
     if (typeof wanted === 'string' && isSubset(wanted)) return subsetLabels(where, name, classNames, wanted)

@@ -42,9 +42,9 @@ export function createDataset(init: DatasetInit): Dataset {
   const { name, images, channels, height, width } = init
   const info = createInfo(init)
   const size = info.count * channels * height * width
-  if (images.length !== size) {
+  if (images?.length !== size) {
     throw shapeError(
-      `Dataset '${name}' has ${images.length} image bytes, but ${info.count} labels and images of ` +
+      `Dataset '${name}' has ${images?.length} image bytes, but ${info.count} labels and images of ` +
         `[${channels}, ${height}, ${width}] ask for ${size}.`,
       'Give one label an image and NCHW bytes.',
     )
@@ -56,7 +56,7 @@ export function createDataset(init: DatasetInit): Dataset {
 export function createInfo<T extends Omit<DatasetInfo, 'count'>>(init: T): T & DatasetInfo {
   const { name, labels, channels, height, width, classNames } = init
   const where = `Dataset '${name}'`
-  const count = labels.length
+  const count = labels?.length ?? 0
   if (count === 0) throw dataError(`${where} has no images.`, 'Give at least one labelled image.')
   if (channels !== 1 && channels !== 3) {
     throw shapeError(`${where} has ${channels} channels.`, 'Give 1 (grey) or 3 (RGB).')

@@ -1,4 +1,4 @@
-import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
+import { dataError, formatValue, optionError, rejectUnknownOptions } from '../errors.ts'
 import { findClasses } from './classes.ts'
 import { checkIndices, copyImages, type DatasetInfo, labelArray } from './dataset.ts'
 import { type AnyDataset, isStreamed } from './streamed.ts'
@@ -100,8 +100,9 @@ export interface SplitOptions {
 export function splitDataset<D extends AnyDataset>(dataset: D, options: SplitOptions): { train: D; validation: D } {
   rejectUnknownOptions('splitDataset', options, ['validationFraction', 'seed'])
   const { validationFraction, seed = 0 } = options
-  if (!(validationFraction > 0 && validationFraction < 1)) {
-    throw optionError(`splitDataset: validationFraction is ${validationFraction}.`, 'Give a number between 0 and 1.')
+  if (!(typeof validationFraction === 'number' && validationFraction > 0 && validationFraction < 1)) {
+    const came = formatValue(validationFraction)
+    throw optionError(`splitDataset: validationFraction is ${came}.`, 'Give a number between 0 and 1.')
   }
   if (!Number.isSafeInteger(seed)) throw optionError(`splitDataset: seed is ${seed}.`, 'Give a whole number.')
 

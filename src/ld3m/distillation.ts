@@ -1,6 +1,6 @@
 import { grad, HostRandom, ops, scope, type Tensor } from '../autograd/index.ts'
 import { ALL_AUGMENTATIONS, type AnyDataset, type AugmentationStrategy } from '../data/index.ts'
-import { Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
+import { formatValue, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { HostTensor, Student } from '../models/index.ts'
 import { type NamedTensors, Sgd } from '../optim/index.ts'
 import { chunksOf } from './chunks.ts'
@@ -89,7 +89,16 @@ export class Distillation {
 
   private constructor(options: DistillOptions) {
     rejectUnknownOptions('distill', options, DISTILL_OPTIONS)
-    const { dataset, objective } = options
+    const { dataset, objective, onProgress } = options
+    if (typeof objective?.start !== 'function') {
+      throw optionError(`distill: objective is ${formatValue(objective)}.`, 'Pass dm(), dc() or mtt({ experts }).')
+    }
+    if (!Array.isArray(dataset?.classNames)) {
+      throw optionError(`distill: dataset is ${formatValue(dataset)}.`, 'Pass what openDataset gives, awaited.')
+    }
+    if (onProgress !== undefined && typeof onProgress !== 'function') {
+      throw optionError(`distill: onProgress is ${formatValue(onProgress)}.`, 'Pass a function.')
+    }
     this.#space = spaceOf('distill', options, dataset)
     this.#dataset = dataset
     this.#objective = objective
@@ -102,7 +111,7 @@ export class Distillation {
     this.#student = options.student ?? defaultStudent(dataset)
     this.#learned = learnedOf(this.#space, options.learn)
     this.#signal = options.signal
-    this.#onProgress = options.onProgress
+    this.#onProgress = onProgress
     this.#real = new RealImages(dataset, {
       batch: atLeastOne('distill', 'realBatch', options.realBatch ?? 64),
       batches: objective.realBatches ?? 1,
@@ -116,8 +125,8 @@ export class Distillation {
       options.learningRate ?? objective.learningRate[this.#space.name === 'pixel' ? 'pixels' : 'latents'],
     )
     const momentum = options.momentum ?? 0.5
-    if (!(momentum >= 0 && momentum < 1))
-      throw optionError(`distill: momentum is ${momentum}.`, 'Use 0 ≤ momentum < 1.')
+    if (!(typeof momentum === 'number' && momentum >= 0 && momentum < 1))
+      throw optionError(`distill: momentum is ${formatValue(momentum)}.`, 'Use 0 ≤ momentum < 1.')
     this.#sgd = { lr, momentum }
   }
 

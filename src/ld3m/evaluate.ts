@@ -1,6 +1,6 @@
 import { HostRandom, noGrad, ops, scope, type Tensor } from '../autograd/index.ts'
 import { type AnyDataset, indicesByClass, readImages, toUnit } from '../data/index.ts'
-import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { formatValue, Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { disposeState, Params, type StateDict, type Student } from '../models/index.ts'
 import { type Accuracy, summarize } from './accuracy.ts'
@@ -60,6 +60,9 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
   const { device, test, normalization, students, signal } = options
   const runs = atLeastOne('evaluate', 'runs', options.runs ?? 3)
   const seed = seedOf('evaluate', options.seed ?? 0)
+  if (!Array.isArray(students)) {
+    throw optionError(`evaluate: students is ${formatValue(students)}.`, 'Pass an array, such as [convNet({ … })].')
+  }
   if (students.length === 0) throw optionError('evaluate: students is empty.', 'Name at least one architecture.')
   const names = students.map((s) => s.name)
   const twice = names.find((name, i) => names.indexOf(name) !== i)

@@ -116,19 +116,36 @@ function configOf(checkpoint: Checkpoint, { config, size }: PriorOptions): Prior
     )
   }
   const options = size === undefined ? {} : { size }
-  const known = [ldmImageNet, ldmFfhq].map((preset) => preset(options)).find((preset) => holds(checkpoint, preset))
-  if (known) return known
+  const published = [ldmImageNet, ldmFfhq].map((preset) => preset(options))
+  const compared = published.map((preset) => ({ preset, ...compare(checkpoint, preset) }))
+  const nearest = compared.reduce((a, b) => (b.share > a.share ? b : a))
+  if (nearest.share === 1) return nearest.preset
+  const but = nearest.share > 0.5 ? ` Nearest is ${nearest.preset.name}, but for ${nearest.differences}.` : ''
   throw dataError(
-    'The file states no configuration in its metadata, and its tensors are those of no published model.',
-    'Make the file with trainPrior, or pass config.',
+    `The file states no configuration in its metadata, and its tensors are those of no published model.${but}`,
+    'Make the file with trainPrior (ld3m-gpu train-prior), or pass config to loadPrior.',
   )
 }
 
-/** Whether a checkpoint has all tensors of a configuration, in their shapes. */
-function holds({ tensors }: Pick<Checkpoint, 'tensors'>, config: PriorConfig): boolean {
-  return Object.entries(priorParameters(config)).every(
-    ([name, { shape }]) => `${tensors.get(name)?.shape}` === `${shape}`,
-  )
+/** Differences that a message tells at most. */
+const SHOWN = 5
+
+/** The share of a configuration's tensors that a checkpoint has in their shapes, and in words what is different. */
+function compare(
+  { tensors }: Pick<Checkpoint, 'tensors'>,
+  config: PriorConfig,
+): { share: number; differences: string } {
+  const parameters = Object.entries(priorParameters(config))
+  const different = parameters.flatMap(([name, { shape }]) => {
+    const given = tensors.get(name)?.shape
+    if (`${given}` === `${shape}`) return []
+    return [given === undefined ? `${name}, which is missing` : `${name}, which is [${given}], not [${shape}]`]
+  })
+  const rest = different.length > SHOWN ? `; and ${different.length - SHOWN} more` : ''
+  return {
+    share: 1 - different.length / parameters.length,
+    differences: different.slice(0, SHOWN).join('; ') + rest,
+  }
 }
 
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1))

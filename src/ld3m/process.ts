@@ -1,5 +1,5 @@
 import { checkpoint, ops, random, scope, type Tensor, tensor } from '../autograd/index.ts'
-import { optionError, rejectUnknownOptions } from '../errors.ts'
+import { formatValue, optionError, rejectUnknownOptions } from '../errors.ts'
 import { oneOf } from './options.ts'
 import type { Prior } from './prior.ts'
 import { type DdimStep, ddimSteps } from './schedule.ts'
@@ -39,7 +39,7 @@ export function resolveDiffusion(options: DiffusionOptions = {}): ResolvedDiffus
   const resolved = { ...DEFAULTS, ...options }
   ddimSteps(resolved.steps, resolved.eta)
   if (!Number.isFinite(resolved.guidance)) {
-    throw optionError(`diffusion.guidance is ${resolved.guidance}.`, 'Use a number; 1 turns guidance off.')
+    throw optionError(`diffusion.guidance is ${formatValue(resolved.guidance)}.`, 'Use a number; 1 turns guidance off.')
   }
   oneOf('diffusion', 'residual', resolved.residual, RESIDUALS)
   if (typeof resolved.checkpoint !== 'boolean' && resolved.checkpoint !== 'blocks') {

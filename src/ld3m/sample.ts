@@ -1,5 +1,5 @@
 import { noGrad, ops, random, scope, tensor } from '../autograd/index.ts'
-import { optionError, rejectUnknownOptions } from '../errors.ts'
+import { formatValue, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { HostTensor } from '../models/index.ts'
 import { chunksOf } from './chunks.ts'
 import { fromSigned } from './normalization.ts'
@@ -42,9 +42,9 @@ export async function sample(prior: Prior, options: SampleOptions = {}): Promise
   const count = atLeastOne('sample', 'count', options.count ?? 1)
   const chunk = atLeastOne('sample', 'chunk', options.chunk ?? 4)
   const seed = seedOf('sample', options.seed ?? 0)
+  const resolved = resolveDiffusion({ steps, guidance, eta, residual: 'none' })
   // Without a class both predictions of guidance would be the same.
-  const scale = classId === undefined ? 1 : guidance
-  const diffusion = resolveDiffusion({ steps, guidance: scale, eta, residual: 'none' })
+  const diffusion = classId === undefined ? { ...resolved, guidance: 1 } : resolved
   const { device } = prior
   const images = scope(() =>
     noGrad(() => {
@@ -73,7 +73,7 @@ export async function sample(prior: Prior, options: SampleOptions = {}): Promise
 function checkClass(classId: number | undefined, classes: number): void {
   if (classId === undefined || (Number.isInteger(classId) && classId >= 0 && classId < classes)) return
   throw optionError(
-    `sample: classId is ${classId}.`,
+    `sample: classId is ${formatValue(classId)}.`,
     classes === 0 ? 'This prior is unconditional: leave it out.' : `The prior's classes are 0 to ${classes - 1}.`,
   )
 }

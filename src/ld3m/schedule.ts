@@ -1,4 +1,4 @@
-import { optionError } from '../errors.ts'
+import { formatValue, optionError } from '../errors.ts'
 
 /** Length of the training schedule of the latent diffusion model. */
 export const TRAIN_TIMESTEPS = 1000
@@ -43,9 +43,10 @@ export interface DdimStep {
  */
 export function ddimSteps(steps: number, eta = 0): DdimStep[] {
   if (!Number.isInteger(steps) || steps < 1 || steps > TRAIN_TIMESTEPS) {
-    throw optionError(`diffusion.steps is ${steps}.`, `Use an integer from 1 to ${TRAIN_TIMESTEPS}.`)
+    throw optionError(`diffusion.steps is ${formatValue(steps)}.`, `Use an integer from 1 to ${TRAIN_TIMESTEPS}.`)
   }
-  if (!(eta >= 0 && eta <= 1)) throw optionError(`diffusion.eta is ${eta}.`, 'Use a number from 0 to 1.')
+  if (!(typeof eta === 'number' && eta >= 0 && eta <= 1))
+    throw optionError(`diffusion.eta is ${formatValue(eta)}.`, 'Use a number from 0 to 1.')
   const last = Math.floor(((steps - 1) * TRAIN_TIMESTEPS) / steps)
   const offset = Math.min(1, TRAIN_TIMESTEPS - 1 - last)
   const taus = Array.from({ length: steps }, (_, i) => Math.floor((i * TRAIN_TIMESTEPS) / steps) + offset)

@@ -1,5 +1,7 @@
 import { checkpoint, ops, scope, type Tensor } from '../autograd/index.ts'
+import { formatValue, optionError, rejectNonBooleans, rejectUnknownOptions } from '../errors.ts'
 import { childParameters, type Init, type Module, type Params } from './module.ts'
+import { positiveIntegers } from './options.ts'
 
 const ZERO: Init = { kind: 'constant', value: 0 }
 const ONE: Init = { kind: 'constant', value: 1 }
@@ -34,7 +36,11 @@ export function conv2dOnto(
   outChannels: number,
   options: Conv2dOptions,
 ): Module<[x: Tensor, residual: Tensor | undefined]> {
+  rejectUnknownOptions('conv2d', options, ['kernel', 'stride', 'padding', 'bias', 'activation', 'zeroInit'])
   const { kernel, stride = 1, padding = 0, bias = true, activation, zeroInit = false } = options
+  rejectNonBooleans('conv2d', { bias, zeroInit })
+  const side = typeof kernel === 'object' ? {} : { kernel }
+  positiveIntegers('conv2d', { inChannels, outChannels, ...side, stride })
   const [kh, kw] = typeof kernel === 'number' ? [kernel, kernel] : [1, 1]
   const init = zeroInit ? ZERO : uniformInit(inChannels * kh * kw)
   const shape = [outChannels, inChannels, kh, kw]
@@ -59,7 +65,11 @@ export interface LinearOptions {
 }
 
 /** x: […, inFeatures] → […, outFeatures]; the weight is [outFeatures, inFeatures]. */
-export function linear(inFeatures: number, outFeatures: number, { bias = true }: LinearOptions = {}): Module {
+export function linear(inFeatures: number, outFeatures: number, options: LinearOptions = {}): Module {
+  rejectUnknownOptions('linear', options, ['bias'])
+  const { bias = true } = options
+  rejectNonBooleans('linear', { bias })
+  positiveIntegers('linear', { inFeatures, outFeatures })
   const init = uniformInit(inFeatures)
   const weight = { shape: [outFeatures, inFeatures], init, half: true }
   return {
@@ -86,6 +96,8 @@ export interface InstanceNormOptions {
 
 /** x: [N, channels, …], normalised over each group of channels. */
 export function groupNorm(groups: number, channels: number, options: GroupNormOptions = {}): Module {
+  rejectUnknownOptions('groupNorm', options, ['eps', 'activation'])
+  positiveIntegers('groupNorm', { groups, channels })
   const { eps = 1e-5, activation } = options
   return {
     parameters: affineParameters(channels),
@@ -106,6 +118,7 @@ export const instanceNorm = (channels: number, options: InstanceNormOptions = {}
 
 /** x: […, features], normalised over its last dimension. */
 export function layerNorm(features: number): Module {
+  positiveIntegers('layerNorm', { features })
   return {
     parameters: affineParameters(features),
     apply: (params, x) => ops.layerNorm(x, { weight: params.get('weight'), bias: params.get('bias'), eps: 1e-5 }),
@@ -114,6 +127,7 @@ export function layerNorm(features: number): Module {
 
 /** indices: i32 […] → rows of a [count, features] table, […, features]. */
 export function embedding(count: number, features: number): Module<[indices: Tensor]> {
+  positiveIntegers('embedding', { count, features })
   return {
     parameters: { weight: { shape: [count, features], init: { kind: 'normal', std: 1 } } },
     apply: (params, indices) => ops.gather(params.get('weight'), indices),
@@ -140,6 +154,14 @@ export function sequential<Rest extends readonly unknown[] = []>(
     | Readonly<Record<string, Module<[x: Tensor, ...rest: Rest]>>>,
 ): Module<[x: Tensor, ...rest: Rest]> {
   const steps = Object.entries(children)
+  const wrong = steps.find(([, child]) => typeof child?.apply !== 'function')
+  if (wrong) {
+    const [name, child] = wrong
+    throw optionError(
+      `sequential: child '${name}' is ${formatValue(child)}, not a module.`,
+      'Pass one array of modules, or an object of them.',
+    )
+  }
   return {
     parameters: childParameters(children),
     apply(params, x, ...rest) {

@@ -70,25 +70,49 @@ export function childParameters(
   )
 }
 
+/** Problems of a kind that a message names at most. */
+const SHOWN = 10
+
 /** Throws, naming every missing, unexpected and misshapen tensor, unless `state` fits the module. */
 export function checkStateDict(
   where: string,
   module: Pick<Module, 'parameters'>,
   state: Readonly<Record<string, { readonly shape: Shape }>>,
 ): void {
-  const problems: string[] = []
+  const missing: string[] = []
+  const misshapen: string[] = []
   for (const [name, { shape }] of Object.entries(module.parameters)) {
-    const given = state[name]
-    if (!given) problems.push(`missing ${name}`)
-    else if (!sameShape(given.shape, shape)) problems.push(`${name} is [${given.shape}], expected [${shape}]`)
+    const given = Object.hasOwn(state, name) ? state[name] : undefined
+    if (!given) missing.push(name)
+    else if (!sameShape(given.shape, shape)) misshapen.push(`${name} is [${given.shape}], expected [${shape}]`)
   }
-  for (const name of Object.keys(state))
-    if (!Object.hasOwn(module.parameters, name)) problems.push(`unexpected ${name}`)
-  if (problems.length > 0) {
-    const shown = problems.slice(0, 20).join('; ') + (problems.length > 20 ? `; and ${problems.length - 20} more` : '')
-    throw shapeError(
-      `${where}: the state dict does not fit the module: ${shown}.`,
-      'Load the file made for this model.',
-    )
-  }
+  const unexpected = Object.keys(state).filter((name) => !Object.hasOwn(module.parameters, name))
+  if (missing.length + misshapen.length + unexpected.length === 0) return
+  const problems = [
+    ...(missing.length > 0 ? [`missing ${listed(missing, ', ')}`] : []),
+    ...(misshapen.length > 0 ? [listed(misshapen, '; ')] : []),
+    ...(unexpected.length > 0 ? [`unexpected ${listed(unexpected, ', ')}`] : []),
+  ]
+  const prefix = prefixOf(Object.keys(module.parameters), unexpected)
+  throw shapeError(
+    `${where}: the state dict does not fit the module: ${problems.join('; ')}.`,
+    prefix === undefined
+      ? 'Load the file made for this model.'
+      : `Every name is there after '${prefix}': pass it as the option prefix.`,
+  )
+}
+
+const listed = (problems: readonly string[], separator: string): string =>
+  problems.slice(0, SHOWN).join(separator) +
+  (problems.length > SHOWN ? `${separator}and ${problems.length - SHOWN} more` : '')
+
+/** What stands in front of all of `names` in `given`, if anything does. */
+function prefixOf(names: readonly string[], given: readonly string[]): string | undefined {
+  const [first] = names
+  if (first === undefined) return undefined
+  const there = new Set(given)
+  return given
+    .filter((name) => name.endsWith(first))
+    .map((name) => name.slice(0, -first.length))
+    .find((prefix) => names.every((name) => there.has(prefix + name)))
 }

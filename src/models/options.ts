@@ -1,10 +1,11 @@
-import { optionError } from '../errors.ts'
+import { formatValue, optionError } from '../errors.ts'
 
 /** Throws unless each of `values` is an integer of at least 1. */
 export function positiveIntegers(where: string, values: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(values)) {
     if (!Number.isInteger(value) || (value as number) < 1) {
-      throw optionError(`${where}: ${name} must be an integer of at least 1, got ${value}.`, 'Correct the option.')
+      const came = formatValue(value)
+      throw optionError(`${where}: ${name} must be an integer of at least 1, got ${came}.`, 'Correct the option.')
     }
   }
 }

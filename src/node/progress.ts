@@ -1,10 +1,17 @@
+/** What a line is written to: `process.stdout`, `process.stderr`, or anything that takes text. */
+export interface ProgressStream {
+  /** Whether lines can be rewritten. */
+  readonly isTTY?: boolean
+  write(text: string): unknown
+}
+
 /** A line that says how far something is: rewritten in place on a terminal, printed now and then elsewhere. */
 export class ProgressLine {
   #lastPrint = 0
   #open = false
 
   constructor(
-    readonly stream: NodeJS.WriteStream = process.stdout,
+    readonly stream: ProgressStream = process.stdout,
     /** Seconds between lines where they cannot be rewritten. */
     readonly interval = 5,
   ) {}

@@ -1,5 +1,5 @@
 import type { Tensor } from '../autograd/index.ts'
-import { optionError, rejectUnknownOptions } from '../errors.ts'
+import { formatValue, optionError, rejectUnknownOptions } from '../errors.ts'
 import { adamUpdate } from '../kernels/index.ts'
 import { checkGradients, checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
 
@@ -28,6 +28,9 @@ export class Adam {
     rejectUnknownOptions('Adam', options, ['lr', 'betas', 'eps', 'weightDecay'])
     const resolved = { betas: [0.9, 0.999] as const, eps: 1e-8, weightDecay: 0, ...options }
     checkRange('Adam', 'lr', resolved.lr, 0, Number.POSITIVE_INFINITY)
+    if (!Array.isArray(resolved.betas) || resolved.betas.length !== 2) {
+      throw optionError(`Adam: betas is ${formatValue(resolved.betas)}.`, 'Use two numbers, such as [0.9, 0.999].')
+    }
     for (const beta of resolved.betas) checkRange('Adam', 'a beta', beta, 0, 1)
     checkRange('Adam', 'eps', resolved.eps, 0, Number.POSITIVE_INFINITY)
     checkRange('Adam', 'weightDecay', resolved.weightDecay, 0, Number.POSITIVE_INFINITY)

@@ -1,5 +1,5 @@
 import type { Tensor } from '../autograd/index.ts'
-import { optionError, rejectUnknownOptions } from '../errors.ts'
+import { optionError, rejectNonBooleans, rejectUnknownOptions } from '../errors.ts'
 import { emaUpdate } from '../kernels/index.ts'
 import { checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
 
@@ -22,6 +22,7 @@ export class Ema {
   constructor(parameters: NamedTensors, options: EmaOptions) {
     rejectUnknownOptions('Ema', options, ['decay', 'warmup'])
     checkRange('Ema', 'decay', options.decay, 0, 1)
+    rejectNonBooleans('Ema', { warmup: options.warmup })
     this.#parameters = parameters
     this.#decay = options.decay
     this.#warmup = options.warmup ?? false

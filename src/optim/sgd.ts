@@ -1,5 +1,5 @@
 import type { Tensor } from '../autograd/index.ts'
-import { optionError, rejectUnknownOptions } from '../errors.ts'
+import { optionError, rejectNonBooleans, rejectUnknownOptions } from '../errors.ts'
 import { sgdUpdate } from '../kernels/index.ts'
 import { checkGradients, checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
 
@@ -33,6 +33,7 @@ export class Sgd {
     checkRange('Sgd', 'lr', resolved.lr, 0, Number.POSITIVE_INFINITY)
     checkRange('Sgd', 'momentum', resolved.momentum, 0, 1)
     checkRange('Sgd', 'weightDecay', resolved.weightDecay, 0, Number.POSITIVE_INFINITY)
+    rejectNonBooleans('Sgd', { nesterov: resolved.nesterov })
     if (resolved.nesterov && resolved.momentum === 0) {
       throw optionError('Sgd: nesterov needs momentum.', 'Set momentum above 0, or leave nesterov out.')
     }

@@ -1,5 +1,5 @@
 import { formatShape, keep, sameShape, type Tensor, zeros } from '../autograd/index.ts'
-import { Ld3mError, optionError, shapeError } from '../errors.ts'
+import { formatValue, Ld3mError, optionError, shapeError } from '../errors.ts'
 
 /** Tensors by the names of the parameters they belong to. */
 export type NamedTensors = Readonly<Record<string, Tensor>>
@@ -10,6 +10,9 @@ export const zerosLike = (parameters: NamedTensors): Record<string, Tensor> =>
 
 /** Throws unless `given` has exactly the names and shapes of `expected`. */
 export function checkNames(where: string, what: string, expected: NamedTensors, given: NamedTensors): void {
+  if (typeof given !== 'object' || given === null) {
+    throw shapeError(`${where}: got ${formatValue(given)}.`, `Pass an object with a ${what} for every parameter.`)
+  }
   for (const [name, { shape }] of Object.entries(expected)) {
     const other = given[name]
     if (!other) throw shapeError(`${where}: there is no ${what} '${name}'.`, 'Pass one for every parameter.')
@@ -51,7 +54,7 @@ export function checkGradients(where: string, parameters: NamedTensors, gradient
 
 /** Throws unless low ≤ value < high. */
 export function checkRange(where: string, name: string, value: number, low: number, high: number): void {
-  if (!(value >= low && value < high)) {
-    throw optionError(`${where}: ${name} is ${value}.`, `Use a number from ${low} up to, but not, ${high}.`)
-  }
+  if (typeof value === 'number' && value >= low && value < high) return
+  const fix = high === Number.POSITIVE_INFINITY ? `Use a number ≥ ${low}.` : `Use a number ≥ ${low} and < ${high}.`
+  throw optionError(`${where}: ${name} is ${formatValue(value)}.`, fix)
 }

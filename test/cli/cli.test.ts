@@ -115,8 +115,13 @@ describe('ld3m-gpu', () => {
     ],
     [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', 'w'], "distill: 'w' belongs to no option. See --help."],
     [['distill', '--data', 'x', '--prior', 'y', '--out'], 'distill: --out has no value. Give one.'],
-    [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--ipc', '1.5'], "--ipc is '1.5'. Use a whole number."],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--ipc', '1.5'],
+      "--ipc is '1.5'. Use a whole number from 0.",
+    ],
     [['sample', '--prior', 'x', '--out', 'y', '--eta', 'none'], "--eta is 'none'. Use a number."],
+    [['sample', '--prior', 'x', '--out', 'y.jpg'], "--out is 'y.jpg'. Name a file that ends in .png."],
+    [['inspect', 'x', '--foo'], 'inspect: unknown option --foo. Options: --inert.'],
     [['evaluate', '--run', 'x', '--data', 'y', '--students', 'GPT'], /^--students names 'GPT'/],
     [
       ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--objective', 'mtt'],
@@ -236,6 +241,15 @@ describe('ld3m-gpu', () => {
     const { code, err } = await run('sample', ...args, '--class', '2')
     expect(code).toBe(1)
     expect(err).toContain("sample: classId is 2. The prior's classes are 0 to 1.")
+  })
+
+  test('sample makes the folder of its file, and takes the size of a published model', async () => {
+    const out = join(folder, 'samples', 'one.png')
+    const args = ['sample', '--prior', prior, '--count', '1', '--steps', '1', '--out', out]
+    expect(await run(...args)).toMatchObject({ code: 0, out: `1 image in ${out}\n` })
+    const { code, err } = await run(...args, '--size', '64')
+    expect(code).toBe(1)
+    expect(err).toContain("size is 64; the file's prior makes images of 8×8. Leave size out.")
   })
 
   test('experts trains what distill --objective mtt matches, and goes on with more', async () => {

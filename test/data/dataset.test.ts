@@ -51,6 +51,8 @@ describe('createDataset', () => {
 
   test.each<[string, Partial<DatasetInit>, string, RegExp]>([
     ['no images', { labels: new Uint8Array(0), images: new Uint8Array(0) }, 'data', /has no images/],
+    ['no labels', { labels: undefined as unknown as Uint8Array }, 'data', /has no images/],
+    ['no bytes', { images: undefined as unknown as Uint8Array }, 'shape', /has undefined image bytes/],
     ['two channels', { channels: 2 }, 'shape', /has 2 channels/],
     ['an empty side', { height: 0 }, 'shape', /0×3 pixels/],
     ['too few bytes', { images: new Uint8Array(23) }, 'shape', /23 image bytes, but 4 labels.*\[1, 2, 3\] ask for 24/],

@@ -44,6 +44,20 @@ function compile(texts: ReadonlyMap<string, string>): string[] {
   })
 }
 
+/** What the README's snippet that has `phrase` in it prints. */
+async function output(phrase: string): Promise<string> {
+  const snippet = snippetsOf('README.md').find((text) => text.includes(phrase)) as string
+  const file = `.cache/snippet-${process.pid}.ts`
+  await mkdir('.cache', { recursive: true })
+  await writeFile(file, snippet)
+  try {
+    const args = ['--import', './scripts/register.mjs', file]
+    return (await promisify(execFile)(process.execPath, args, { timeout: 60_000 })).stdout
+  } finally {
+    await rm(file)
+  }
+}
+
 describe('the documents', () => {
   test('show TypeScript that compiles', () => {
     const texts = documents.flatMap((document) =>
@@ -54,17 +68,15 @@ describe('the documents', () => {
   })
 
   test('show a second-order gradient that comes out as they say', async () => {
-    const snippet = snippetsOf('README.md').find((text) => text.includes('createGraph')) as string
-    const file = `.cache/snippet-${process.pid}.ts`
-    await mkdir('.cache', { recursive: true })
-    await writeFile(file, snippet)
-    try {
-      const args = ['--import', './scripts/register.mjs', file]
-      const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 })
-      expect(stdout).toBe('Float32Array(3) [ 2, 4, 6 ]\n')
-    } finally {
-      await rm(file)
-    }
+    expect(await output('createGraph')).toBe('Float32Array(3) [ 2, 4, 6 ]\n')
+  })
+
+  test('show a training loop that learns what they say', async () => {
+    const lines = (await output('new Adam')).trim().split('\n')
+    const losses = lines.slice(0, 5).map((line) => Number(line.split(' ')[1]))
+    expect(losses[0]).toBeGreaterThan(0.5)
+    expect(losses[4]).toBeLessThan(0.05)
+    expect(lines.slice(5)).toEqual(['Float32Array(4) [ 0, 1, 1, 0 ]', "[ '0.weight', '0.bias', '2.weight', '2.bias' ]"])
   })
 
   test.each(documents)('%s links to files that exist', (document) => {

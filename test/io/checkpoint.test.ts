@@ -232,7 +232,7 @@ describe('an index of shards', () => {
     ['has no map', undefined, /no object "weight_map"/],
     ['lists a tensor that its file lacks', { ...map, d: map.a }, /lack 1 tensors that it lists: "d"/],
     ['does not list a tensor', { a: map.a, 'b.c': map.a, e: map['b.c'] }, /does not list the tensor "b\.c"/],
-    ['names an empty file', { a: 'none' }, /none: it is neither safetensors/],
+    ['names an empty file', { a: 'none' }, /none: it is empty/],
   ])('that %s is refused', async (_, weights, message) => {
     await expect(openIndex(weights)).rejects.toThrow(message)
   })

@@ -9,7 +9,14 @@ import {
   type StoredTensor,
   writeSafetensors,
 } from '../../src/io/index.ts'
-import { alphasCumprod, type Prior, type PriorOptions, priorFromCheckpoint } from '../../src/ld3m/index.ts'
+import {
+  alphasCumprod,
+  ldmImageNet,
+  type Prior,
+  type PriorOptions,
+  priorFromCheckpoint,
+  priorParameters,
+} from '../../src/ld3m/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyPrior } from '../support/tiny.ts'
 
@@ -72,6 +79,19 @@ describe('a checkpoint of latent diffusion', () => {
     }
     expect(read).toEqual(['first_stage_model.encoder.conv_in.weight', 'first_stage_model.encoder.conv_in.weight'])
     await expect(priorFromCheckpoint(device, published, { size: 100 })).rejects.toThrow(/size is 100.*multiple of 32/)
+  })
+
+  test('that is nearly a published one is an error that tells where it differs', async () => {
+    const tensors = Object.entries(priorParameters(ldmImageNet())).map(
+      ([name, { shape }]) => [name, { shape }] as const,
+    )
+    const known = new Map<string, { shape: readonly number[] }>(tensors)
+    known.delete('model.diffusion_model.out.2.bias')
+    known.set('cond_stage_model.embedding.weight', { shape: [11, 512] })
+    const checkpoint = { tensors: known, metadata: {} } as unknown as Checkpoint
+    await expect(priorFromCheckpoint(device, checkpoint)).rejects.toThrow(
+      /no published model\. Nearest is [\w-]+, but for .*\.out\.2\.bias, which is missing; .*embedding\.weight, which is \[11,512\], not \[1001,512\]\./,
+    )
   })
 
   test.each<[string, () => Promise<Prior>, RegExp]>([

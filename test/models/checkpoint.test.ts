@@ -85,7 +85,7 @@ test('a checkpoint that does not fit names every tensor that is missing, unexpec
   const one = { dtype: 'F32', shape: [1], data: new Float32Array(1) } as const
   const checkpoint = await stored({ 'net.weight': one, 'net.toString': one, 'net.constructor': one, other: one })
   await expect(loadCheckpoint(device, linear(2, 1), checkpoint, { prefix: 'net.' })).rejects.toThrow(
-    /weight is \[1\], expected \[1,2\]; missing bias; unexpected constructor; unexpected toString/,
+    /missing bias; weight is \[1\], expected \[1,2\]; unexpected constructor, toString/,
   )
   expect(device.memory.current).toBe(before)
 })

@@ -155,3 +155,14 @@ test('a sequence applies its children in order, under their keys', async () => {
   y.dispose()
   disposeState(state)
 })
+
+test('a state dict whose names all have the same beginning is an error that tells it', async () => {
+  const device = await testDevice()
+  const state = initialize(device, student, { seed: 0 })
+  const arrays = await readStateDict(state)
+  disposeState(state)
+  const prefixed = Object.fromEntries(Object.entries(arrays).map(([name, value]) => [`net.${name}`, value]))
+  expect(() => loadStateDict(device, student, prefixed)).toThrow("Every name is there after 'net.': pass it as")
+  const { [`net.${Object.keys(arrays).at(-1)}`]: _, ...incomplete } = prefixed
+  expect(() => loadStateDict(device, student, incomplete)).toThrow('Load the file made for this model.')
+})

@@ -1,3 +1,4 @@
+import { expectNumber } from '../arguments.ts'
 import { chain } from '../chain.ts'
 import { defineOp, savesFactors } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
@@ -12,7 +13,11 @@ export const affineOp = defineOp<{ readonly p: number; readonly q: number }>({
 })
 
 /** p·x + q for numbers p and q. */
-export const affine = (x: Tensor, p: number, q: number): Tensor => affineOp.apply([x], { p, q })
+export function affine(x: Tensor, p: number, q: number): Tensor {
+  expectNumber('affine', 'p', p)
+  expectNumber('affine', 'q', q)
+  return affineOp.apply([x], { p, q })
+}
 /** p·x for a number p. */
 export const scale = (x: Tensor, p: number): Tensor => affine(x, p, 0)
 /** −x. */

@@ -1,6 +1,7 @@
 import { shapeError } from '../../errors.ts'
 import type { Padding } from '../../kernels/index.ts'
 import * as kernels from '../../kernels/index.ts'
+import { expectList } from '../arguments.ts'
 import { defineOp } from '../op.ts'
 import { formatShape, normalizeAxis, type Shape, sameShape, sizeOf, stridesOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -47,6 +48,7 @@ export const permuteOp = defineOp<{ readonly order: readonly number[] }>({
  * @param order each dimension of x once
  */
 export function permute(x: Tensor, order: readonly number[]): Tensor {
+  expectList('permute', 'order', order)
   const resolved = order.map((axis) => normalizeAxis('permute', axis, x.rank))
   if (staysInMemory(x.shape, resolved)) {
     return reshape(
@@ -219,6 +221,7 @@ export const concatOp = defineOp<{ readonly axis: number }>({
 
 /** The tensors behind each other along one dimension; all other sizes must be equal. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  expectList('concat', 'tensors', tensors)
   const [first] = tensors
   if (!first) throw shapeError('concat: the list of tensors is empty.', 'Pass at least one.')
   const resolved = normalizeAxis('concat', axis, first.rank)
@@ -227,6 +230,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 
 /** Tensors of one shape along a new dimension `axis` of the result. */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  expectList('stack', 'tensors', tensors)
   const [first] = tensors
   if (!first) throw shapeError('stack: the list of tensors is empty.', 'Pass at least one.')
   const at = normalizeAxis('stack', axis, first.rank + 1)

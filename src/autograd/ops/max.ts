@@ -4,7 +4,7 @@ import { defineOp, type Op } from '../op.ts'
 import { formatShape, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { reshape } from './reshape.ts'
-import type { ReduceOptions } from './sum.ts'
+import { keepsDims, type ReduceOptions } from './sum.ts'
 
 export interface AxisAttrs {
   /** 0 to rank − 1. */
@@ -95,7 +95,8 @@ export const takeAlongAxis = (x: Tensor, indices: Tensor, axis: number): Tensor 
   takeAlongAxisOp.apply([x, indices], { axis: normalizeAxis('takeAlongAxis', axis, x.rank) })
 
 /** Largest element along one dimension; of equal ones, the first gets the gradient. */
-export function max(x: Tensor, axis: number, { keepDims = false }: ReduceOptions = {}): Tensor {
+export function max(x: Tensor, axis: number, options: ReduceOptions = {}): Tensor {
+  const keepDims = keepsDims('max', options)
   const resolved = normalizeAxis('max', axis, x.rank)
   const result = takeAlongAxis(x, argmax(x, resolved), resolved)
   return keepDims

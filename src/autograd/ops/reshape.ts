@@ -1,4 +1,5 @@
 import { shapeError } from '../../errors.ts'
+import { expectList } from '../arguments.ts'
 import { Node } from '../node.ts'
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts'
 import { isRecording, Tensor } from '../tensor.ts'
@@ -17,6 +18,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 }
 
 function resolve(x: Tensor, shape: Shape): Shape {
+  expectList('reshape', 'shape', shape)
   const unknown = shape.indexOf(-1)
   const known = shape.reduce((n, d) => (d === -1 ? n : n * d), 1)
   const resolved = unknown < 0 ? shape : shape.map((d, i) => (i === unknown ? x.size / known : d))

@@ -1,6 +1,7 @@
-import { shapeError } from '../../errors.ts'
+import { rejectNonBooleans, rejectUnknownOptions, shapeError } from '../../errors.ts'
 import type { Device, GpuBuffer } from '../../gpu/index.ts'
 import * as kernels from '../../kernels/index.ts'
+import { expectList } from '../arguments.ts'
 import { chain } from '../chain.ts'
 import { defineOp } from '../op.ts'
 import { broadcastShapes, formatShape, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
@@ -46,6 +47,7 @@ function reduceAll(device: Device, f: kernels.ReduceFunction, x: Tensor, axes: r
 /** Ascending dimension indices of `axes`. */
 export function resolveAxes(where: string, x: Tensor, axes: Axes | undefined): number[] {
   if (axes === undefined) return x.shape.map((_, i) => i)
+  if (typeof axes !== 'number') expectList(where, 'axes', axes)
   const list = (typeof axes === 'number' ? [axes] : axes).map((a) => normalizeAxis(where, a, x.rank))
   if (new Set(list).size !== list.length) throw shapeError(`${where}: axes ${list} repeat.`, 'Name each axis once.')
   return list.sort((a, b) => a - b)
@@ -66,8 +68,16 @@ export interface ReduceOptions {
   keepDims?: boolean
 }
 
+/** Whether a reduction keeps its dimensions. */
+export function keepsDims(where: string, options: ReduceOptions): boolean {
+  rejectUnknownOptions(where, options, ['keepDims'])
+  rejectNonBooleans(where, { keepDims: options.keepDims })
+  return options.keepDims ?? false
+}
+
 /** Sum over `axes` (all if omitted). */
-export function sum(x: Tensor, axes?: Axes, { keepDims = false }: ReduceOptions = {}): Tensor {
+export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  const keepDims = keepsDims('sum', options)
   const list = resolveAxes('sum', x, axes)
   if (list.length === 0 || x.size === 0) return list.length === 0 ? x.alias() : emptyError('sum', x)
   return sumOp.apply([x], { axes: list, keepDims })

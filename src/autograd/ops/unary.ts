@@ -1,4 +1,6 @@
+import { optionError } from '../../errors.ts'
 import type { BinaryFunction } from '../../kernels/index.ts'
+import { expectNumber } from '../arguments.ts'
 import { chain } from '../chain.ts'
 import { defineOp, type Op } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
@@ -58,7 +60,10 @@ export const sqrt = (x: Tensor): Tensor => sqrtOp.apply([x], {})
 /** 1/√x, for x > 0. */
 export const rsqrt = (x: Tensor): Tensor => rsqrtOp.apply([x], {})
 /** x to a constant exponent, for x > 0. */
-export const pow = (x: Tensor, exponent: number): Tensor => powOp.apply([x], { exponent })
+export function pow(x: Tensor, exponent: number): Tensor {
+  expectNumber('pow', 'exponent', exponent)
+  return powOp.apply([x], { exponent })
+}
 
 // --- pieces ---------------------------------------------------------------------------------------------------------
 
@@ -92,7 +97,12 @@ export const abs = (x: Tensor): Tensor => absOp.apply([x], {})
 /** max(x, 0); the gradient at 0 is 0. */
 export const relu = (x: Tensor): Tensor => reluOp.apply([x], {})
 /** x limited to [min, max]; no gradient outside. */
-export const clamp = (x: Tensor, min: number, max: number): Tensor => clampOp.apply([x], { min, max })
+export function clamp(x: Tensor, min: number, max: number): Tensor {
+  expectNumber('clamp', 'min', min)
+  expectNumber('clamp', 'max', max)
+  if (min > max) throw optionError(`clamp: min is ${min}, max is ${max}.`, 'Pass min ≤ max.')
+  return clampOp.apply([x], { min, max })
+}
 
 // --- smooth activations ---------------------------------------------------------------------------------------------
 

@@ -56,7 +56,10 @@ async function openFile(source: ByteSource, format: FileFormat, inert: readonly 
         'Load it with PyTorch and save it again.',
       )
     case 'unknown':
-      throw brokenFile(source.name, 'it is neither safetensors nor a PyTorch file nor an index of shards')
+      throw brokenFile(
+        source.name,
+        source.size === 0 ? 'it is empty' : 'it is neither safetensors nor a PyTorch file nor an index of shards',
+      )
   }
 }
 

@@ -1,4 +1,4 @@
-import { optionError } from '../../errors.ts'
+import { optionError, rejectUnknownOptions } from '../../errors.ts'
 import { atLeastOne } from '../options.ts'
 
 /** How long gradient matching keeps a network. */
@@ -19,11 +19,17 @@ const PUBLISHED: Readonly<Record<number, DcLoops>> = {
   50: { outer: 50, inner: 10 },
 }
 
+/** `loops`, or an error unless they are ones. */
+export function checkLoops(loops: DcLoops | 'published'): DcLoops | 'published' {
+  if (loops === 'published') return loops
+  if (typeof loops === 'string') throw optionError(`dc: loops is '${loops}'.`, "Use 'published' or { outer, inner }.")
+  rejectUnknownOptions('dc: loops', loops, ['outer', 'inner'])
+  return { outer: atLeastOne('dc', 'loops.outer', loops.outer), inner: atLeastOne('dc', 'loops.inner', loops.inner) }
+}
+
 /** Loops from options; the published ones depend on the images a class. */
 export function resolveLoops(loops: DcLoops | 'published', imagesPerClass: number): DcLoops {
-  if (loops !== 'published') {
-    return { outer: atLeastOne('dc', 'loops.outer', loops.outer), inner: atLeastOne('dc', 'loops.inner', loops.inner) }
-  }
+  if (loops !== 'published') return loops
   const found = PUBLISHED[imagesPerClass]
   if (!found) {
     throw optionError(

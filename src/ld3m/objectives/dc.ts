@@ -4,7 +4,7 @@ import { optionError, rejectUnknownOptions } from '../../errors.ts'
 import { Params } from '../../models/index.ts'
 import { atLeastOne, positive } from '../options.ts'
 import { labelTensor } from '../train-step.ts'
-import { type DcLoops, resolveLoops } from './dc-loops.ts'
+import { checkLoops, type DcLoops, resolveLoops } from './dc-loops.ts'
 import { DcNetwork } from './dc-network.ts'
 import { type GradientDistance, gradientDistances } from './gradient-distance.ts'
 import { MICRO_BATCH, sumOverMicroBatches } from './micro-batches.ts'
@@ -38,7 +38,8 @@ const KNOWN = ['distance', 'loops', 'networkLearningRate', 'networkBatch', 'micr
  */
 export function dc(options: DcOptions = {}): Objective {
   rejectUnknownOptions('dc', options, KNOWN)
-  const { distance = 'rows', loops = { outer: 1, inner: 1 } } = options
+  const { distance = 'rows' } = options
+  const loops = checkLoops(options.loops ?? { outer: 1, inner: 1 })
   if (!Object.hasOwn(gradientDistances, distance)) {
     throw optionError(`dc: distance is '${distance}'.`, `Use one of ${Object.keys(gradientDistances).join(', ')}.`)
   }

@@ -1,5 +1,5 @@
 import { keep, noGrad, ops, scope, type Tensor, tensor } from '../../autograd/index.ts'
-import { dataError, optionError, rejectUnknownOptions } from '../../errors.ts'
+import { dataError, formatValue, optionError, rejectUnknownOptions } from '../../errors.ts'
 import { loadStateDict, type NamedArrays, type StateDict } from '../../models/index.ts'
 import { type NamedTensors, Sgd } from '../../optim/index.ts'
 import { checkExperts, type Experts } from '../experts/index.ts'
@@ -54,6 +54,12 @@ type Resolved = Required<Omit<MttOptions, 'experts' | 'batch'>> & { readonly bat
 export function mtt(options: MttOptions): Objective {
   rejectUnknownOptions('mtt', options, KNOWN)
   const { experts, ...rest } = options
+  if (!experts?.manifest) {
+    throw optionError(
+      `mtt: experts is ${formatValue(experts)}.`,
+      'Pass what trainExperts or openExperts gives, awaited.',
+    )
+  }
   const resolved = resolve(rest)
   const { epochs } = experts.manifest.training
   if (resolved.maxStartEpoch - 1 + resolved.expertEpochs > epochs) {

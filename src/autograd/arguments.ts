@@ -1,0 +1,14 @@
+/** Checks of arguments that are no tensors: callers of JavaScript may pass anything. */
+import { formatValue, optionError } from '../errors.ts'
+
+/** Throws unless `list` is an array: tensors, sizes and axes are passed together, in one argument. */
+export function expectList(where: string, name: string, list: unknown): void {
+  if (!Array.isArray(list)) throw optionError(`${where}: ${name} is ${formatValue(list)}.`, 'Pass an array.')
+}
+
+/** Throws unless `value` is a number, and not NaN. */
+export function expectNumber(where: string, name: string, value: unknown): void {
+  if (typeof value !== 'number' || Number.isNaN(value)) {
+    throw optionError(`${where}: ${name} is ${formatValue(value)}.`, 'Pass a number.')
+  }
+}

@@ -1,0 +1,64 @@
+// What callers of JavaScript may pass is an error of this library's that says what came, before anything is computed.
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type Device, grad, Ld3mError, ops, random, scope, type Tensor, tensor, zeros } from '../../src/autograd.ts'
+import { testDevice } from '../support/device.ts'
+
+let device: Device
+let x: Tensor
+
+beforeAll(async () => {
+  device = await testDevice()
+  x = tensor(device, [1, 2, 3, 4], { shape: [2, 2], requiresGrad: true })
+})
+
+/** A function with its types forgotten, as JavaScript sees it. */
+// biome-ignore lint/suspicious/noExplicitAny: that is the point
+const untyped = (f: unknown) => f as (...args: any[]) => unknown
+
+const key = { seed: 0, stream: 0 }
+const wrong: Record<string, [call: () => unknown, message: string]> = {
+  'zeros of a negative size': [() => zeros(device, [-1, 2]), 'zeros: [-1, 2] is not a shape.'],
+  'zeros of half a size': [() => zeros(device, [1.5]), 'zeros: [1.5] is not a shape.'],
+  'zeros of a number': [() => untyped(zeros)(device, 3), 'zeros: 3 is not a shape. Pass an array of integers ≥ 0.'],
+  'zeros of another type': [() => untyped(zeros)(device, [1], 'f64'), "'f64'. Use one of f32, i32, f16."],
+  'normal numbers of a negative size': [() => random.normal(device, [-1], key), 'normal: [-1] is not a shape.'],
+  'uniform numbers of a number': [() => untyped(random.uniform)(device, 2, key), 'uniform: 2 is not a shape.'],
+  'a nested list': [() => untyped(tensor)(device, [[1], [2]]), 'tensor: element 0 of the data is an array.'],
+  'a list of texts': [() => untyped(tensor)(device, [1, '2']), "tensor: element 1 of the data is '2'."],
+  'a text': [() => untyped(tensor)(device, 'abc'), "tensor: the data is 'abc'."],
+  'no data': [() => untyped(tensor)(device), 'tensor: the data is undefined.'],
+  'a shape in place of options': [() => untyped(tensor)(device, [1, 2], [2, 1]), 'tensor: its options are an array.'],
+  "PyTorch's option": [() => untyped(tensor)(device, [1], { requires_grad: true }), "unknown option 'requires_grad'."],
+  'a text for a truth': [() => untyped(tensor)(device, [1], { requiresGrad: 'no' }), "requiresGrad is 'no'."],
+  'a list for a tensor': [() => untyped(ops.add)(x, [1, 2]), 'add: input 1 is an array, not a tensor.'],
+  'nothing for a tensor': [() => untyped(ops.mul)(x), 'mul: input 1 is undefined, not a tensor.'],
+  'numbers alone': [() => untyped(ops.add)(1, 2), 'affine: input 0 is 1, not a tensor.'],
+  'a tensor for an exponent': [() => untyped(ops.pow)(x, x), 'pow: exponent is an object. Pass a number.'],
+  'clamp without a bound': [() => untyped(ops.clamp)(x, 0), 'clamp: max is undefined.'],
+  'clamp to nothing': [() => ops.clamp(x, 1, 0), 'clamp: min is 1, max is 0.'],
+  'a truth in place of options': [() => untyped(ops.sum)(x, 0, true), 'sum: its options are true.'],
+  "PyTorch's keepdims": [() => untyped(ops.mean)(x, 0, { keepdims: true }), "unknown option 'keepdims'."],
+  'a text for keepDims': [() => untyped(ops.max)(x, 0, { keepDims: 'yes' }), "max: keepDims is 'yes'."],
+  'a text for axes': [() => untyped(ops.sum)(x, 'rows'), "sum: axes is 'rows'."],
+  'sizes one by one': [() => untyped(ops.reshape)(x, 4, 1), 'reshape: shape is 4. Pass an array.'],
+  'axes one by one': [() => untyped(ops.permute)(x, 1, 0), 'permute: order is 1.'],
+  'tensors one by one': [() => untyped(ops.concat)(x, x, 0), 'concat: tensors is an object.'],
+  'stack of one': [() => untyped(ops.stack)(x), 'stack: tensors is an object.'],
+  'a gradient of a number': [() => untyped(grad)(3, [x]), 'grad: y is 3, not a tensor.'],
+  'a gradient in one tensor': [() => untyped(grad)(ops.sum(x), x), 'grad: xs is an object. Pass an array.'],
+  'a truth for grad': [() => untyped(grad)(ops.sum(x), [x], true), 'grad: its options are true.'],
+  'a number for createGraph': [() => untyped(grad)(ops.sum(x), [x], { createGraph: 1 }), 'createGraph is 1.'],
+  'a scope that waits': [() => scope(async () => x), 'scope: the body returned a promise.'],
+}
+
+describe('a call with what it does not take is an error that shows it', () => {
+  test.each(Object.entries(wrong))('%s', (_, [call, message]) => {
+    expect(call).toThrow(Ld3mError)
+    expect(call).toThrow(message)
+  })
+
+  test('write of a nested list leaves the tensor as it was', async () => {
+    expect(() => untyped(x.write.bind(x))([[1], [2], [3], [4]])).toThrow('write: element 0 of the data is an array.')
+    expect([...(await x.read())]).toEqual([1, 2, 3, 4])
+  })
+})
