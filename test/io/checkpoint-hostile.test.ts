@@ -62,6 +62,10 @@ describe('a pickle', () => {
     ['leaves values behind', pickle([0x4e, 0x4e]), /leaves values behind/],
     ['calls a dict', pickle([0x7d, 0x29, 0x52]), /calls what is no function/],
     ['calls a dtype', pickle(global('torch.float32'), [0x29, 0x52]), /calls what is no function/],
+    ['calls by name', pickle(global('collections.OrderedDict'), [0x29, 0x7d, 0x92]), /calls with arguments by name/],
+    ['has an integer of 4 GiB', pickle([0x8b, 0xff, 0xff, 0xff, 0xff]), /ends, or has more than/],
+    ['has an array of 2⁶³ bytes', pickle([0x96, ...new Array(8).fill(0x7f)]), /ends, or has more than/],
+    ['pops what is not there', pickle([0x30]), /takes a value that is not there/],
     ['calls with a list', pickle(global('collections.OrderedDict'), [0x5d, 0x52]), /arguments that are no tuple/],
     ['appends to a tuple', pickle([0x29, 0x4e, 0x61]), /appends to something that is no list/],
     ['sets a key of a list', pickle([0x5d, 0x4e, 0x4e, 0x73]), /sets a key of something that is no dict/],
@@ -143,7 +147,7 @@ describe('a pickle', () => {
   })
 
   test('of random operations is refused or read, and nothing else', async () => {
-    const operation = fc.constantFrom(...'N()}]\x85\x86\x87t\x88\x89aesuRbQ\x81\x90\x8f\x93\x94')
+    const operation = fc.constantFrom(...'01\x91\x92N()}]\x85\x86\x87t\x88\x89aesuRbQ\x81\x90\x8f\x93\x94')
     const bytes = fc.oneof(
       operation.map((code) => [code.charCodeAt(0)]),
       fc.constantFrom('storage', '0', 'cpu', 'state_dict', 'w', '').map(text),

@@ -51,7 +51,19 @@ function counted(source: ByteSource): ByteSource & { bytes: number; most: number
 }
 
 describe('a file of torch.save', () => {
-  const names = ['dtypes', 'views', 'lightning', 'nested', 'protocol4', 'python2', 'bare', 'uint16']
+  const names = [
+    'dtypes',
+    'views',
+    'lightning',
+    'nested',
+    'protocol4',
+    'python2',
+    'bare',
+    'uint16',
+    'values2',
+    'values4',
+    'values5',
+  ]
 
   test.each(names.flatMap((name) => [[name, `${name}.pt`] as const, [name, `${name}-legacy.pt`] as const]))(
     'gives the tensors of %s in %s, to the bit',
@@ -102,6 +114,16 @@ describe('a file of torch.save', () => {
     }
     await expect(openGolden('script.pt')).rejects.toThrow(/TorchScript program/)
     expect(existsSync('/tmp/executed-by-a-checkpoint')).toBe(false)
+  })
+
+  test('names all that it refers to and may not, at once', async () => {
+    for (const suffix of ['', '-legacy']) {
+      await expect(openGolden(`unknown${suffix}.pt`)).rejects.toThrow(
+        /refers to "argparse\.Namespace", "pathlib\.PurePosixPath", which are no part of a tensor/,
+      )
+      const checkpoint = await openGolden(`unknown${suffix}.pt`, ['argparse.Namespace', 'pathlib.PurePosixPath'])
+      expect(await contents(checkpoint)).toEqual(expected.unknown)
+    }
   })
 
   test('may refer to names that the caller declares inert', async () => {
