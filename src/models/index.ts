@@ -25,6 +25,7 @@ export {
   type ParameterSpec,
   Params,
   type StateDict,
+  stateDictProblems,
 } from './module.ts'
 export {
   applyModule,

@@ -70,12 +70,11 @@ export function childParameters(
   )
 }
 
-/** Throws, naming every missing, unexpected and misshapen tensor, unless `state` fits the module. */
-export function checkStateDict(
-  where: string,
+/** Every parameter of the module that is missing or misshapen in `state`, and every unexpected name there, in words. */
+export function stateDictProblems(
   module: Pick<Module, 'parameters'>,
   state: Readonly<Record<string, { readonly shape: Shape }>>,
-): void {
+): string[] {
   const problems: string[] = []
   for (const [name, { shape }] of Object.entries(module.parameters)) {
     const given = state[name]
@@ -84,6 +83,16 @@ export function checkStateDict(
   }
   for (const name of Object.keys(state))
     if (!Object.hasOwn(module.parameters, name)) problems.push(`unexpected ${name}`)
+  return problems
+}
+
+/** Throws, naming every missing, unexpected and misshapen tensor, unless `state` fits the module. */
+export function checkStateDict(
+  where: string,
+  module: Pick<Module, 'parameters'>,
+  state: Readonly<Record<string, { readonly shape: Shape }>>,
+): void {
+  const problems = stateDictProblems(module, state)
   if (problems.length > 0) {
     const shown = problems.slice(0, 20).join('; ') + (problems.length > 20 ? `; and ${problems.length - 20} more` : '')
     throw shapeError(
