@@ -2,7 +2,7 @@ import { zeros } from '../autograd/index.ts'
 import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { type Checkpoint, type Dtype, toFloat32 } from '../io/index.ts'
-import { disposeState, freeze, loadCheckpoint, type StateDict } from '../models/index.ts'
+import { loadCheckpoint, type StateDict, takeFrozen } from '../models/index.ts'
 import { PREFIX, Prior, type PriorConfig, priorParameters } from './prior.ts'
 import { givenConfig, parsePriorConfig, publishedConfig } from './prior-config.ts'
 import { alphasCumprod } from './schedule.ts'
@@ -40,8 +40,7 @@ export async function priorFromCheckpoint(
   const pieces = (name: string) => checkpoint.pieces(name)
   const parameters = priorParameters(config)
   const loaded = await loadCheckpoint(device, { parameters }, { tensors, pieces }, { dtype })
-  const frozen = Object.entries(freeze(loaded))
-  disposeState(loaded)
+  const frozen = Object.entries(takeFrozen(loaded))
   const under = (prefix: string): StateDict =>
     Object.fromEntries(
       frozen.flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor]] : [])),

@@ -40,6 +40,7 @@ export {
   type NamedArrays,
   parameterCount,
   readStateDict,
+  takeFrozen,
 } from './state.ts'
 export * from './students/index.ts'
 export * from './unet/index.ts'
