@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import process from 'node:process'
+import { optionError } from '../errors.ts'
 import { imageGrid } from '../io/index.ts'
 import { loadPrior, openDevice, writeFileAtomic } from '../node/index.ts'
 import { command, INERT, inertNames, integer, number } from './arguments.ts'
@@ -36,6 +39,8 @@ export const sampleCommand = command(
       ...{ dtype: dtype as 'f32' | 'f16', ...inertNames(inert) },
       ...(size !== undefined && { size: integer('size', size) }),
     }
+    const folder = dirname(out)
+    if (!existsSync(folder)) throw optionError(`There is no folder ${folder}.`, 'Make it, or give another --out.')
     const device = await openDevice()
     try {
       const prior = await loadPrior(device, file, ofPrior)

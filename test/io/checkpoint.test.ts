@@ -208,6 +208,31 @@ describe('a checkpoint', () => {
     expect(source.closed).toBe(1)
   })
 
+  test('of several files closes all of them, whatever becomes of one', async () => {
+    const closed: string[] = []
+    const source = (name: string, bytes: Uint8Array) => ({
+      ...byteSource(bytes, name),
+      close: async () => {
+        closed.push(name)
+        if (name === 'a') throw new Error('the disk is gone')
+      },
+    })
+    const index = Buffer.from(JSON.stringify({ weight_map: { w: 'a', v: 'b' } }))
+    const shard = async (name: string) => {
+      const value = { dtype: 'U8', shape: [1], data: Uint8Array.of(1) } as const
+      return source(name, writeSafetensors(new Map([[name === 'a' ? 'w' : 'v', value]])))
+    }
+    const checkpoint = await openCheckpoint(source('index', index), { shard })
+    await expect(checkpoint.close()).rejects.toThrow('the disk is gone')
+    expect(closed).toEqual(['index', 'a', 'b'])
+
+    const failing = async (name: string) => (name === 'a' ? shard(name) : source('b', new Uint8Array(3)))
+    await expect(openCheckpoint(source('index', index), { shard: failing })).rejects.toThrow(
+      /Cannot read b: it is neither/,
+    )
+    expect(closed).toEqual(['index', 'a', 'b', 'index', 'a', 'b'])
+  })
+
   test('gathers a small view of a large storage in bounded memory', async () => {
     const storage = new Float32Array(10 << 20)
     storage.set([1, 2, 3, 4], 2_600_000)

@@ -1,5 +1,5 @@
 import { dataError } from '../../errors.ts'
-import { DTYPES, type Dtype, elementCount, isSize } from '../dtypes.ts'
+import { DTYPES, type Dtype, elementCount, isSize, MAX_RANK } from '../dtypes.ts'
 import { brokenFile } from '../source.ts'
 import { PickleDict, type PickleHost, PickleList, readPickle } from './pickle.ts'
 
@@ -77,9 +77,6 @@ const TORCH_DTYPES: Readonly<Record<string, Dtype>> = {
   float8_e5m2: 'F8_E5M2',
   float8_e4m3fn: 'F8_E4M3',
 }
-
-/** PyTorch's own bound on a tensor's dimensions. */
-const MAX_RANK = 64
 
 /** Views that repeat elements (`expand`) are read up to this size: a few bytes of file could ask for any. */
 const MAX_REPEATED_BYTES = 2 ** 20
