@@ -81,11 +81,11 @@ type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>
  */
 export function publishedConfig(tensors: Shapes, size: number | undefined): PriorConfig {
   const options = size === undefined ? {} : { size }
+  const own = Object.fromEntries(tensors)
   const compared = [ldmImageNet, ldmFfhq].map((preset) => {
     const config = preset(options)
     const parameters = priorParameters(config)
-    const own = Object.fromEntries([...tensors].filter(([name]) => Object.hasOwn(parameters, name)))
-    return { config, count: Object.keys(parameters).length, problems: stateDictProblems({ parameters }, own) }
+    return { config, count: Object.keys(parameters).length, problems: stateDictProblems({ parameters }, own).unfilled }
   })
   const known = compared.find(({ problems }) => problems.length === 0)
   if (known) return known.config

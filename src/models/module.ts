@@ -70,21 +70,23 @@ export function childParameters(
   )
 }
 
-/** Every parameter of the module that is missing or misshapen in `state`, and every unexpected name there, in words. */
+/** Why a state dict does not fit a module, in words: parameters that are missing or misshapen, and names too many. */
 export function stateDictProblems(
   module: Pick<Module, 'parameters'>,
   state: Readonly<Record<string, { readonly shape: Shape }>>,
-): string[] {
-  const problems: string[] = []
+): { readonly unfilled: readonly string[]; readonly unexpected: readonly string[] } {
+  const unfilled: string[] = []
   for (const [name, { shape }] of Object.entries(module.parameters)) {
     const given = state[name]
-    if (!given) problems.push(`missing ${name}`)
-    else if (!sameShape(given.shape, shape)) problems.push(`${name} is [${given.shape}], expected [${shape}]`)
+    if (!given) unfilled.push(`missing ${name}`)
+    else if (!sameShape(given.shape, shape)) unfilled.push(`${name} is [${given.shape}], expected [${shape}]`)
   }
-  for (const name of Object.keys(state))
-    if (!Object.hasOwn(module.parameters, name)) problems.push(`unexpected ${name}`)
-  return problems
+  const unexpected = Object.keys(state).filter((name) => !Object.hasOwn(module.parameters, name))
+  return { unfilled, unexpected: unexpected.map((name) => `unexpected ${name}`) }
 }
+
+/** Problems that an error lists. */
+const SHOWN = 20
 
 /** Throws, naming every missing, unexpected and misshapen tensor, unless `state` fits the module. */
 export function checkStateDict(
@@ -92,12 +94,14 @@ export function checkStateDict(
   module: Pick<Module, 'parameters'>,
   state: Readonly<Record<string, { readonly shape: Shape }>>,
 ): void {
-  const problems = stateDictProblems(module, state)
-  if (problems.length > 0) {
-    const shown = problems.slice(0, 20).join('; ') + (problems.length > 20 ? `; and ${problems.length - 20} more` : '')
-    throw shapeError(
-      `${where}: the state dict does not fit the module: ${shown}.`,
-      'Load the file made for this model.',
-    )
-  }
+  const { unfilled, unexpected } = stateDictProblems(module, state)
+  const count = unfilled.length + unexpected.length
+  if (count === 0) return
+  // Of both kinds, since where all names differ by a prefix it takes both to see it.
+  const first = unfilled.slice(0, Math.max(SHOWN / 2, SHOWN - unexpected.length))
+  const shown = [...first, ...unexpected.slice(0, SHOWN - first.length)].join('; ')
+  throw shapeError(
+    `${where}: the state dict does not fit the module: ${shown}${count > SHOWN ? `; and ${count - SHOWN} more` : ''}.`,
+    'Load the file made for this model.',
+  )
 }

@@ -11,6 +11,7 @@ import pathlib
 import sys
 import types
 
+import numpy
 import torch
 from torch import nn
 
@@ -134,7 +135,7 @@ def python_values():
     """What hyper-parameters may hold: values whose operations tensors do not need."""
     itself = ([],)
     itself[0].append(itself)
-    return [itself, 2**3000, frozenset("a"), bytearray(b"a"), 1j, {"a"}]
+    return [itself, numpy.arange(2), 2**3000, frozenset("a"), bytearray(b"a"), 1j, {"a"}]
 
 
 class Evil:

@@ -105,10 +105,9 @@ const INERT_NAMES = [
   ...['bytearray', 'complex', 'frozenset', 'set'].flatMap((name) => [`builtins.${name}`, `__builtin__.${name}`]),
   'numpy.dtype',
   'numpy.ndarray',
-  'numpy.core.multiarray.scalar',
-  'numpy.core.multiarray._reconstruct',
-  'numpy._core.multiarray.scalar',
-  'numpy._core.multiarray._reconstruct',
+  ...['core', '_core'].flatMap((core) =>
+    ['multiarray.scalar', 'multiarray._reconstruct', 'numeric._frombuffer'].map((name) => `numpy.${core}.${name}`),
+  ),
   'torch.device',
   // A key of `callbacks` in checkpoints of latent diffusion.
   'pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint',
