@@ -106,6 +106,17 @@ describe('a pickle', () => {
     await expect(openRoot(root, four)).rejects.toThrow(message)
   })
 
+  test('with a view whose elements lie far apart, each many times, is read in bounded time', async () => {
+    const count = 42_000_001
+    const view = tensor(count, new Array(14).fill(2), new Array(14).fill(3_000_000))
+    const start = legacyFile(pickle(dict([text('w'), view])), new Float32Array(0))
+    new DataView(start.buffer).setBigUint64(start.length - 8, BigInt(count), true)
+    const source = huge(start.length + 4 * count, start)
+    const checkpoint = await openCheckpoint(source)
+    expect((await checkpoint.read('w')).data.length).toBe(2 ** 14)
+    expect(source.bytes).toBeLessThan(2 ** 24)
+  })
+
   test('of a dict that holds itself is refused', async () => {
     const cycle = [0x7d, 0x71, 0, ...text('a'), 0x68, 0, 0x73]
     await expect(openRoot(pickle(cycle))).rejects.toThrow(/deeper than 16/)
