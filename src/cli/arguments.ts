@@ -37,6 +37,19 @@ const camelCase = (name: string): string => name.replace(/-(\w)/g, (_, letter: s
 /** Options that several commands share, with their types. */
 export const sharedArguments = <const T extends ArgsDef>(args: T): T => args
 
+/** For commands that read a checkpoint. */
+export const INERT = sharedArguments({
+  inert: {
+    type: 'string',
+    valueHint: 'NAMES',
+    description: 'Names that a PyTorch file may refer to and that stand for nothing, with commas between',
+  },
+})
+
+/** The names of `--inert`, as an option. */
+export const inertNames = (inert: string | undefined): { inert?: string[] } =>
+  inert === undefined ? {} : { inert: inert.split(',') }
+
 /** The integer that an option's text is. */
 export function integer(option: string, text: string): number {
   if (!/^\d+$/.test(text)) throw optionError(`--${option} is '${text}'.`, 'Use a whole number from 0.')

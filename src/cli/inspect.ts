@@ -1,7 +1,7 @@
 import process from 'node:process'
 import { type Checkpoint, dtypeBytes } from '../io/index.ts'
 import { formatBytes, openCheckpointFile } from '../node/index.ts'
-import { command } from './arguments.ts'
+import { command, INERT, inertNames } from './arguments.ts'
 
 export const inspectCommand = command(
   'inspect',
@@ -13,14 +13,10 @@ export const inspectCommand = command(
       required: true,
       description: 'safetensors, a PyTorch file (nothing in it is executed), or an index of shards',
     },
-    inert: {
-      type: 'string',
-      valueHint: 'NAMES',
-      description: 'Names that a PyTorch file may refer to and that stand for nothing, with commas between',
-    },
+    ...INERT,
   },
   async ({ file, inert }) => {
-    const checkpoint = await openCheckpointFile(file, inert === undefined ? {} : { inert: inert.split(',') })
+    const checkpoint = await openCheckpointFile(file, inertNames(inert))
     try {
       process.stdout.write(describe(checkpoint))
     } finally {

@@ -2,7 +2,7 @@ import process from 'node:process'
 import { optionError } from '../errors.ts'
 import { type PaperRecipe, paperRecipe, paperRecipeByName, paperRows } from '../ld3m/index.ts'
 import { reproduce } from '../node/index.ts'
-import { command, integer } from './arguments.ts'
+import { command, INERT, inertNames, integer } from './arguments.ts'
 
 export const reproduceCommand = command(
   'reproduce',
@@ -13,10 +13,11 @@ export const reproduceCommand = command(
     imagenet: { type: 'string', valueHint: 'PATH', description: 'ImageNet: folders train and val, or Parquet files' },
     cifar: { type: 'string', valueHint: 'PATH', description: 'CIFAR-10, for the rows of Table 2' },
     checkpoint: { type: 'string', valueHint: 'FILE', description: 'The generator that the row names' },
+    ...INERT,
     out: { type: 'string', valueHint: 'DIR', description: 'Where the run is saved' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same result' },
   },
-  async ({ row, list, imagenet, cifar, checkpoint, out, seed }) => {
+  async ({ row, list, imagenet, cifar, checkpoint, inert, out, seed }) => {
     if (list) {
       say(paperRows.map((known) => summary(paperRecipe(known))).join('\n'))
       return
@@ -29,7 +30,10 @@ export const reproduceCommand = command(
     if (out === undefined) throw optionError('reproduce: --out is missing.', 'Give a folder, such as runs/table4.')
     say(`${summary(recipe)}\n${recipe.assumed.map((what) => `  assumed: ${what}`).join('\n')}`)
     const paths = { ...(imagenet !== undefined && { imagenet }), ...(cifar !== undefined && { cifar }) }
-    const { mean } = await reproduce(recipe, { ...paths, checkpoint, out, seed: integer('seed', seed) })
+    const { mean } = await reproduce(recipe, {
+      ...{ ...paths, checkpoint, ...inertNames(inert), out },
+      seed: integer('seed', seed),
+    })
     say(`Mean over the unseen networks: ${(100 * mean).toFixed(1)} %${inPaper(recipe, ', in the paper ')}`)
   },
 )

@@ -3,7 +3,7 @@ import process from 'node:process'
 import { optionError } from '../errors.ts'
 import { imageGrid } from '../io/index.ts'
 import { loadPrior, openDevice, openRunDirectory, ProgressLine, writeFileAtomic } from '../node/index.ts'
-import { command, integer, number } from './arguments.ts'
+import { command, INERT, inertNames, integer, number } from './arguments.ts'
 
 export const sampleCommand = command(
   'sample',
@@ -15,7 +15,8 @@ export const sampleCommand = command(
       required: true,
       description: 'The latent diffusion model, safetensors or PyTorch',
     },
-    size: { type: 'string', valueHint: 'N', description: 'Sides of the images of a published model; default 256' },
+    ...INERT,
+    size: { type: 'string', valueHint: 'N', description: 'Sides of the images, of a published model; default 256' },
     class: { type: 'string', valueHint: 'K,L', description: "The prior's class ids; without them, no class" },
     count: { type: 'string', valueHint: 'N', default: '4', description: 'Images of each class' },
     steps: { type: 'string', valueHint: 'N', default: '20', description: 'DDIM steps' },
@@ -25,7 +26,7 @@ export const sampleCommand = command(
     dtype: { type: 'enum', options: ['f32', 'f16'], default: 'f32', description: 'f16 halves the memory of weights' },
     out: { type: 'string', valueHint: 'FILE', required: true, description: 'The PNG file' },
   },
-  async ({ prior: file, size, class: ids, dtype, out, ...texts }) => {
+  async ({ prior: file, inert, size, class: ids, dtype, out, ...texts }) => {
     const [count, steps, seed] = [
       integer('count', texts.count),
       integer('steps', texts.steps),
@@ -33,14 +34,17 @@ export const sampleCommand = command(
     ]
     const [guidance, eta] = [number('guidance', texts.guidance), number('eta', texts.eta)]
     const classes = ids === undefined ? [{}] : ids.split(',').map((id) => ({ classId: integer('class', id) }))
-    const sides = size === undefined ? {} : { size: integer('size', size) }
+    const ofPrior = {
+      ...{ dtype: dtype as 'f32' | 'f16', ...inertNames(inert) },
+      ...(size !== undefined && { size: integer('size', size) }),
+    }
     if (!/\.png$/i.test(out)) throw optionError(`--out is '${out}'.`, 'Name a file that ends in .png.')
     await openRunDirectory(dirname(resolve(out)))
     const device = await openDevice()
     const line = new ProgressLine(process.stderr)
     try {
       line.update(`reading ${file}`)
-      const prior = await loadPrior(device, file, { dtype: dtype as 'f32' | 'f16', ...sides })
+      const prior = await loadPrior(device, file, ofPrior)
       const rows: Float32Array[] = []
       let shape: readonly number[] = []
       for (const [i, ofClass] of classes.entries()) {

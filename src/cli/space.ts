@@ -3,7 +3,7 @@ import { optionError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import type { DiffusionOptions, SpaceOptions } from '../ld3m/index.ts'
 import { loadPrior, openDataset } from '../node/index.ts'
-import { integer, number, sharedArguments } from './arguments.ts'
+import { INERT, inertNames, integer, number, sharedArguments } from './arguments.ts'
 import { dataToDistill } from './data.ts'
 
 /** What says in which space images are learned, and how they are made there. */
@@ -13,6 +13,7 @@ export const SPACE_ARGUMENTS = sharedArguments({
     valueHint: 'FILE',
     description: 'The latent diffusion model, safetensors or PyTorch; of use in every space but pixel',
   },
+  ...INERT,
   space: {
     type: 'enum',
     options: ['latent-diffusion', 'autoencoder', 'pixel'],
@@ -36,6 +37,7 @@ export const SPACE_ARGUMENTS = sharedArguments({
 /** Their values. */
 export interface SpaceArguments {
   readonly prior?: string | undefined
+  readonly inert?: string | undefined
   readonly space: string
   readonly size?: string | undefined
   readonly timesteps?: string | undefined
@@ -53,13 +55,14 @@ export async function openSpace(
   classes: string | undefined,
   given: SpaceArguments,
 ): Promise<SpaceOptions & { readonly dataset: AnyDataset }> {
-  const { prior: file, space, size } = given
+  const { prior: file, inert, space, size } = given
   const diffusion = diffusionOf(given)
   if (diffusion && space !== 'latent-diffusion') {
     throw optionError(`--space ${space} has no diffusion.`, 'Leave out --timesteps, --guidance and --residual.')
   }
   if (space === 'pixel') {
-    if (file !== undefined) throw optionError('--prior is of no use to --space pixel.', 'Leave one of them out.')
+    const stray = ['prior', 'inert'].find((name) => given[name as 'prior' | 'inert'] !== undefined)
+    if (stray) throw optionError(`--${stray} is of no use to --space pixel.`, 'Leave one of them out.')
     const dataset = await openDataset(data, {
       ...(size !== undefined && { size: integer('size', size) }),
       ...(classes !== undefined && { classes: classes.split(',') }),
@@ -67,7 +70,8 @@ export async function openSpace(
     return { dataset, space, device }
   }
   if (file === undefined) throw optionError(`--space ${space} needs --prior.`, 'Name the file of a prior.')
-  const prior = await loadPrior(device, file, size === undefined ? {} : { size: integer('size', size) })
+  const sides = size === undefined ? {} : { size: integer('size', size) }
+  const prior = await loadPrior(device, file, { ...sides, ...inertNames(inert) })
   const { dataset, priorClasses } = await dataToDistill(data, prior, classes)
   if (space === 'autoencoder') return { dataset, prior, space }
   return { dataset, prior, ...(priorClasses && { priorClasses }), ...(diffusion && { diffusion }) }

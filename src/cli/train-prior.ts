@@ -2,7 +2,7 @@ import process from 'node:process'
 import { optionError } from '../errors.ts'
 import { denoiserRecipe, priorRecipe, type TrainPriorOptions } from '../ld3m/index.ts'
 import { loadPrior, openDataset, openDevice, trainPriorFile } from '../node/index.ts'
-import { command, integer } from './arguments.ts'
+import { command, INERT, inertNames, integer } from './arguments.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
 
 export const trainPriorCommand = command(
@@ -26,12 +26,13 @@ export const trainPriorCommand = command(
       valueHint: 'FILE',
       description: 'A prior whose autoencoder is kept, so that the denoiser alone is trained',
     },
+    ...INERT,
     'autoencoder-steps': { type: 'string', valueHint: 'N', description: 'Steps of the autoencoder; default by size' },
     'denoiser-steps': { type: 'string', valueHint: 'N', description: 'Steps of the denoiser; default 20000' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same prior' },
     out: { type: 'string', valueHint: 'FILE', required: true, description: 'The prior, safetensors' },
   },
-  async ({ data, classes, size, channels, autoencoder: file, seed: seedText, out, ...texts }) => {
+  async ({ data, classes, size, channels, autoencoder: file, inert, seed: seedText, out, ...texts }) => {
     const format = {
       ...(size !== undefined && { size: integer('size', size) }),
       ...(channels !== undefined && { channels: integer('channels', channels) as 1 | 3 }),
@@ -47,6 +48,9 @@ export const trainPriorCommand = command(
     if (file !== undefined && texts['autoencoder-steps'] !== undefined) {
       throw optionError('--autoencoder-steps is of no use with --autoencoder, which is kept.', 'Leave one out.')
     }
+    if (file === undefined && inert !== undefined) {
+      throw optionError('--inert is of no use without --autoencoder.', 'Leave it out.')
+    }
     const device = await openDevice()
     try {
       const dataset = await openDataset(data, format)
@@ -60,7 +64,7 @@ export const trainPriorCommand = command(
         const autoencoderTraining = { ...recipe.autoencoderTraining, ...ofAutoencoder }
         chosen = { recipe: withSteps({ ...recipe, autoencoderTraining }) }
       } else {
-        const { config, autoencoderState: state } = await loadPrior(device, file)
+        const { config, autoencoderState: state } = await loadPrior(device, file, inertNames(inert))
         const autoencoder = { options: config.autoencoder, state }
         chosen = { autoencoder, recipe: withSteps(denoiserRecipe(dataset, config.autoencoder)) }
       }

@@ -65,6 +65,9 @@ export const DTYPE_NAMES = Object.keys(DTYPES) as readonly Dtype[]
 
 export const isDtype = (name: unknown): name is Dtype => typeof name === 'string' && Object.hasOwn(DTYPES, name)
 
+/** Dimensions of a tensor in a file at most: PyTorch's own bound. */
+export const MAX_RANK = 64
+
 /** A size that a shape or offset may have: a whole number from 0 to 2⁵³−1 (and not −0, which JSON can spell). */
 export const isSize = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0)

@@ -1,5 +1,15 @@
 import { dataError, type Ld3mError, optionError, shapeError } from '../errors.ts'
-import { arrayAt, DTYPE_NAMES, DTYPES, type Dtype, elementCount, isDtype, isSize, type StoredTensor } from './dtypes.ts'
+import {
+  arrayAt,
+  DTYPE_NAMES,
+  DTYPES,
+  type Dtype,
+  elementCount,
+  isDtype,
+  isSize,
+  MAX_RANK,
+  type StoredTensor,
+} from './dtypes.ts'
 import { findDuplicateKey, isJsonObject, jsonStructure } from './json.ts'
 import { type ByteSource, readRange } from './source.ts'
 
@@ -189,8 +199,10 @@ function parseEntry(name: string, value: unknown, source: string): SafetensorsEn
   if (!isDtype(dtype)) {
     throw fail(`has dtype ${JSON.stringify(dtype) ?? 'nowhere'}, but known are ${DTYPE_NAMES.join(', ')}`)
   }
-  const count = Array.isArray(shape) ? elementCount(shape) : undefined
-  if (count === undefined) throw fail('has a shape that is not an array of whole numbers, or too large')
+  const count = Array.isArray(shape) && shape.length <= MAX_RANK ? elementCount(shape) : undefined
+  if (count === undefined) {
+    throw fail(`has a shape that is not an array of at most ${MAX_RANK} whole numbers, or too large`)
+  }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
     throw fail('has data_offsets that are not two whole numbers')
   }
@@ -240,12 +252,12 @@ function checkTensor(name: string, { dtype, shape, data }: StoredTensor): void {
       'Convert the data or name the dtype it has.',
     )
   }
-  const count = elementCount(shape)
+  const count = shape.length <= MAX_RANK ? elementCount(shape) : undefined
   if (count !== data.length) {
     throw shapeError(
       `${what} has shape [${shape.join(', ')}]${count === undefined ? '' : ` (${count} elements)`}, ` +
         `but its data has ${data.length} elements.`,
-      'Give a shape of whole numbers whose product is the number of elements.',
+      `Give a shape of at most ${MAX_RANK} whole numbers whose product is the number of elements.`,
     )
   }
 }

@@ -39,6 +39,12 @@ export async function readRange(source: ByteSource, offset: number, length: numb
   throw brokenFile(source.name, `bytes ${offset} to ${offset + length} are not all there; it has ${source.size}`)
 }
 
+/** Closes all sources, also where one cannot be; then throws what that one threw. */
+export async function closeSources(sources: readonly ByteSource[]): Promise<void> {
+  const outcomes = await Promise.allSettled(sources.map(async (source) => source.close?.()))
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}
+
 /** The error for a file that breaks a rule of its format; `what` completes "Cannot read NAME: …". */
 export const brokenFile = (name: string, what: string, cause?: unknown) =>
   dataError(`Cannot read ${name}: ${what}.`, 'The file is damaged or foreign; fetch or write it again.', cause)

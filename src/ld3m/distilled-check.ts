@@ -4,7 +4,7 @@ import type { DistilledSet } from './synthetic.ts'
 /**
  * Throws unless the parts of a distilled set that other programs train on fit each other.
  * @param where names the function for the message
- * @throws Ld3mError `shape` for sizes, `data` for a label that names no class, `numeric` for a pixel that is not finite
+ * @throws Ld3mError `shape` for sizes, `data` for a label that names no class, `numeric` for a pixel that is not finite, or a normalisation that divides by 0
  */
 export function checkDistilledSet(where: string, { images, labels, classNames, normalization }: DistilledSet): void {
   const { shape, data } = images
@@ -23,6 +23,14 @@ export function checkDistilledSet(where: string, { images, labels, classNames, n
         'Give one a channel.',
       )
     }
+  }
+  const { mean, std } = normalization
+  if (![...mean, ...std].every(Number.isFinite) || !std.every((value) => value > 0)) {
+    throw new Ld3mError(
+      'numeric',
+      `${where}: mean is [${mean.join(', ')}] and std [${std.join(', ')}].`,
+      'Give finite numbers, std above 0: networks see (image − mean)/std.',
+    )
   }
   const foreign = labels.find((label) => !(label >= 0 && label < classNames.length))
   if (foreign !== undefined) {

@@ -1,6 +1,7 @@
 import { dataError } from '../errors.ts'
 import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
 import type { HostTensor } from '../models/index.ts'
+import { checkDistilledSet } from './distilled-check.ts'
 import type { DistilledSet } from './synthetic.ts'
 
 const LEARNING_RATE = 'student_learning_rate'
@@ -33,7 +34,7 @@ export function distilledToSafetensors(set: DistilledSet): Uint8Array {
 
 /**
  * Reads a file that `distilledToSafetensors` made.
- * @throws Ld3mError `data` if it is not one
+ * @throws Ld3mError `data` if it is not one; `shape`, `data` or `numeric` if the set contradicts itself
  */
 export function distilledFromSafetensors(bytes: Uint8Array): DistilledSet {
   const { tensors, metadata } = readSafetensors(bytes, 'the distilled set')
@@ -43,24 +44,30 @@ export function distilledFromSafetensors(bytes: Uint8Array): DistilledSet {
     return tensor
   }
   const f32 = (name: string): HostTensor => ({ shape: get(name).shape, data: toFloat32(get(name)) })
-  const json = (name: string): unknown => {
+  const list = (name: string, of: 'string' | 'number'): unknown[] => {
+    const fix = 'Use a file that distill saved.'
+    let items: unknown
     try {
-      return JSON.parse(metadata[name] as string)
+      items = JSON.parse(metadata[name] as string)
     } catch (cause) {
-      throw dataError(`The distilled set's metadata '${name}' is not JSON.`, 'Use a file that distill saved.', cause)
+      throw dataError(`The distilled set's metadata '${name}' is not JSON.`, fix, cause)
     }
+    if (Array.isArray(items) && items.every((item) => typeof item === of)) return items
+    throw dataError(`The distilled set's metadata '${name}' is no list of ${of}s.`, fix)
   }
   const labels = get('labels').data
   if (!(labels instanceof Int32Array)) throw dataError("The distilled set's labels are not I32.", 'Save them as I32.')
-  return {
+  const set: DistilledSet = {
     images: f32('images'),
     initialImages: f32('initial_images'),
     ...(tensors.has('latents') && { latents: f32('latents') }),
     ...(tensors.has('conditioning') && { conditioning: f32('conditioning') }),
     labels,
-    classNames: json('class_names') as string[],
+    classNames: list('class_names', 'string') as string[],
     normalization: { mean: [...f32('mean').data], std: [...f32('std').data] },
-    loss: json('loss') as number[],
+    loss: list('loss', 'number') as number[],
     ...(tensors.has(LEARNING_RATE) ? { studentLearningRate: f32(LEARNING_RATE).data[0] as number } : {}),
   }
+  checkDistilledSet('the distilled set', set)
+  return set
 }

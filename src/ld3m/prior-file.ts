@@ -1,19 +1,10 @@
-import * as v from 'valibot'
 import { zeros } from '../autograd/index.ts'
 import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { type Checkpoint, toFloat32 } from '../io/index.ts'
-import {
-  autoencoder,
-  disposeState,
-  freeze,
-  loadCheckpoint,
-  type Module,
-  type StateDict,
-  unet,
-} from '../models/index.ts'
-import { ldmFfhq, ldmImageNet } from './presets.ts'
-import { embeddingOf, PREFIX, Prior, type PriorConfig, priorParameters } from './prior.ts'
+import { type Checkpoint, type Dtype, toFloat32 } from '../io/index.ts'
+import { loadCheckpoint, type StateDict, takeFrozen } from '../models/index.ts'
+import { PREFIX, Prior, type PriorConfig, priorParameters } from './prior.ts'
+import { givenConfig, parsePriorConfig, publishedConfig } from './prior-config.ts'
 import { alphasCumprod } from './schedule.ts'
 
 export interface PriorOptions {
@@ -43,34 +34,19 @@ export async function priorFromCheckpoint(
   rejectUnknownOptions('priorFromCheckpoint', options, ['dtype', 'config', 'size'])
   const { dtype = 'f32' } = options
   const config = configOf(checkpoint, options)
-  const tensors = new Map([...checkpoint.tensors].filter(([name]) => !besideModel(name)))
-  const prefixes = Object.values(PREFIX)
-  const foreign = [...tensors.keys()].filter((name) => !prefixes.some((prefix) => name.startsWith(prefix)))
-  if (foreign.length > 0) {
-    throw dataError(
-      `The prior's file has unexpected tensors: ${foreign.slice(0, 5).join(', ')}.`,
-      `Expected the names ${prefixes.join('…, ')}….`,
-    )
-  }
   await checkSchedule(checkpoint)
-  const loaded: StateDict[] = []
-  const load = async (module: Pick<Module, 'parameters'>, prefix: string, as: 'f32' | 'f16') => {
-    const source = { tensors, pieces: (name: string) => checkpoint.pieces(name) }
-    const state = await loadCheckpoint(device, module, source, { prefix, dtype: as })
-    const frozen = freeze(state)
-    disposeState(state)
-    loaded.push(frozen)
-    return frozen
-  }
-  try {
-    const ofAutoencoder = await load(autoencoder(config.autoencoder), PREFIX.autoencoder, dtype)
-    const ofDenoiser = await load(unet(config.denoiser), PREFIX.denoiser, dtype)
-    const { weight = zeros(device, [1, 0]) } = await load(embeddingOf(config), PREFIX.embedding, 'f32')
-    return new Prior(device, config, ofAutoencoder, ofDenoiser, weight)
-  } catch (error) {
-    for (const state of loaded) disposeState(state)
-    throw error
-  }
+  await checkScale(checkpoint, config)
+  const tensors = new Map([...checkpoint.tensors].filter(([name]) => !besideModel(name)))
+  const pieces = (name: string) => checkpoint.pieces(name)
+  const parameters = priorParameters(config)
+  const loaded = await loadCheckpoint(device, { parameters }, { tensors, pieces }, { dtype })
+  const frozen = Object.entries(takeFrozen(loaded))
+  const under = (prefix: string): StateDict =>
+    Object.fromEntries(
+      frozen.flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor]] : [])),
+    )
+  const { weight = zeros(device, [1, 0]) } = under(PREFIX.embedding)
+  return new Prior(device, config, under(PREFIX.autoencoder), under(PREFIX.denoiser), weight)
 }
 
 /** Buffers of the noise schedule that latent diffusion's checkpoints hold. */
@@ -85,18 +61,40 @@ const SCHEDULE = new Set([
 const besideModel = (name: string): boolean =>
   SCHEDULE.has(name) || name.startsWith('model_ema.') || name.startsWith(`${PREFIX.autoencoder}loss.`)
 
+/** Half the distance between neighbouring numbers, relative to them, for dtypes whose rounding counts here. */
+const ROUNDING: Readonly<Record<string, number>> = { F16: 2 ** -11, BF16: 2 ** -8 }
+
+/** Whether a number of a file stands for `expected`, as its dtype and the training's f32 arithmetic round it. */
+const standsFor = (given: number, expected: number, dtype: Dtype): boolean =>
+  Math.abs(given - expected) <= 1e-5 + (ROUNDING[dtype] ?? 0) * expected
+
 /** Throws if the model was trained with another noise schedule than the one of this library. */
 async function checkSchedule(checkpoint: Checkpoint): Promise<void> {
   const name = 'alphas_cumprod'
-  if (!checkpoint.tensors.has(name)) return
+  const info = checkpoint.tensors.get(name)
+  if (!info) return
+  const steps = alphasCumprod.length
+  const fail = (where: string, here: string) =>
+    dataError(
+      `The file's noise schedule, ${name}, ${where}; this library runs that of latent diffusion, with ${here}.`,
+      'Use a model of that schedule (linear_start 0.0015, linear_end 0.0195).',
+    )
+  if (`${info.shape}` !== `${steps}`) throw fail(`is [${info.shape}]`, `${steps} steps`)
   const given = toFloat32(await checkpoint.read(name))
-  const differs = given.findIndex((a, t) => !(Math.abs(a - (alphasCumprod[t] ?? Number.NaN)) <= 1e-5))
-  if (given.length === alphasCumprod.length && differs < 0) return
-  const where = differs < 0 ? `has ${given.length} steps` : `has ${given[differs]} at step ${differs}`
+  const differs = given.findIndex((a, t) => !standsFor(a, alphasCumprod[t] as number, info.dtype))
+  if (differs >= 0) throw fail(`has ${given[differs]} at step ${differs}`, `${alphasCumprod[differs]} there`)
+}
+
+/** Throws if the model's latents are scaled otherwise than the configuration says. */
+async function checkScale(checkpoint: Checkpoint, { latentScale }: PriorConfig): Promise<void> {
+  const name = 'scale_factor'
+  const info = checkpoint.tensors.get(name)
+  if (!info) return
+  const given = info.shape.every((size) => size === 1) ? toFloat32(await checkpoint.read(name))[0] : undefined
+  if (given !== undefined && standsFor(given, latentScale, info.dtype)) return
   throw dataError(
-    `The file's noise schedule, ${name}, ${where}; this library runs that of latent diffusion, with ` +
-      `${alphasCumprod[Math.max(0, differs)]} there and ${alphasCumprod.length} steps.`,
-    'Use a model of that schedule (linear_start 0.0015, linear_end 0.0195).',
+    `The file's ${name} is ${given ?? `of shape [${info.shape}]`}, and the configuration's latentScale ${latentScale}.`,
+    'Pass config with the latentScale that the model was trained with.',
   )
 }
 
@@ -106,79 +104,14 @@ function configOf(checkpoint: Checkpoint, { config, size }: PriorOptions): Prior
     const what = size !== undefined ? 'size' : "the file's own configuration"
     throw optionError(`priorFromCheckpoint: both config and ${what} are given.`, 'Leave config out.')
   }
-  if (config) return config
+  if (config) return givenConfig(config)
   if (stated !== undefined) {
-    const parsed = parseConfig(stated)
+    const parsed = parsePriorConfig(stated)
     if (size === undefined || size === parsed.image.height) return parsed
     throw optionError(
       `priorFromCheckpoint: size is ${size}; the file's prior makes images of ${parsed.image.height}×${parsed.image.width}.`,
       'Leave size out.',
     )
   }
-  const options = size === undefined ? {} : { size }
-  const published = [ldmImageNet, ldmFfhq].map((preset) => preset(options))
-  const compared = published.map((preset) => ({ preset, ...compare(checkpoint, preset) }))
-  const nearest = compared.reduce((a, b) => (b.share > a.share ? b : a))
-  if (nearest.share === 1) return nearest.preset
-  const but = nearest.share > 0.5 ? ` Nearest is ${nearest.preset.name}, but for ${nearest.differences}.` : ''
-  throw dataError(
-    `The file states no configuration in its metadata, and its tensors are those of no published model.${but}`,
-    'Make the file with trainPrior (ld3m-gpu train-prior), or pass config to loadPrior.',
-  )
-}
-
-/** Differences that a message tells at most. */
-const SHOWN = 5
-
-/** The share of a configuration's tensors that a checkpoint has in their shapes, and in words what is different. */
-function compare(
-  { tensors }: Pick<Checkpoint, 'tensors'>,
-  config: PriorConfig,
-): { share: number; differences: string } {
-  const parameters = Object.entries(priorParameters(config))
-  const different = parameters.flatMap(([name, { shape }]) => {
-    const given = tensors.get(name)?.shape
-    if (`${given}` === `${shape}`) return []
-    return [given === undefined ? `${name}, which is missing` : `${name}, which is [${given}], not [${shape}]`]
-  })
-  const rest = different.length > SHOWN ? `; and ${different.length - SHOWN} more` : ''
-  return {
-    share: 1 - different.length / parameters.length,
-    differences: different.slice(0, SHOWN).join('; ') + rest,
-  }
-}
-
-const positive = v.pipe(v.number(), v.integer(), v.minValue(1))
-
-const configSchema = v.object({
-  name: v.string(),
-  classes: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  image: v.object({ channels: positive, height: positive, width: positive }),
-  latentScale: v.pipe(v.number(), v.finite(), v.gtValue(0)),
-  // The modules check their own options.
-  autoencoder: v.looseObject({ latentChannels: positive }),
-  denoiser: v.looseObject({ contextDim: v.optional(positive) }),
-})
-
-function parseConfig(text: string): PriorConfig {
-  const fix = 'Make the file with trainPrior.'
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (cause) {
-    throw dataError('The "config" in the prior\'s metadata is not JSON.', fix, cause)
-  }
-  const result = v.safeParse(configSchema, json)
-  if (!result.success) {
-    const issues = result.issues.map((i) => `${v.getDotPath(i)}: ${i.message}`).join('; ')
-    throw dataError(`The prior's configuration does not fit: ${issues}.`, fix)
-  }
-  const config = json as PriorConfig
-  if ((config.classes === 0) !== (config.denoiser.contextDim === undefined)) {
-    throw dataError(
-      `The prior's configuration has ${config.classes} classes and a denoiser with contextDim ${config.denoiser.contextDim}.`,
-      'Give both, or neither for an unconditional prior.',
-    )
-  }
-  return config
+  return publishedConfig(checkpoint.tensors, size)
 }

@@ -1,5 +1,5 @@
 import { optionError } from '../errors.ts'
-import { autoencoder, freeze, initialize, unet } from '../models/index.ts'
+import { autoencoder, freeze, initialize, takeFrozen, unet } from '../models/index.ts'
 import { Prior } from './prior.ts'
 
 /**
@@ -33,7 +33,7 @@ export function withRandomDenoiser(prior: Prior, seed = 0): Prior {
     device,
     { ...config, name: `${config.name}, random denoiser` },
     freeze(prior.autoencoderState),
-    freeze(initialize(device, unet(config.denoiser), { seed })),
+    takeFrozen(initialize(device, unet(config.denoiser), { seed })),
     prior.embedding.detach(),
   )
 }

@@ -56,7 +56,7 @@ export function priorParameters(config: PriorConfig): Record<string, ParameterSp
 }
 
 /** The table of class embeddings: without parameters for an unconditional prior. */
-export const embeddingOf = ({ classes, denoiser: { contextDim } }: PriorConfig): Pick<Module, 'parameters'> =>
+const embeddingOf = ({ classes, denoiser: { contextDim } }: PriorConfig): Pick<Module, 'parameters'> =>
   contextDim === undefined ? { parameters: {} } : embedding(classes + 1, contextDim)
 
 /** A frozen latent diffusion model: an autoencoder, a denoiser of its latents, a class embedding. */

@@ -12,6 +12,7 @@ import {
   Params,
   readStateDict,
   type StateDict,
+  takeFrozen,
   unet,
 } from '../models/index.ts'
 import { toSigned } from './normalization.ts'
@@ -158,7 +159,7 @@ export async function trainPrior(options: TrainPriorOptions): Promise<TrainedPri
       device,
       { ...config, autoencoder: recipe.autoencoder, denoiser: recipe.denoiser },
       coder.state,
-      freeze(loadStateDict(device, unet(recipe.denoiser), denoiser)),
+      takeFrozen(loadStateDict(device, unet(recipe.denoiser), denoiser)),
       tensor(device, (embedding as HostTensor).data, { shape: (embedding as HostTensor).shape }),
     )
     return { prior, curves: { autoencoder: coder.curve, denoiser: second.trainer.curve } }
@@ -185,7 +186,7 @@ async function trainAutoencoder(
   try {
     await finish(trainer, resume.autoencoder)
     const weights = await readStateDict(trainer.result)
-    const frozen = freeze(loadStateDict(device, autoencoder(recipe.autoencoder), weights))
+    const frozen = takeFrozen(loadStateDict(device, autoencoder(recipe.autoencoder), weights))
     return { state: frozen, curve: trainer.curve }
   } finally {
     trainer.dispose()

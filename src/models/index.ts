@@ -20,11 +20,14 @@ export {
 export {
   checkStateDict,
   childParameters,
+  describeProblems,
   type Init,
   type Module,
   type ParameterSpec,
   Params,
   type StateDict,
+  type StateDictProblems,
+  stateDictProblems,
 } from './module.ts'
 export {
   applyModule,
@@ -39,6 +42,7 @@ export {
   type NamedArrays,
   parameterCount,
   readStateDict,
+  takeFrozen,
 } from './state.ts'
 export * from './students/index.ts'
 export * from './unet/index.ts'

@@ -70,15 +70,18 @@ export function childParameters(
   )
 }
 
-/** Problems of a kind that a message names at most. */
-const SHOWN = 10
+/** What of a state dict does not fit a module. */
+export interface StateDictProblems {
+  readonly missing: readonly string[]
+  /** In words. */
+  readonly misshapen: readonly string[]
+  readonly unexpected: readonly string[]
+}
 
-/** Throws, naming every missing, unexpected and misshapen tensor, unless `state` fits the module. */
-export function checkStateDict(
-  where: string,
+export function stateDictProblems(
   module: Pick<Module, 'parameters'>,
   state: Readonly<Record<string, { readonly shape: Shape }>>,
-): void {
+): StateDictProblems {
   const missing: string[] = []
   const misshapen: string[] = []
   for (const [name, { shape }] of Object.entries(module.parameters)) {
@@ -87,24 +90,41 @@ export function checkStateDict(
     else if (!sameShape(given.shape, shape)) misshapen.push(`${name} is [${given.shape}], expected [${shape}]`)
   }
   const unexpected = Object.keys(state).filter((name) => !Object.hasOwn(module.parameters, name))
-  if (missing.length + misshapen.length + unexpected.length === 0) return
-  const problems = [
+  return { missing, misshapen, unexpected }
+}
+
+/** Problems of a kind that a message names at most. */
+const SHOWN = 10
+
+/** The problems by kind, or an empty text where there are none. */
+export function describeProblems({ missing, misshapen, unexpected }: StateDictProblems): string {
+  const listed = (problems: readonly string[], separator: string): string =>
+    problems.slice(0, SHOWN).join(separator) +
+    (problems.length > SHOWN ? `${separator}and ${problems.length - SHOWN} more` : '')
+  return [
     ...(missing.length > 0 ? [`missing ${listed(missing, ', ')}`] : []),
     ...(misshapen.length > 0 ? [listed(misshapen, '; ')] : []),
     ...(unexpected.length > 0 ? [`unexpected ${listed(unexpected, ', ')}`] : []),
-  ]
-  const prefix = prefixOf(Object.keys(module.parameters), unexpected)
+  ].join('; ')
+}
+
+/** Throws, naming every missing, unexpected and misshapen tensor, unless `state` fits the module. */
+export function checkStateDict(
+  where: string,
+  module: Pick<Module, 'parameters'>,
+  state: Readonly<Record<string, { readonly shape: Shape }>>,
+): void {
+  const problems = stateDictProblems(module, state)
+  const described = describeProblems(problems)
+  if (described === '') return
+  const prefix = prefixOf(Object.keys(module.parameters), problems.unexpected)
   throw shapeError(
-    `${where}: the state dict does not fit the module: ${problems.join('; ')}.`,
+    `${where}: the state dict does not fit the module: ${described}.`,
     prefix === undefined
       ? 'Load the file made for this model.'
       : `Every name is there after '${prefix}': pass it as the option prefix.`,
   )
 }
-
-const listed = (problems: readonly string[], separator: string): string =>
-  problems.slice(0, SHOWN).join(separator) +
-  (problems.length > SHOWN ? `${separator}and ${problems.length - SHOWN} more` : '')
 
 /** What stands in front of all of `names` in `given`, if anything does. */
 function prefixOf(names: readonly string[], given: readonly string[]): string | undefined {

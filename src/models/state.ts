@@ -119,6 +119,13 @@ export const parameterCount = (module: Parametrised): number =>
 export const freeze = (state: StateDict): StateDict =>
   Object.fromEntries(Object.entries(state).map(([name, value]) => [name, value.detach()]))
 
+/** As `freeze`, for a state that nobody needs otherwise: its own handles are disposed. */
+export function takeFrozen(state: StateDict): StateDict {
+  const frozen = freeze(state)
+  disposeState(state)
+  return frozen
+}
+
 /**
  * A frozen copy of `module`'s state in which weights of convolutions and linear layers are f16, half as large, and the
  * rest shares memory with `state`; gradients do not flow to it. The caller disposes both state dicts.

@@ -21,7 +21,7 @@ export { interruptible } from './interrupt.ts'
 export { type AdapterKind, describeAdapter } from './kinds.ts'
 export { type OpenDatasetOptions, openDataset } from './open-dataset.ts'
 export { loadParquet, type ParquetOptions } from './parquet.ts'
-export { loadPrior } from './prior.ts'
+export { type LoadPriorOptions, loadPrior } from './prior.ts'
 export { bar, formatBytes, formatDuration, ProgressLine, type ProgressStream } from './progress.ts'
 export { type ReproduceOptions, type Reproduction, reproduce } from './reproduce.ts'
 export {

@@ -28,6 +28,8 @@ export interface ReproduceOptions {
   cifar?: string
   /** The generator that the recipe names (`recipe.prior`): the published checkpoint, or any prior that `loadPrior` takes. */
   checkpoint: string
+  /** Names that it may refer to and that stand for nothing; see `openCheckpoint`. */
+  inert?: readonly string[]
   /** The run's folder; experts go into its folder `experts`. */
   out: string
   /** Default the one that `openDevice` opens. */
@@ -49,12 +51,15 @@ export interface Reproduction extends ExperimentResult {
  * `loadPrior`, `trainExperts` and `runExperiment` do
  */
 export async function reproduce(recipe: PaperRecipe, options: ReproduceOptions): Promise<Reproduction> {
-  const { checkpoint, out, seed = 0 } = options
+  const { checkpoint, inert = [], out, seed = 0 } = options
   const { train, validation, test } = await dataOf(recipe, options)
   const device = options.device ?? (await openDevice())
+  const priors: Prior[] = []
   try {
-    const loaded = await loadPrior(device, checkpoint)
+    const loaded = await loadPrior(device, checkpoint, { inert })
+    priors.push(loaded)
     const prior = priorOf(recipe, loaded)
+    priors.push(prior)
     const folder = await openRunDirectory(out)
     const { match, distill: ofDistill, evaluate, choose, ...facts } = recipe
     await folder.writeJson('recipe.json', { ...facts, experts: recipe.experts && withoutStudent(recipe.experts) })
@@ -66,11 +71,10 @@ export async function reproduce(recipe: PaperRecipe, options: ReproduceOptions):
       evaluate: { ...evaluate, seed },
       choose: { ...choosing, validation, seed },
     })
-    prior.dispose()
-    loaded.dispose()
     const means = Object.values(result.accuracy.distilled as Record<string, Accuracy>).map(({ mean }) => mean)
     return { ...result, mean: means.reduce((a, b) => a + b, 0) / means.length }
   } finally {
+    for (const prior of priors) prior.dispose()
     if (!options.device) device.destroy()
   }
 }

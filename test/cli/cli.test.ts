@@ -11,6 +11,7 @@ import { testDevice } from '../support/device.ts'
 import { randomSet } from '../support/distilled.ts'
 import { folderOf, picture, png } from '../support/image-files.ts'
 import { tinyDataset, tinyPrior } from '../support/tiny.ts'
+import { dict, global, legacyFile, pickle, text } from '../support/torch-file.ts'
 
 let folder: string
 let data: string
@@ -238,6 +239,10 @@ describe('ld3m-gpu', () => {
     expect(await run('sample', ...args, '--class', '0,1')).toMatchObject({ code: 0, out: `6 images in ${out}\n` })
     const { width, height, channels } = decodePng(await readFile(out))
     expect([width, height, channels]).toEqual([3 * 10 + 2, 2 * 10 + 2, 1])
+    // Before images are drawn.
+    expect((await run('sample', '--prior', 'none', '--out', join(folder, 'none/x.png'))).err).toMatch(
+      /no folder .*none/,
+    )
     const { code, err } = await run('sample', ...args, '--class', '2')
     expect(code).toBe(1)
     expect(err).toContain("sample: classId is 2. The prior's classes are 0 to 1.")
@@ -250,6 +255,23 @@ describe('ld3m-gpu', () => {
     const { code, err } = await run(...args, '--size', '64')
     expect(code).toBe(1)
     expect(err).toContain("size is 64; the file's prior makes images of 8×8. Leave size out.")
+  })
+
+  test('a prior in a PyTorch file may refer to names that the command line lets pass', async () => {
+    const file = join(folder, 'prior.pt')
+    await writeFile(file, legacyFile(pickle(dict([text('hparams'), global('argparse.Namespace')]))))
+    const options = ['--prior', file, '--out', join(folder, 'none.png')]
+    expect((await run('sample', ...options)).err).toMatch(/refers to "argparse\.Namespace".*--inert/)
+    // Then it is seen that there is no model in it.
+    expect((await run('sample', ...options, '--inert', 'argparse.Namespace')).err).toMatch(/of no published model/)
+    const distil = ['distill', '--data', data, '--prior', file, '--out', join(folder, 'none')]
+    expect((await run(...distil, '--inert', 'argparse.Namespace')).err).toMatch(/of no published model/)
+    expect((await run('distill', '--data', data, '--space', 'pixel', '--inert', 'a', '--out', 'x')).err).toMatch(
+      /--inert is of no use to --space pixel/,
+    )
+    expect((await run('train-prior', '--data', data, '--inert', 'a', '--out', 'x')).err).toMatch(
+      /--inert is of no use without --autoencoder/,
+    )
   })
 
   test('experts trains what distill --objective mtt matches, and goes on with more', async () => {

@@ -3,6 +3,7 @@
 Run with Debian's PyTorch (package python3-torch):  /usr/bin/python3 test/golden/make_checkpoints.py
 """
 
+import argparse
 import collections
 import json
 import os
@@ -10,6 +11,7 @@ import pathlib
 import sys
 import types
 
+import numpy
 import torch
 from torch import nn
 
@@ -129,6 +131,13 @@ def named(value, module, name):
     return value
 
 
+def python_values():
+    """What hyper-parameters may hold: values whose operations tensors do not need."""
+    itself = ([],)
+    itself[0].append(itself)
+    return [itself, numpy.arange(2), 2**3000, frozenset("a"), bytearray(b"a"), 1j, {"a"}]
+
+
 class Evil:
     def __reduce__(self):
         return os.system, ("touch /tmp/executed-by-a-checkpoint",)
@@ -155,6 +164,11 @@ def main():
         {"model.w": parameter, "ema.0": other, "ema.1": parameter, "7.b": parameter[0], "noted": noted},
     )
     save("protocol4", {"w": parameter, "size": b"bytes"}, {"w": parameter}, pickle_protocol=4)
+    for protocol in (2, 4, 5):
+        hyper = {"state_dict": {"w": torch.ones(2)}, "hyper_parameters": python_values()}
+        save(f"values{protocol}", hyper, {"w": torch.ones(2)}, pickle_protocol=protocol)
+    unknown = [argparse.Namespace(a=1), pathlib.PurePosixPath("a")]
+    save("unknown", {"state_dict": {"w": torch.ones(2)}, "hyper_parameters": unknown}, {"w": torch.ones(2)})
     save("python2", Python2Dict(w=torch.ones(2)), {"w": torch.ones(2)})
     save("bare", torch.arange(3), {"": torch.arange(3)})
     save("evil", {"state_dict": {"w": torch.ones(2)}, "hparams": Evil()}, {})

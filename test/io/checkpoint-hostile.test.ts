@@ -62,6 +62,10 @@ describe('a pickle', () => {
     ['leaves values behind', pickle([0x4e, 0x4e]), /leaves values behind/],
     ['calls a dict', pickle([0x7d, 0x29, 0x52]), /calls what is no function/],
     ['calls a dtype', pickle(global('torch.float32'), [0x29, 0x52]), /calls what is no function/],
+    ['calls by name', pickle(global('collections.OrderedDict'), [0x29, 0x7d, 0x92]), /calls with arguments by name/],
+    ['has an integer of 4 GiB', pickle([0x8b, 0xff, 0xff, 0xff, 0xff]), /ends, or has more than/],
+    ['has an array of 2⁶³ bytes', pickle([0x96, ...new Array(8).fill(0x7f)]), /ends, or has more than/],
+    ['pops what is not there', pickle([0x30]), /takes a value that is not there/],
     ['calls with a list', pickle(global('collections.OrderedDict'), [0x5d, 0x52]), /arguments that are no tuple/],
     ['appends to a tuple', pickle([0x29, 0x4e, 0x61]), /appends to something that is no list/],
     ['sets a key of a list', pickle([0x5d, 0x4e, 0x4e, 0x73]), /sets a key of something that is no dict/],
@@ -100,6 +104,17 @@ describe('a pickle', () => {
     ['names a method of objects', pickle(global('.constructor')), /refers to "\.constructor"/],
   ])('that %s is refused', async (_, root, message) => {
     await expect(openRoot(root, four)).rejects.toThrow(message)
+  })
+
+  test('with a view whose elements lie far apart, each many times, is read in bounded time', async () => {
+    const count = 42_000_001
+    const view = tensor(count, new Array(14).fill(2), new Array(14).fill(3_000_000))
+    const start = legacyFile(pickle(dict([text('w'), view])), new Float32Array(0))
+    new DataView(start.buffer).setBigUint64(start.length - 8, BigInt(count), true)
+    const source = huge(start.length + 4 * count, start)
+    const checkpoint = await openCheckpoint(source)
+    expect((await checkpoint.read('w')).data.length).toBe(2 ** 14)
+    expect(source.bytes).toBeLessThan(2 ** 24)
   })
 
   test('of a dict that holds itself is refused', async () => {
@@ -143,7 +158,7 @@ describe('a pickle', () => {
   })
 
   test('of random operations is refused or read, and nothing else', async () => {
-    const operation = fc.constantFrom(...'N()}]\x85\x86\x87t\x88\x89aesuRbQ\x81\x90\x8f\x93\x94')
+    const operation = fc.constantFrom(...'01\x91\x92N()}]\x85\x86\x87t\x88\x89aesuRbQ\x81\x90\x8f\x93\x94')
     const bytes = fc.oneof(
       operation.map((code) => [code.charCodeAt(0)]),
       fc.constantFrom('storage', '0', 'cpu', 'state_dict', 'w', '').map(text),

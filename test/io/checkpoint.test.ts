@@ -51,7 +51,19 @@ function counted(source: ByteSource): ByteSource & { bytes: number; most: number
 }
 
 describe('a file of torch.save', () => {
-  const names = ['dtypes', 'views', 'lightning', 'nested', 'protocol4', 'python2', 'bare', 'uint16']
+  const names = [
+    'dtypes',
+    'views',
+    'lightning',
+    'nested',
+    'protocol4',
+    'python2',
+    'bare',
+    'uint16',
+    'values2',
+    'values4',
+    'values5',
+  ]
 
   test.each(names.flatMap((name) => [[name, `${name}.pt`] as const, [name, `${name}-legacy.pt`] as const]))(
     'gives the tensors of %s in %s, to the bit',
@@ -102,6 +114,16 @@ describe('a file of torch.save', () => {
     }
     await expect(openGolden('script.pt')).rejects.toThrow(/TorchScript program/)
     expect(existsSync('/tmp/executed-by-a-checkpoint')).toBe(false)
+  })
+
+  test('names all that it refers to and may not, at once', async () => {
+    for (const suffix of ['', '-legacy']) {
+      await expect(openGolden(`unknown${suffix}.pt`)).rejects.toThrow(
+        /refers to "argparse\.Namespace", "pathlib\.PurePosixPath", which are no part of a tensor/,
+      )
+      const checkpoint = await openGolden(`unknown${suffix}.pt`, ['argparse.Namespace', 'pathlib.PurePosixPath'])
+      expect(await contents(checkpoint)).toEqual(expected.unknown)
+    }
   })
 
   test('may refer to names that the caller declares inert', async () => {
@@ -184,6 +206,31 @@ describe('a checkpoint', () => {
     const source = counted(byteSource(new Uint8Array(100)))
     await expect(openCheckpoint(source)).rejects.toThrow(/neither safetensors nor a PyTorch file/)
     expect(source.closed).toBe(1)
+  })
+
+  test('of several files closes all of them, whatever becomes of one', async () => {
+    const closed: string[] = []
+    const source = (name: string, bytes: Uint8Array) => ({
+      ...byteSource(bytes, name),
+      close: async () => {
+        closed.push(name)
+        if (name === 'a') throw new Error('the disk is gone')
+      },
+    })
+    const index = Buffer.from(JSON.stringify({ weight_map: { w: 'a', v: 'b' } }))
+    const shard = async (name: string) => {
+      const value = { dtype: 'U8', shape: [1], data: Uint8Array.of(1) } as const
+      return source(name, writeSafetensors(new Map([[name === 'a' ? 'w' : 'v', value]])))
+    }
+    const checkpoint = await openCheckpoint(source('index', index), { shard })
+    await expect(checkpoint.close()).rejects.toThrow('the disk is gone')
+    expect(closed).toEqual(['index', 'a', 'b'])
+
+    const failing = async (name: string) => (name === 'a' ? shard(name) : source('b', new Uint8Array(3)))
+    await expect(openCheckpoint(source('index', index), { shard: failing })).rejects.toThrow(
+      /Cannot read b: it is neither/,
+    )
+    expect(closed).toEqual(['index', 'a', 'b', 'index', 'a', 'b'])
   })
 
   test('gathers a small view of a large storage in bounded memory', async () => {

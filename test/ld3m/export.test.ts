@@ -1,8 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { FASHION_MNIST_CLASSES } from '../../src/data/index.ts'
-import { decodePng } from '../../src/io/index.ts'
-import { type DistilledSet, distilledToImageFolder, distilledToNpz } from '../../src/ld3m/index.ts'
+import { decodePng, readSafetensors, type StoredTensor, writeSafetensors } from '../../src/io/index.ts'
+import {
+  type DistilledSet,
+  distilledFromSafetensors,
+  distilledToImageFolder,
+  distilledToNpz,
+  distilledToSafetensors,
+} from '../../src/ld3m/index.ts'
 import { randomSet } from '../support/distilled.ts'
 import { readNpz } from '../support/npy.ts'
 
@@ -166,5 +172,40 @@ describe('an export of a set that contradicts itself', () => {
 
   test('is refused as a folder: a class without images', () => {
     expect(() => distilledToImageFolder({ ...good, classNames: ['a', 'b', 'c'] })).toThrow(/class 'c' has no image/)
+  })
+})
+
+describe('the file of a distilled set', () => {
+  const set = randomSet(['cat', 'dog'], 2, [3, 4, 3])
+  /** The file with other tensors and metadata in it. */
+  function changed(
+    tensors: Readonly<Record<string, StoredTensor>>,
+    metadata: Readonly<Record<string, string>> = {},
+  ): Uint8Array {
+    const file = readSafetensors(distilledToSafetensors(set))
+    return writeSafetensors(new Map([...file.tensors, ...Object.entries(tensors)]), { ...file.metadata, ...metadata })
+  }
+
+  test('gives the set back', () => {
+    expect(distilledFromSafetensors(changed({}))).toEqual(set)
+  })
+
+  test.each<[string, Uint8Array, RegExp]>([
+    ['names that are one text', changed({}, { class_names: '"ab"' }), /'class_names' is no list of strings/],
+    ['a name that is a number', changed({}, { class_names: '["a", 1]' }), /'class_names' is no list of strings/],
+    ['losses that are an object', changed({}, { loss: '{}' }), /'loss' is no list of numbers/],
+    ['too few names', changed({}, { class_names: '["a"]' }), /label 1 is none of 1 classes/],
+    [
+      'labels that do not go with the images',
+      changed({ labels: { dtype: 'I32', shape: [1], data: Int32Array.of(0) } }),
+      /images of shape \[4, 3, 4, 3\] do not go with .* 1 labels/,
+    ],
+    [
+      'a std of 0',
+      changed({ std: { dtype: 'F32', shape: [3], data: Float32Array.of(1, 0, 1) } }),
+      /std \[1, 0, 1\].*std above 0/,
+    ],
+  ])('with %s is refused', (_, bytes, message) => {
+    expect(() => distilledFromSafetensors(bytes)).toThrow(message)
   })
 })

@@ -85,7 +85,9 @@ describe('variants of a prior', () => {
   })
 
   test('with an untrained denoiser keep the autoencoder alone', async () => {
-    const prior = tinyPrior(await testDevice())
+    const device = await testDevice()
+    const before = device.memory.current
+    const prior = tinyPrior(device)
     const random = withRandomDenoiser(prior, 4)
     const values = async (state: typeof prior.denoiserState) =>
       await Promise.all(Object.values(state).map(async (t) => [...(await t.read())]))
@@ -93,5 +95,6 @@ describe('variants of a prior', () => {
     expect(await values(random.denoiserState)).not.toEqual(await values(prior.denoiserState))
     random.dispose()
     prior.dispose()
+    expect(device.memory.current).toBe(before)
   })
 })

@@ -42,7 +42,9 @@ const bytesOf = async (options: Parameters<typeof trainPrior>[0]): Promise<Uint8
 describe('trainPrior', () => {
   test('gives the same bits from a streamed dataset, and when it is stopped in each stage and goes on', async () => {
     const dataset = tinyDataset()
+    const before = device.memory.current
     const whole = await bytesOf({ device, dataset, recipe, seed: 3 })
+    expect(device.memory.current).toBe(before)
 
     const resume: { autoencoder?: Uint8Array; denoiser?: Uint8Array } = {}
     // After 46 it is where the codebook is about to be renewed from the last batches: it stops once that is done.

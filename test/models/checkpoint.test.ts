@@ -10,7 +10,14 @@ import {
   writeSafetensors,
 } from '../../src/io/index.ts'
 import { priorFromCheckpoint } from '../../src/ld3m/index.ts'
-import { disposeState, linear, loadCheckpoint, type ParameterSpec, readStateDict } from '../../src/models/index.ts'
+import {
+  disposeState,
+  linear,
+  loadCheckpoint,
+  type ParameterSpec,
+  readStateDict,
+  sequential,
+} from '../../src/models/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyPrior } from '../support/tiny.ts'
 
@@ -90,6 +97,17 @@ test('a checkpoint that does not fit names every tensor that is missing, unexpec
   expect(device.memory.current).toBe(before)
 })
 
+test('where all names differ, an error shows some of those that are missing and of those that are there', async () => {
+  const layers = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [i, linear(1, 1)]))
+  const module = sequential(layers)
+  const one = { dtype: 'F32', shape: [1], data: new Float32Array(1) } as const
+  const names = Object.keys(module.parameters).map((name) => `module.${name}`)
+  const checkpoint = await stored(Object.fromEntries(names.map((name) => [name, one])))
+  await expect(loadCheckpoint(device, module, checkpoint)).rejects.toThrow(
+    /missing 0\.weight; .*; unexpected module\.0\.bias; .*; and 140 more/,
+  )
+})
+
 test('what is no number is refused by name, and half precision takes finite numbers', async () => {
   const module = linear(1, 1, { bias: false })
   const whole = await stored({ weight: { dtype: 'I64', shape: [1, 1], data: BigInt64Array.of(1n) } })
@@ -123,6 +141,8 @@ test('a prior from a file gives its memory back, also when it does not fit', asy
     .toString('latin1')
     .replace('cond_stage_model.embedding.weight', 'cond_stage_model.embedding.height')
   const broken = await openCheckpoint(byteSource(Buffer.from(text, 'latin1')))
-  await expect(priorFromCheckpoint(device, broken)).rejects.toThrow(/missing weight; unexpected height/)
+  await expect(priorFromCheckpoint(device, broken)).rejects.toThrow(
+    /missing cond_stage_model\.embedding\.weight; unexpected cond_stage_model\.embedding\.height/,
+  )
   expect(device.memory.current).toBe(before)
 })

@@ -114,9 +114,12 @@ describe('reproduce', () => {
     expect((await json(out, 'config.json')).prior.name).toBe('faces, random denoiser')
 
     const elsewhere = { imagenet, out: `${out}-2`, device }
-    await expect(reproduce(random, { ...elsewhere, checkpoint: await saved(colour) })).rejects.toThrow(
+    const foreign = await saved(colour)
+    const before = device.memory.current
+    await expect(reproduce(random, { ...elsewhere, checkpoint: foreign })).rejects.toThrow(
       /generator is of random.*1000 classes.*faces/,
     )
+    expect(device.memory.current).toBe(before)
     const ofImagenet = shrunk(paperRecipe({ ...row, variant: 'imagenet' }))
     await expect(reproduce(ofImagenet, { ...elsewhere, checkpoint: await saved(faces) })).rejects.toThrow(
       /generator is of imagenet.*'faces' has 0 classes/,

@@ -1,7 +1,7 @@
 import { createDataset, type Dataset } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { Prior, type PriorConfig } from '../../src/ld3m/index.ts'
-import { autoencoder, freeze, initialize, type Module, unet } from '../../src/models/index.ts'
+import { autoencoder, initialize, type Module, takeFrozen, unet } from '../../src/models/index.ts'
 import { uniform } from './checks.ts'
 
 export const TINY_CLASSES = ['dark', 'bright']
@@ -47,13 +47,13 @@ export function tinyPrior(device: Device, config: PriorConfig = tinyConfig): Pri
   const { contextDim = 0 } = config.denoiser
   const shape = [config.classes + 1, contextDim]
   const embedding = { parameters: { weight: { shape, init: { kind: 'normal', std: 1 } } } } as const
-  const table = freeze(initialize(device, embedding, { seed: 3 })).weight
+  const table = takeFrozen(initialize(device, embedding, { seed: 3 })).weight
   if (!table) throw new Error('no embedding')
   return new Prior(
     device,
     config,
-    freeze(initialize(device, withoutZeros(autoencoder(config.autoencoder)), { seed: 1 })),
-    freeze(initialize(device, withoutZeros(unet(config.denoiser)), { seed: 2 })),
+    takeFrozen(initialize(device, withoutZeros(autoencoder(config.autoencoder)), { seed: 1 })),
+    takeFrozen(initialize(device, withoutZeros(unet(config.denoiser)), { seed: 2 })),
     table,
   )
 }

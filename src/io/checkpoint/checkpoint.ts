@@ -1,6 +1,6 @@
 import { optionError } from '../../errors.ts'
 import { arrayAt, DTYPES, type Dtype, elementCount, type StoredTensor } from '../dtypes.ts'
-import type { ByteSource } from '../source.ts'
+import { type ByteSource, closeSources } from '../source.ts'
 import { PIECE_BYTES, type Region } from './region.ts'
 import { readStrided } from './strided.ts'
 
@@ -92,7 +92,7 @@ export class Checkpoint {
 
   /** Closes the files. */
   async close(): Promise<void> {
-    for (const source of this.#sources) await source.close?.()
+    await closeSources(this.#sources)
   }
 
   #entry(name: string): TensorEntry {

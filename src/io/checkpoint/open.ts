@@ -1,6 +1,6 @@
 import { dataError, optionError, rejectUnknownOptions } from '../../errors.ts'
 import { readSafetensorsHeader } from '../safetensors.ts'
-import { type ByteSource, brokenFile, readRange } from '../source.ts'
+import { type ByteSource, brokenFile, closeSources, readRange } from '../source.ts'
 import { Checkpoint, type CheckpointContent, type TensorEntry } from './checkpoint.ts'
 import { Region } from './region.ts'
 import { readShardIndex } from './shards.ts'
@@ -35,7 +35,8 @@ export async function openCheckpoint(source: ByteSource, options: OpenCheckpoint
     const content = format === 'index' ? openShards(source, shard, inert, sources) : openFile(source, format, inert)
     return new Checkpoint(await content, sources)
   } catch (error) {
-    for (const opened of sources) await opened.close?.()
+    // Why it could not be opened is what is of interest.
+    await closeSources(sources).catch(() => undefined)
     throw error
   }
 }

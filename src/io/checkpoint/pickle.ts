@@ -126,6 +126,9 @@ class Machine {
       case '\x8a': // LONG1
         stack.push(this.#long(this.#byte()))
         break
+      case '\x8b': // LONG4: more than 255 bytes, which is no size of anything
+        stack.push(this.#copy(this.#uint32()))
+        break
       case 'G': // BINFLOAT
         stack.push(this.#view.getFloat64(this.#take(8)))
         break
@@ -143,6 +146,9 @@ class Machine {
         break
       case 'C': // SHORT_BINBYTES
         stack.push(this.#copy(this.#byte()))
+        break
+      case '\x96': // BYTEARRAY8
+        stack.push(this.#copy(this.#uint64()))
         break
 
       case '(':
@@ -167,6 +173,9 @@ class Machine {
       case ']': // EMPTY_LIST
       case '\x8f': // EMPTY_SET
         stack.push(new PickleList())
+        break
+      case '\x91': // FROZENSET
+        this.#frozenSet()
         break
       case 'a': // APPEND
         this.#append([this.#pop()])
@@ -195,6 +204,12 @@ class Machine {
       case '\x94': // MEMOIZE
         this.#put(this.#memo.size)
         break
+      case '0': // POP
+        this.#pop()
+        break
+      case '1': // POP_MARK, after a tuple that holds itself
+        this.#popToMark()
+        break
       case 'h': // BINGET
         stack.push(this.#get(this.#byte()))
         break
@@ -210,6 +225,10 @@ class Machine {
         break
       case 'R': // REDUCE
       case '\x81': // NEWOBJ
+        this.#call()
+        break
+      case '\x92': // NEWOBJ_EX
+        this.#dropNamedArguments()
         this.#call()
         break
       case 'b': // BUILD
@@ -229,6 +248,18 @@ class Machine {
     const callee = this.#pop()
     if (!Array.isArray(args)) throw this.#broken('calls with arguments that are no tuple')
     this.#stack.push(this.host.call(callee, args))
+  }
+
+  /** The host's functions have none. */
+  #dropNamedArguments(): void {
+    this.#pop()
+    if (!this.host.isInert(this.#stack.at(-2))) throw this.#broken('calls with arguments by name')
+  }
+
+  #frozenSet(): void {
+    const items = this.#popToMark()
+    this.#stack.push(new PickleList())
+    this.#append(items)
   }
 
   #stackGlobal(): void {
@@ -309,6 +340,10 @@ class Machine {
 
   #uint32(): number {
     return this.#view.getUint32(this.#take(4), true)
+  }
+
+  #uint64(): number {
+    return Number(this.#view.getBigUint64(this.#take(8), true))
   }
 
   #copy(count: number): Uint8Array {

@@ -10,6 +10,9 @@ interface Axis {
 /** Bytes of a storage that are read at once. */
 const SPAN_BYTES = 2 ** 24
 
+/** Elements of a storage that are read for one of a view at most: views that repeat elements could ask for terabytes. */
+const SPARSEST = 4096
+
 /**
  * The elements of a strided view, row-major. The storage is read in spans of at most 16 MiB, so that a small view of a
  * large storage needs little memory.
@@ -37,7 +40,7 @@ export async function readStrided(
 
 const extent = ({ size, stride }: Axis) => (size - 1) * stride
 
-/** Halves the axis that reaches farthest until what is left spans few enough bytes. */
+/** Halves the axis that reaches farthest until what is left spans few enough bytes, and few beside its own. */
 async function gather(
   region: Region,
   elementBytes: number,
@@ -47,7 +50,8 @@ async function gather(
   to: number,
 ): Promise<void> {
   const span = axes.reduce((reach, axis) => reach + extent(axis), 1)
-  if (span * elementBytes <= SPAN_BYTES) {
+  const count = axes.reduce((product, { size }) => product * size, 1)
+  if (span * elementBytes <= SPAN_BYTES && span <= SPARSEST * count) {
     copy(await region.read(from * elementBytes, (from + span) * elementBytes), elementBytes, 0, axes, out, to)
     return
   }

@@ -1,6 +1,6 @@
 import { type ByteSource, brokenFile, readRange } from '../source.ts'
 import type { CheckpointContent, TensorEntry } from './checkpoint.ts'
-import { MAX_PICKLE_BYTES, PickleDict, PickleList, readPickle } from './pickle.ts'
+import { MAX_PICKLE_BYTES, PickleDict, PickleList } from './pickle.ts'
 import { Region } from './region.ts'
 import { TorchPickle } from './torch.ts'
 import { nameTensors } from './torch-names.ts'
@@ -50,7 +50,7 @@ function tryPickles(bytes: Uint8Array, source: ByteSource, inert: readonly strin
   const values: unknown[] = []
   let end = 0
   while (values.length < 5) {
-    const pickle = readPickle(bytes, end, host)
+    const pickle = host.read(bytes, end)
     if (!pickle) return undefined
     values.push(pickle.value)
     end = pickle.end

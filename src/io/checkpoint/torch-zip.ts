@@ -2,7 +2,7 @@ import type { FileEntry, Reader } from '@zip.js/zip.js'
 import { dataError, Ld3mError } from '../../errors.ts'
 import { type ByteSource, brokenFile, readRange } from '../source.ts'
 import type { CheckpointContent, TensorEntry } from './checkpoint.ts'
-import { MAX_PICKLE_BYTES, readPickle } from './pickle.ts'
+import { MAX_PICKLE_BYTES } from './pickle.ts'
 import { type Checksum, Region } from './region.ts'
 import { TorchPickle } from './torch.ts'
 import { nameTensors } from './torch-names.ts'
@@ -32,7 +32,7 @@ export async function openTorchZip(source: ByteSource, inert: readonly string[])
 
   const host = new TorchPickle(source.name, inert)
   const bytes = await wholeRecord(await zip.record(pickleName), MAX_PICKLE_BYTES)
-  const root = readPickle(bytes, 0, host)
+  const root = host.read(bytes, 0)
   if (root?.end !== bytes.length) throw host.broken('its pickle ends early or late')
   const { tensors, others } = nameTensors(root.value, host)
   const regions = new Map<string, Region>()

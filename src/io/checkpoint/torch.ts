@@ -1,7 +1,7 @@
 import { dataError } from '../../errors.ts'
-import { DTYPES, type Dtype, elementCount, isSize } from '../dtypes.ts'
+import { DTYPES, type Dtype, elementCount, isSize, MAX_RANK } from '../dtypes.ts'
 import { brokenFile } from '../source.ts'
-import { PickleDict, type PickleHost, PickleList } from './pickle.ts'
+import { PickleDict, type PickleHost, PickleList, readPickle } from './pickle.ts'
 
 /** A storage that a pickle names: the elements are elsewhere in the file. */
 export class TorchStorage {
@@ -78,9 +78,6 @@ const TORCH_DTYPES: Readonly<Record<string, Dtype>> = {
   float8_e4m3fn: 'F8_E4M3',
 }
 
-/** PyTorch's own bound on a tensor's dimensions. */
-const MAX_RANK = 64
-
 /** Views that repeat elements (`expand`) are read up to this size: a few bytes of file could ask for any. */
 const MAX_REPEATED_BYTES = 2 ** 20
 
@@ -104,24 +101,25 @@ const MEANINGS = new Map<string, Meaning>([
 /** Names that checkpoints hold beside their tensors and that stand for nothing here. */
 const INERT_NAMES = [
   '_codecs.encode',
-  'builtins.bytearray',
-  'builtins.complex',
-  'builtins.set',
-  '__builtin__.set',
+  // Up to protocol 2, which is the default, Python 3 writes the names of Python 2.
+  ...['bytearray', 'complex', 'frozenset', 'set'].flatMap((name) => [`builtins.${name}`, `__builtin__.${name}`]),
   'numpy.dtype',
   'numpy.ndarray',
-  'numpy.core.multiarray.scalar',
-  'numpy.core.multiarray._reconstruct',
-  'numpy._core.multiarray.scalar',
-  'numpy._core.multiarray._reconstruct',
+  ...['core', '_core'].flatMap((core) =>
+    ['multiarray.scalar', 'multiarray._reconstruct', 'numeric._frombuffer'].map((name) => `numpy.${core}.${name}`),
+  ),
   'torch.device',
   // A key of `callbacks` in checkpoints of latent diffusion.
   'pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint',
 ]
 
+/** Names that an error message lists. */
+const SHOWN_NAMES = 20
+
 /** Gives a checkpoint's pickle the few names that rebuild tensors; nothing is run, every other name is an error. */
 export class TorchPickle implements PickleHost {
   readonly storages = new Map<string, TorchStorage>()
+  readonly #unknown = new Set<string>()
   readonly #inert: ReadonlySet<string>
 
   /**
@@ -139,11 +137,21 @@ export class TorchPickle implements PickleHost {
     const full = `${module}.${name}`
     const meaning = MEANINGS.get(full)
     if (meaning) return new Global(full, meaning)
-    if (this.#inert.has(full)) return new Inert()
-    throw dataError(
-      `Cannot read ${this.file}: its pickle refers to ${JSON.stringify(full)}, which is no part of a tensor. Nothing of it was run.`,
-      "Save the tensors alone, torch.save(model.state_dict(), …); or pass the name in 'inert', if what it stands for can be left out.",
-    )
+    if (!this.#inert.has(full)) this.#unknown.add(full)
+    return new Inert()
+  }
+
+  /** `readPickle`; all names that are no part of a tensor are one error, also where the pickle fails for want of them. */
+  read(bytes: Uint8Array, begin: number): ReturnType<typeof readPickle> {
+    let pickle: ReturnType<typeof readPickle>
+    try {
+      pickle = readPickle(bytes, begin, this)
+    } catch (error) {
+      throw this.#unknownNames() ?? error
+    }
+    const unknown = pickle && this.#unknownNames()
+    if (unknown) throw unknown
+    return pickle
   }
 
   call(callee: unknown, args: readonly unknown[]): unknown {
@@ -160,9 +168,13 @@ export class TorchPickle implements PickleHost {
     return brokenFile(this.file, what)
   }
 
-  /** ('storage', its type, key, device, number of elements), and for the legacy format what it is a view of. */
-  persistent(id: unknown): TorchStorage {
+  /**
+   * ('storage', its type, key, device, number of elements), and for the legacy format what it is a view of; there also
+   * ('module', a class, its file, its source).
+   */
+  persistent(id: unknown): unknown {
     const [kind, type, key, , count, view] = Array.isArray(id) ? id : []
+    if (kind === 'module' && type instanceof Inert) return type
     const storageType = type instanceof Global ? type.meaning.storage : undefined
     if (kind !== 'storage' || !storageType || typeof key !== 'string' || !isSize(count)) {
       throw this.broken('its pickle describes a storage in an unknown way')
@@ -214,6 +226,17 @@ export class TorchPickle implements PickleHost {
       dict.entries.set(key, value)
     }
     return dict
+  }
+
+  #unknownNames(): Error | undefined {
+    const names = Array.from(this.#unknown, (name) => JSON.stringify(name))
+    if (names.length === 0) return undefined
+    const more = names.length > SHOWN_NAMES ? ` and ${names.length - SHOWN_NAMES} more` : ''
+    const shown = names.slice(0, SHOWN_NAMES).join(', ') + more
+    return dataError(
+      `Cannot read ${this.file}: its pickle refers to ${shown}, which ${names.length === 1 ? 'is' : 'are'} no part of a tensor. Nothing of it was run.`,
+      "Save the tensors alone, torch.save(model.state_dict(), …); or pass the names in 'inert' (--inert), if what they stand for can be left out.",
+    )
   }
 
   #unsupported(what: string): Error {
