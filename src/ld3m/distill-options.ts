@@ -39,8 +39,8 @@ export interface DistillSettings {
    */
   chunk?: number
   /**
-   * A state that `progress.save()` or a `DistillationStopped` gave in a run with these options: goes on from there, with
-   * the same bits as a run that was not interrupted.
+   * A state that `progress.save()` or a `DistillationStopped` gave in a run with these options and data: goes on from
+   * there, with the same bits as a run that was not interrupted. Only `steps` may differ.
    */
   resume?: Uint8Array
   /** Stops the run with an error that carries the result so far. */

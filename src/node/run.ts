@@ -154,13 +154,19 @@ export class Run {
   }
 
   /**
-   * Trains students on the distilled images, on as many random real ones and, if asked to, on the whole dataset, saves the
-   * accuracies, prints them side by side, and closes the run. If it ends early, what is known by then is saved. Accuracies are fractions, 0…1.
+   * Trains students on the distilled images, on as many random real ones and, if asked to, on the whole dataset, all by
+   * one protocol (with the learning rate that was distilled, unless `learningRate` states another), saves the accuracies, prints them side by side, and closes the run. If it ends early, what is known by then is saved. Accuracies are fractions, 0…1.
    * @throws Ld3mError as `evaluate` does, `aborted` on Ctrl-C among others
    */
   async compare({ train, wholeDataset = false, ...options }: CompareOptions): Promise<AccuracyTable> {
     const set = this.#recorded('compare')
     const { device, signal } = this
+    // A learned rate holds for the real images too, so that the images alone make the difference.
+    const { studentLearningRate: learned } = set
+    const rate = learned === undefined ? {} : { learningRate: learned }
+    if (learned !== undefined && options.learningRate === undefined) {
+      this.say(`Networks are trained at the learning rate that was distilled, ${learned.toPrecision(3)}.`)
+    }
     const perClass = (set.images.shape[0] as number) / set.classNames.length
     const sources = {
       distilled: { name: 'distilled', train: set },
@@ -177,7 +183,7 @@ export class Run {
           const percent = `${student}, run ${run + 1}: ${(100 * accuracy).toFixed(1)} %`
           this.#line.update(`evaluating ${bar(done / total)} ${sources[key].name}: ${percent}`, done === total)
         }
-        const protocol = { ...options, device, signal, normalization: set.normalization, onProgress }
+        const protocol = { ...rate, ...options, device, signal, normalization: set.normalization, onProgress }
         accuracy[key] = { ...accuracy[key], ...(await evaluate({ ...protocol, train: sources[key].train })) }
       }
     } catch (error) {
@@ -207,13 +213,13 @@ export class Run {
 
   /**
    * Throws unless the folder's distillation was asked for with these options.
-   * @throws Ld3mError `option`, naming those that differ
+   * @throws Ld3mError `option`, naming those that differ, with both values
    */
   checkOptions(options: DistillOptions): void {
     const differing = differences(this.#config, JSON.parse(JSON.stringify(describeOptions(options))))
     if (differing.length === 0) return
     throw optionError(
-      `${this.directory.path} holds a run with other options: ${differing.slice(0, 5).join(', ')} differ.`,
+      `${this.directory.path} holds a run with other options: ${differing.slice(0, 5).join(', ')}.`,
       'Give another folder, or the same options.',
     )
   }

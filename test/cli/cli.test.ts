@@ -407,7 +407,9 @@ describe('ld3m-gpu', () => {
     expect([curves.autoencoder.length, curves.denoiser.length]).toEqual([5, 1])
 
     expect((await run(...args(broken))).out).toContain('is trained already')
-    expect((await run(...args(broken), '--seed', '1')).err).toMatch(/is there already, trained otherwise: seed differ/)
+    expect((await run(...args(broken), '--seed', '1')).err).toMatch(
+      /is there already, trained otherwise: seed \(0 before, 1 now\)/,
+    )
 
     // Its autoencoder serves another training.
     const second = join(files, 'second.safetensors')
