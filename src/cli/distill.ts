@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { optionError } from '../errors.ts'
 import { dc, distill, dm, mtt, type Objective, openExperts } from '../ld3m/index.ts'
 import { expertsFolder, openDevice, openRun, reopenRun } from '../node/index.ts'
-import { command, integer, positiveNumber } from './arguments.ts'
+import { command, integer, number, positiveNumber } from './arguments.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
 import { openSpace, SPACE_ARGUMENTS } from './space.ts'
 
@@ -57,8 +57,11 @@ export const distillCommand = command(
     },
     force: { type: 'boolean', default: false, description: 'Replace the run in --out' },
     resume: { type: 'boolean', default: false, description: 'Go on with the interrupted run in --out' },
+    'save-every': { type: 'string', valueHint: 'SECONDS', default: '20', description: 'How often the state is saved' },
   },
-  async ({ data, classes, learn, objective: name, experts, lr, ipc, steps, seed, out, force, resume, ...space }) => {
+  async ({ data, classes, learn, objective: name, experts, lr, ipc, steps, seed, out, force, resume, ...rest }) => {
+    const { 'save-every': seconds, ...space } = rest
+    const saving = { saveEvery: number('save-every', seconds) }
     if (!resume && !force && existsSync(join(out, 'metrics.json'))) {
       throw optionError(
         `${out} holds a run already.`,
@@ -71,9 +74,15 @@ export const distillCommand = command(
     const device = await openDevice()
     try {
       const images = await openSpace(device, data, classes, space)
-      const run = await (resume ? reopenRun : openRun)(out, device)
-      const state = resume ? { resume: await run.savedState() } : {}
-      const options = { ...images, objective, ...counts, ...rate, ...(learn && { learn }), ...state }
+      const given = { ...images, objective, ...counts, ...rate, ...(learn && { learn }) }
+      const run = await (resume ? reopenRun : openRun)(out, device, saving)
+      if (resume && !run.isInterrupted) {
+        run.checkOptions(given)
+        run.say('The distillation is done already.')
+        await run.finish()
+        return
+      }
+      const options = { ...given, ...(resume && { resume: await run.savedState() }) }
       await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
       await run.finish()
     } finally {
