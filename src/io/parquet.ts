@@ -11,6 +11,8 @@ export interface ParquetColumns {
 
 /** A Parquet file of encoded images with labels, as Hugging Face's `datasets` writes them. */
 export interface ParquetImages {
+  /** The file's, for error messages. */
+  readonly name: string
   /** One a row: numbers, or names where the column holds text. */
   readonly labels: readonly (number | string)[]
   /** What the label column's metadata calls the classes. */
@@ -68,6 +70,7 @@ export async function openParquetImages(file: ByteSource, columns: ParquetColumn
   )
   const pieces = await attempt('the row groups', async () => piecesOf(metadata, layout.image))
   return {
+    name: source,
     labels,
     classNames: layout.classNames,
     pieces,

@@ -83,7 +83,11 @@ test.each<[string, Moment[], (folder: string, resumes: boolean) => string[]]>([
       return ['src/cli/main.ts', 'distill', ...DATA, ...prior, ...saving(out, resumes)]
     },
   ],
-  ['gradient matching with a network that is kept', (out) => ['test/support/experiment-process.ts', out, `${STEPS}`]],
+  [
+    'gradient matching with a network that is kept',
+    ['state.safetensors', 'metrics.json', 'anywhere'],
+    (out) => ['test/support/experiment-process.ts', out, `${STEPS}`],
+  ],
   [
     'trajectory matching',
     ['distilled.safetensors', 'anywhere'],
