@@ -44,13 +44,19 @@ export async function openParquetImages(file: ByteSource, columns: ParquetColumn
       throw dataError(`Cannot read ${what} of ${source}: ${why}.`, 'The file is damaged or no Parquet file.', cause)
     }
   }
+  const slice = async (start: number, end: number) => {
+    const bytes = await file.read(start, end - start)
+    // The reader wants a buffer of exactly these bytes.
+    const exact = bytes.length === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer
+    return exact ? bytes.buffer : new Uint8Array(bytes).buffer
+  }
   const buffer: AsyncBuffer = {
     byteLength: file.size,
-    slice: async (start, end = file.size) => {
-      const bytes = await file.read(start, end - start)
-      // The reader wants a buffer of exactly these bytes.
-      const exact = bytes.length === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer
-      return exact ? bytes.buffer : new Uint8Array(bytes).buffer
+    slice: (start, end = file.size) => {
+      const bytes = slice(start, end)
+      // The reader reads ahead, and waits for no other read once one has failed.
+      bytes.catch(() => undefined)
+      return bytes
     },
   }
   const metadata = await attempt('the metadata', () => parquetMetadataAsync(buffer))

@@ -67,7 +67,7 @@ export interface DistillProgress {
   readonly gradientNorm: Readonly<Partial<Record<ParameterName, number>>>
   /** Seconds since the start, or since the run was resumed. */
   readonly seconds: number
-  /** Estimated from the mean time of an iteration. */
+  /** Estimated from the mean time of an iteration; of those after the first, which compiles kernels, once there is one. */
   readonly secondsLeft: number
   /** Synthetic images generated a second. */
   readonly imagesPerSecond: number

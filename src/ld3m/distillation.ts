@@ -57,6 +57,8 @@ export class Distillation {
   #optimizer!: Sgd
   readonly #loss: number[] = []
   readonly #started = performance.now()
+  /** When the first iteration of this part was done, with what `onProgress` did. */
+  #warm: number | undefined
   #initialImages: DistilledSet['initialImages'] | undefined
 
   static async start(options: DistillOptions): Promise<Distillation> {
@@ -198,6 +200,7 @@ export class Distillation {
     this.#update(step.gradients, step.own)
     this.#loss.push(loss)
     await this.#onProgress?.(this.#progress(loss, Object.fromEntries(norms)))
+    this.#warm ??= performance.now()
   }
 
   #update(gradients: NamedTensors, own: NamedTensors): void {
@@ -262,6 +265,7 @@ export class Distillation {
     const { iteration, iterations } = this
     const seconds = (performance.now() - this.#started) / 1000
     const done = iteration - this.#first
+    const mean = this.#warm === undefined ? seconds / done : (performance.now() - this.#warm) / 1000 / (done - 1)
     const { current, peak } = this.#space.device.memory
     return {
       iteration,
@@ -269,7 +273,7 @@ export class Distillation {
       loss,
       gradientNorm,
       seconds,
-      secondsLeft: (seconds / done) * (iterations - iteration),
+      secondsLeft: mean * (iterations - iteration),
       imagesPerSecond: (done * this.#count) / seconds,
       memory: { current, peak },
       snapshot: () => this.snapshot(),

@@ -8,8 +8,9 @@ export interface ParquetRequest {
   readonly rows?: readonly [start: number, end: number]
 }
 
-/** What it answers, one request after the other. */
+/** What it answers, one request after the other; before the first, that it is ready. */
 export type ParquetAnswer =
+  | { readonly kind: 'ready' }
   | { readonly kind: 'opened'; readonly file: Omit<ParquetImages, 'images'> }
   | { readonly kind: 'images'; readonly images: Uint8Array[] }
   | { readonly kind: 'error'; readonly code: ErrorCode; readonly what: string; readonly fix: string }

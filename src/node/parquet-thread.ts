@@ -9,6 +9,8 @@ import { withFile } from './source.ts'
 const PROGRAM = new URL(`./parquet-worker${extname(import.meta.url)}`, import.meta.url)
 /** Of the thread, without the images' bytes. */
 const HEAP_MEGABYTES = 1024
+/** Seconds that starting it may take. */
+const START = 60
 /** Seconds after which a thread without work ends; the next one opens files anew. */
 const IDLE = 30
 
@@ -51,33 +53,63 @@ async function ask<K extends ParquetAnswer['kind']>(
 /** The thread's answer. Whatever else comes of it, the thread is stopped. */
 async function answerOf(request: ParquetRequest, seconds: number): Promise<ParquetAnswer> {
   clearTimeout(idle)
-  thread ??= new Worker(PROGRAM, { resourceLimits: { maxOldGenerationSizeMb: HEAP_MEGABYTES } })
-  const worker = thread
   // While it works, and only then, the process waits for it.
-  worker.ref()
-  let timer: NodeJS.Timeout | undefined
+  thread?.ref()
   try {
-    return await new Promise<ParquetAnswer>((resolve, reject) => {
-      worker.once('message', resolve)
-      worker.once('error', (error) => reject(failure(request.path, error)))
-      timer = setTimeout(() => reject(tookTooLong(request.path, seconds)), 1000 * seconds)
-      worker.postMessage(request)
-    })
+    thread ??= await start(request.path)
+    const answer = nextMessage(thread, request.path, seconds)
+    thread.postMessage(request)
+    return await answer
   } catch (error) {
-    thread = undefined
-    await worker.terminate()
+    await stop()
     throw error
   } finally {
-    clearTimeout(timer)
-    worker.removeAllListeners('message').removeAllListeners('error')
-    worker.unref()
+    thread?.unref()
     idle = setTimeout(stop, 1000 * IDLE).unref()
   }
 }
 
-function stop(): void {
-  void thread?.terminate()
+async function start(path: string): Promise<Worker> {
+  const worker = new Worker(PROGRAM, { resourceLimits: { maxOldGenerationSizeMb: HEAP_MEGABYTES } })
+  // Whoever waits for an answer is told; without one, the next request starts another.
+  worker.on('error', () => {
+    if (thread === worker) thread = undefined
+  })
+  try {
+    await nextMessage(worker, path, START)
+    return worker
+  } catch (error) {
+    await worker.terminate()
+    throw error
+  }
+}
+
+function nextMessage(worker: Worker, path: string, seconds: number): Promise<ParquetAnswer> {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timer)
+      worker.off('message', answered).off('error', failed)
+    }
+    const answered = (answer: ParquetAnswer) => {
+      end()
+      resolve(answer)
+    }
+    const failed = (error: Error) => {
+      end()
+      reject(failure(path, error))
+    }
+    const timer = setTimeout(() => {
+      end()
+      reject(tookTooLong(path, seconds))
+    }, 1000 * seconds)
+    worker.once('message', answered).once('error', failed)
+  })
+}
+
+async function stop(): Promise<void> {
+  const worker = thread
   thread = undefined
+  await worker?.terminate()
 }
 
 const tookTooLong = (path: string, seconds: number): Ld3mError =>

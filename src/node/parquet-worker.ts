@@ -38,3 +38,5 @@ async function openFile(path: string): Promise<ByteSource> {
   const size = await withFile(path, (file) => file.size)
   return { name: path, size, read: (offset, length) => withFile(path, (file) => file.read(offset, length)) }
 }
+
+parentPort?.postMessage({ kind: 'ready' } satisfies ParquetAnswer)

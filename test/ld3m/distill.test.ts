@@ -14,6 +14,7 @@ import {
   distilledToSafetensors,
   dm,
   type Experts,
+  estimateDistill,
   expertsInMemory,
   mtt,
   type Objective,
@@ -71,6 +72,37 @@ test.each([
   await distill(options({ ...more, onProgress: ({ memory }) => void inUse.push(memory.peak) }))
   expect(inUse.at(-1)).toBe(peakBytes)
   expect(device.memory.current).toBe(afterBytes)
+})
+
+test('estimateDistill tells memory, and time by iterations after the first, and leaves nothing behind', async () => {
+  /** Distribution matching that waits before the first iteration, as for kernels that compile. */
+  const slow = (): Objective => ({
+    ...dm(),
+    start: (run) => ({
+      ...dm().start(run),
+      prepare: (iteration) => new Promise((done) => setTimeout(done, iteration === 0 ? 3000 : 40)),
+    }),
+  })
+  // Packs the prior's weights, which stay.
+  await distill(options({ steps: 1 }))
+  const before = device.memory.current
+  const onProgress = () => expect.fail('a trial is no run')
+  const given = options({ objective: slow(), steps: 50, onProgress })
+  const { peakBytes, secondsPerIteration, seconds } = await estimateDistill(given, { timed: 3 })
+  expect(device.memory.current).toBe(before)
+  expect(peakBytes).toBe(planDistill(given).peakBytes)
+  expect(secondsPerIteration).toBeGreaterThan(0.039)
+  expect(secondsPerIteration).toBeLessThan(2)
+  expect(seconds).toBeCloseTo(50 * secondsPerIteration, 9)
+  await expect(estimateDistill(given, { timed: 0 })).rejects.toThrow(/estimateDistill: timed is 0/)
+
+  // A run's own figure leaves out the first iteration as well, as soon as there is another.
+  const left: number[] = []
+  const follow = ({ secondsLeft }: DistillProgress) => void left.push(secondsLeft)
+  await distill(options({ objective: slow(), steps: 3, onProgress: follow }))
+  expect(left[0]).toBeGreaterThan(6)
+  expect(left[1]).toBeLessThan(2)
+  expect(left[2]).toBe(0)
 })
 
 test('checkpoints of the denoiser give the same images', async () => {
