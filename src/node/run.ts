@@ -66,6 +66,7 @@ interface RunConfig {
   readonly dataset?: { readonly name: string; readonly [size: string]: unknown }
   readonly objective?: { readonly name: string; readonly [option: string]: unknown }
   readonly student?: string
+  readonly space?: string
   readonly [option: string]: unknown
 }
 
@@ -339,10 +340,11 @@ export class Run {
 
   #reportData(set: DistilledSet, { adapter, seconds, iterations, loss, accuracy }: RunMetrics): ReportData {
     return {
-      title: `${this.#config.dataset?.name}, distilled with LD3M and ${this.#config.objective?.name}`,
+      title: `${this.#config.dataset?.name}, distilled with ${methodOf(this.#config)}`,
       ...{ adapter, seconds, iterations, loss, accuracy, config: this.#config, classNames: set.classNames },
       images: { initial: set.initialImages, final: set.images, labels: set.labels },
       seenArchitecture: this.#config.student ?? 'ConvNet-3',
+      ...(set.studentLearningRate !== undefined && { studentLearningRate: set.studentLearningRate }),
       file: SET,
     }
   }
@@ -373,6 +375,12 @@ async function readRunFile(directory: string, name: string): Promise<Uint8Array>
     const what = `Cannot read ${join(directory, name)}: ${(cause as Error).message}.`
     throw dataError(what, 'Name the folder of a distillation that has saved something.', cause)
   }
+}
+
+/** The objective and where it learns; LD3M's name is that of latent diffusion alone. */
+function methodOf({ objective, space }: RunConfig): string {
+  if (space === 'pixel') return `${objective?.name} in pixel space`
+  return space === 'autoencoder' ? `${objective?.name} in an autoencoder's latents` : `LD3M and ${objective?.name}`
 }
 
 /** What a run was asked to do, without the data itself. */
