@@ -1,19 +1,18 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { watch } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, expect, onTestFinished, test } from 'vitest'
-import { selectClasses } from '../../src/data/index.ts'
-import { readSafetensors } from '../../src/io/index.ts'
+import { selectClasses, takePerClass } from '../../src/data/index.ts'
+import { readSafetensors, writeIdx } from '../../src/io/index.ts'
 import { trainExperts } from '../../src/ld3m/index.ts'
 import { expertsFolder, loadIdx } from '../../src/node/index.ts'
 import { testDevice } from '../support/device.ts'
 import { folderOf } from '../support/image-files.ts'
 
 const STEPS = 10
-const DATA = ['--data', 'assets/fashion-mnist', '--classes', '0,1']
 const FILES = ['config.json', 'distilled.safetensors', 'images.png', 'metrics.json', 'report.html']
 
 /**
@@ -27,13 +26,22 @@ const saving = (out: string, resumes: boolean) => [
   ...(resumes ? ['--resume'] : []),
 ]
 
+let data: string
 let experts: string
 beforeAll(async () => {
-  experts = await mkdtemp(join(tmpdir(), 'ld3m-experts-'))
-  const dataset = selectClasses(await loadIdx('assets/fashion-mnist'), ['0', '1'])
+  data = await mkdtemp(join(tmpdir(), 'ld3m-kill-'))
+  experts = join(data, 'experts')
+  const { images, labels, count, height, width } = takePerClass(await loadIdx('assets/fashion-mnist'), 20)
+  const write = (name: string, shape: number[], bytes: ArrayLike<number>) =>
+    writeFile(join(data, name), writeIdx({ shape, data: Uint8Array.from(bytes) }))
+  await write('train-images-idx3-ubyte', [count, height, width], images)
+  await write('train-labels-idx1-ubyte', [count], labels)
+  const dataset = selectClasses(await loadIdx(data), ['0', '1'])
   await trainExperts({ device: await testDevice(), dataset, store: expertsFolder(experts), count: 2, epochs: 3 })
-  return () => rm(experts, { recursive: true })
+  return () => rm(data, { recursive: true })
 })
+
+const task = () => ['src/cli/main.ts', 'distill', '--data', data, '--classes', '0,1']
 
 function start(args: readonly string[]) {
   const child = spawn(process.execPath, ['--import', './scripts/register.mjs', ...args], { stdio: 'pipe' })
@@ -80,7 +88,7 @@ test.each<[string, Moment[], (folder: string, resumes: boolean) => string[]]>([
     ['state.safetensors', 'anywhere'],
     (out, resumes) => {
       const prior = ['--prior', 'assets/priors/fashion-mnist.safetensors', '--timesteps', '1']
-      return ['src/cli/main.ts', 'distill', ...DATA, ...prior, ...saving(out, resumes)]
+      return [...task(), ...prior, ...saving(out, resumes)]
     },
   ],
   [
@@ -93,7 +101,7 @@ test.each<[string, Moment[], (folder: string, resumes: boolean) => string[]]>([
     ['distilled.safetensors', 'anywhere'],
     (out, resumes) => {
       const matching = ['--space', 'pixel', '--objective', 'mtt', '--experts', experts]
-      return ['src/cli/main.ts', 'distill', ...DATA, ...matching, ...saving(out, resumes)]
+      return [...task(), ...matching, ...saving(out, resumes)]
     },
   ],
 ])(
