@@ -100,17 +100,21 @@ export const distillCommand = command(
         return
       }
       const run = await (resume ? reopenRun : openRun)(out, device, saving)
-      if (resume && !run.isInterrupted) {
-        run.checkOptions(given)
-        run.say('The distillation is done already.')
+      try {
+        if (resume && !run.isInterrupted) {
+          run.checkOptions(given)
+          run.say('The distillation is done already.')
+          await run.finish()
+          return
+        }
+        const options = { ...given, ...(resume && { resume: await run.savedState() }) }
+        const memory = formatBytes(planDistill(options).peakBytes)
+        run.say(`About ${memory} of GPU memory; the time is told by the iterations that are done.`)
+        await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
         await run.finish()
-        return
+      } finally {
+        run.close()
       }
-      const options = { ...given, ...(resume && { resume: await run.savedState() }) }
-      const memory = formatBytes(planDistill(options).peakBytes)
-      run.say(`About ${memory} of GPU memory; the time is told by the iterations that are done.`)
-      await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
-      await run.finish()
     } finally {
       device.destroy()
     }
