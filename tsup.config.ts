@@ -1,7 +1,16 @@
 import { defineConfig } from 'tsup'
 
 export default defineConfig({
-  entry: ['src/index.ts', 'src/autograd.ts', 'src/models.ts', 'src/kernels.ts', 'src/node.ts', 'src/cli/main.ts'],
+  entry: {
+    index: 'src/index.ts',
+    autograd: 'src/autograd.ts',
+    models: 'src/models.ts',
+    kernels: 'src/kernels.ts',
+    node: 'src/node.ts',
+    'cli/main': 'src/cli/main.ts',
+    // A thread's program, which is looked for beside the code that starts it.
+    'parquet-worker': 'src/node/parquet-worker.ts',
+  },
   format: 'esm',
   target: 'es2022',
   platform: 'neutral',

@@ -14,6 +14,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
+    // For threads that the library starts: they run its sources.
+    execArgv: ['--import', './scripts/register.mjs'],
     maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -8,7 +8,7 @@ import { root } from './install.mjs'
 
 const PROGRAM = `
 import { grad, ops, tensor } from 'ld3m-gpu/autograd'
-import { openDevice } from 'ld3m-gpu/node'
+import { loadParquet, openDevice } from 'ld3m-gpu/node'
 
 const device = await openDevice()
 const x = tensor(device, [3], { requiresGrad: true })
@@ -17,6 +17,11 @@ const values = await g.read()
 if (values.length !== 1 || values[0] !== 6) throw new Error('d(x*x)/dx at 3 is ' + values + ', not 6')
 device.destroy()
 console.log('d(x*x)/dx at 3 = ' + values[0])
+
+// Read in a thread, whose program is a file of its own.
+const refusal = await loadParquet('gradient.parquet', { size: 4 }).then(() => 'nothing', ({ message }) => message)
+if (!refusal.startsWith('Cannot read the metadata')) throw new Error('A file that is not Parquet: ' + refusal)
+console.log('a damaged Parquet file is refused')
 `
 
 const run = (command, args, cwd) =>
@@ -59,6 +64,7 @@ try {
   checkEntries(files.map(({ path }) => path))
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
   writeFileSync(join(folder, 'gradient.mjs'), PROGRAM)
+  writeFileSync(join(folder, 'gradient.parquet'), PROGRAM)
   run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', filename], folder)
   console.log(run(process.execPath, ['gradient.mjs'], folder).trim())
   checkTypes(folder)

@@ -1,9 +1,19 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { optionError } from '../errors.ts'
-import { dc, distill, dm, mtt, type Objective, openExperts } from '../ld3m/index.ts'
-import { expertsFolder, openDevice, openRun, reopenRun } from '../node/index.ts'
-import { command, integer, positiveNumber } from './arguments.ts'
+import {
+  type DistillOptions,
+  dc,
+  distill,
+  dm,
+  estimateDistill,
+  mtt,
+  type Objective,
+  openExperts,
+  planDistill,
+} from '../ld3m/index.ts'
+import { expertsFolder, formatBytes, formatDuration, openDevice, openRun, reopenRun } from '../node/index.ts'
+import { command, integer, number, positiveNumber } from './arguments.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
 import { openSpace, SPACE_ARGUMENTS } from './space.ts'
 
@@ -19,6 +29,15 @@ async function objectiveOf(name: (typeof OBJECTIVES)[number], folder: string | u
   }
   if (folder !== undefined) throw optionError(`--experts is of no use to --objective ${name}.`, 'Leave it out.')
   return name === 'dm' ? dm() : dc()
+}
+
+/** Prints what a distillation would take. */
+async function printEstimate(options: DistillOptions): Promise<void> {
+  const { peakBytes, seconds, secondsPerIteration } = await estimateDistill(options)
+  const each = `${options.steps} iterations of ${secondsPerIteration.toPrecision(2)} s, as two after a first one took`
+  process.stdout.write(
+    `About ${formatBytes(peakBytes)} of GPU memory and ${formatDuration(seconds)}: ${each}, without saving.\n`,
+  )
 }
 
 export const distillCommand = command(
@@ -57,9 +76,13 @@ export const distillCommand = command(
     },
     force: { type: 'boolean', default: false, description: 'Replace the run in --out' },
     resume: { type: 'boolean', default: false, description: 'Go on with the interrupted run in --out' },
+    estimate: { type: 'boolean', default: false, description: 'Tell memory and time, by a trial of three iterations' },
+    'save-every': { type: 'string', valueHint: 'SECONDS', default: '20', description: 'How often the state is saved' },
   },
-  async ({ data, classes, learn, objective: name, experts, lr, ipc, steps, seed, out, force, resume, ...space }) => {
-    if (!resume && !force && existsSync(join(out, 'metrics.json'))) {
+  async ({ data, classes, learn, objective: name, experts, lr, ipc, steps, seed, out, force, resume, ...rest }) => {
+    const { 'save-every': seconds, estimate, ...space } = rest
+    const saving = { saveEvery: number('save-every', seconds) }
+    if (!resume && !force && !estimate && existsSync(join(out, 'metrics.json'))) {
       throw optionError(
         `${out} holds a run already.`,
         'Name another folder, go on with --resume, or replace it with --force.',
@@ -71,11 +94,27 @@ export const distillCommand = command(
     const device = await openDevice()
     try {
       const images = await openSpace(device, data, classes, space)
-      const run = await (resume ? reopenRun : openRun)(out, device)
-      const state = resume ? { resume: await run.savedState() } : {}
-      const options = { ...images, objective, ...counts, ...rate, ...(learn && { learn }), ...state }
-      await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
-      await run.finish()
+      const given = { ...images, objective, ...counts, ...rate, ...(learn && { learn }) }
+      if (estimate) {
+        await printEstimate(given)
+        return
+      }
+      const run = await (resume ? reopenRun : openRun)(out, device, saving)
+      try {
+        if (resume && !run.isInterrupted) {
+          run.checkOptions(given)
+          run.say('The distillation is done already.')
+          await run.finish()
+          return
+        }
+        const options = { ...given, ...(resume && { resume: await run.savedState() }) }
+        const memory = formatBytes(planDistill(options).peakBytes)
+        run.say(`About ${memory} of GPU memory; the time is told by the iterations that are done.`)
+        await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
+        await run.finish()
+      } finally {
+        run.close()
+      }
     } finally {
       device.destroy()
     }

@@ -26,7 +26,8 @@ export const evaluateCommand = command(
       type: 'enum',
       options: ['brief', 'paper'],
       default: 'brief',
-      description: "Of training: 300 steps at 0.01, or the paper's 1000 epochs with warm-up and a moving average",
+      description:
+        "Of training: 300 steps at 0.01 or the distilled rate, or the paper's 1000 epochs with warm-up and a moving average",
     },
     whole: { type: 'boolean', description: 'Train on the whole dataset as well, to see what is lost' },
     runs: { type: 'string', valueHint: 'N', description: 'Trainings of each; default 3, in the paper 5' },

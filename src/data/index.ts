@@ -30,7 +30,12 @@ export {
   imagenetSubset,
 } from './imagenet.ts'
 export { IMAGENET_CLASSES, type ImagenetClass } from './imagenet-classes.ts'
-export { datasetFromParquet, type ParquetDatasetOptions } from './parquet.ts'
+export {
+  datasetFromParquet,
+  datasetOfParquetImages,
+  type ParquetDatasetOptions,
+  type ParquetImagesOptions,
+} from './parquet.ts'
 export {
   type AnyDataset,
   createStreamedDataset,

@@ -3,10 +3,13 @@ import { type ByteSource, openParquetImages, type ParquetColumns, type ParquetIm
 import { labelArray } from './dataset.ts'
 import { createStreamedDataset, type StreamedDataset, type StreamedDatasetInit } from './streamed.ts'
 
-export interface ParquetDatasetOptions
+export interface ParquetImagesOptions
   extends Pick<StreamedDatasetInit, 'name' | 'channels' | 'height' | 'width' | 'cacheBytes'> {
   /** Decodes an encoded image (JPEG, PNG) to bytes [C, H, W]; `source` names it in error messages. */
   readonly decode: (encoded: Uint8Array, source: string) => Promise<Uint8Array>
+}
+
+export interface ParquetDatasetOptions extends ParquetImagesOptions {
   /** Which columns hold images and labels. Default: what the files' metadata says. */
   readonly columns?: ParquetColumns
 }
@@ -21,9 +24,19 @@ const PIECES_KEPT = 8
  */
 export async function datasetFromParquet(
   files: readonly ByteSource[],
-  { decode, columns, ...info }: ParquetDatasetOptions,
+  { columns, ...options }: ParquetDatasetOptions,
 ): Promise<StreamedDataset> {
-  const opened = await Promise.all(files.map((file) => openParquetImages(file, columns)))
+  return datasetOfParquetImages(await Promise.all(files.map((file) => openParquetImages(file, columns))), options)
+}
+
+/**
+ * The same from files that are open.
+ * @throws Ld3mError `data` if they do not belong together
+ */
+export function datasetOfParquetImages(
+  opened: readonly ParquetImages[],
+  { decode, ...info }: ParquetImagesOptions,
+): StreamedDataset {
   const labels = opened.flatMap((file) => file.labels)
   const classNames = classNamesOf(info.name, opened, labels)
   const byName = new Map(classNames.map((name, label) => [name, label]))
@@ -52,7 +65,7 @@ export async function datasetFromParquet(
   }
   const load = async (index: number) => {
     const f = lastAtMost(firsts, index)
-    return await decode(await encoded(index), `in row ${index - firsts[f]!} of ${files[f]!.name}`)
+    return await decode(await encoded(index), `in row ${index - firsts[f]!} of ${opened[f]!.name}`)
   }
   return createStreamedDataset({ ...info, labels: ids, classNames, load })
 }

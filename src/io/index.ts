@@ -4,6 +4,7 @@ export {
   type TensorInfo,
 } from './checkpoint/checkpoint.ts'
 export { type OpenCheckpointOptions, openCheckpoint } from './checkpoint/open.ts'
+export { checksum } from './checksum.ts'
 export { CIFAR_SIZE, type CifarArrays, readCifar } from './cifar.ts'
 export { differences } from './differences.ts'
 export { DTYPE_NAMES, type Dtype, type DtypeArrays, dtypeBytes, type StoredTensor } from './dtypes.ts'

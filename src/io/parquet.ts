@@ -11,6 +11,8 @@ export interface ParquetColumns {
 
 /** A Parquet file of encoded images with labels, as Hugging Face's `datasets` writes them. */
 export interface ParquetImages {
+  /** The file's, for error messages. */
+  readonly name: string
   /** One a row: numbers, or names where the column holds text. */
   readonly labels: readonly (number | string)[]
   /** What the label column's metadata calls the classes. */
@@ -42,13 +44,19 @@ export async function openParquetImages(file: ByteSource, columns: ParquetColumn
       throw dataError(`Cannot read ${what} of ${source}: ${why}.`, 'The file is damaged or no Parquet file.', cause)
     }
   }
+  const slice = async (start: number, end: number) => {
+    const bytes = await file.read(start, end - start)
+    // The reader wants a buffer of exactly these bytes.
+    const exact = bytes.length === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer
+    return exact ? bytes.buffer : new Uint8Array(bytes).buffer
+  }
   const buffer: AsyncBuffer = {
     byteLength: file.size,
-    slice: async (start, end = file.size) => {
-      const bytes = await file.read(start, end - start)
-      // The reader wants a buffer of exactly these bytes.
-      const exact = bytes.length === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer
-      return exact ? bytes.buffer : new Uint8Array(bytes).buffer
+    slice: (start, end = file.size) => {
+      const bytes = slice(start, end)
+      // The reader reads ahead, and waits for no other read once one has failed.
+      bytes.catch(() => undefined)
+      return bytes
     },
   }
   const metadata = await attempt('the metadata', () => parquetMetadataAsync(buffer))
@@ -68,6 +76,7 @@ export async function openParquetImages(file: ByteSource, columns: ParquetColumn
   )
   const pieces = await attempt('the row groups', async () => piecesOf(metadata, layout.image))
   return {
+    name: source,
     labels,
     classNames: layout.classNames,
     pieces,

@@ -39,8 +39,8 @@ export interface DistillSettings {
    */
   chunk?: number
   /**
-   * A state that `progress.save()` or a `DistillationStopped` gave in a run with these options: goes on from there, with
-   * the same bits as a run that was not interrupted.
+   * A state that `progress.save()` or a `DistillationStopped` gave in a run with these options and data: goes on from
+   * there, with the same bits as a run that was not interrupted. Only `steps` may differ.
    */
   resume?: Uint8Array
   /** Stops the run with an error that carries the result so far. */
@@ -67,7 +67,7 @@ export interface DistillProgress {
   readonly gradientNorm: Readonly<Partial<Record<ParameterName, number>>>
   /** Seconds since the start, or since the run was resumed. */
   readonly seconds: number
-  /** Estimated from the mean time of an iteration. */
+  /** Estimated from the mean time of an iteration; of those after the first, which compiles kernels, once there is one. */
   readonly secondsLeft: number
   /** Synthetic images generated a second. */
   readonly imagesPerSecond: number

@@ -1,12 +1,12 @@
 import { dataError } from '../errors.ts'
-import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
+import { differences, readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
 import type { NamedArrays } from '../models/index.ts'
 import type { NamedTensors } from '../optim/index.ts'
 
 /** A distillation between two iterations. */
 export interface RunState {
-  /** What must be the same in the run that goes on: plain data. */
-  readonly recipe: unknown
+  /** What must be the same in the run that goes on, since the result's bits follow from it: plain data. */
+  readonly recipe: Readonly<Record<string, unknown>>
   /** Latents and conditionings. */
   readonly parameters: NamedTensors
   /** Of their SGD; empty without momentum. */
@@ -17,7 +17,7 @@ export interface RunState {
   readonly loss: readonly number[]
 }
 
-const FORMAT = 'ld3m-gpu distillation, version 1'
+const FORMAT = 'ld3m-gpu distillation, version 2'
 const OBJECTIVE = 'objective.'
 
 const ownTensors = ({ parameters, velocity }: Pick<RunState, 'parameters' | 'velocity'>) => [
@@ -53,10 +53,11 @@ export function readRunState(
   const what = 'the saved state of the distillation'
   const { tensors, metadata } = readSafetensors(bytes, what)
   if (metadata.format !== FORMAT) throw dataError(`This is not ${what}.`, 'Pass bytes that progress.save() gave.')
-  if (metadata.recipe !== JSON.stringify(run.recipe)) {
+  const differing = differences(JSON.parse(metadata.recipe ?? 'null'), JSON.parse(JSON.stringify(run.recipe)))
+  if (differing.length > 0) {
     throw dataError(
-      `The saved state is of a run with ${metadata.recipe}; this one has ${JSON.stringify(run.recipe)}.`,
-      'Use the same options, or start again without resume.',
+      `The saved state is of a run with other options: ${differing.join(', ')}.`,
+      'Use the same options and data, or start again without resume.',
     )
   }
   const own = ownTensors(run)
@@ -65,7 +66,7 @@ export function readRunState(
     const [name, { shape }] = misfit
     throw dataError(
       `The saved state has ${name} of [${tensors.get(name)?.shape ?? 'no shape'}]; this run's is [${shape}].`,
-      'Use the same prior, dataset and images a class, or start again without resume.',
+      'It is damaged; start again without resume.',
     )
   }
   for (const [name, t] of own) t.write(toFloat32(tensors.get(name) as StoredTensor))

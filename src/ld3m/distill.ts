@@ -2,6 +2,7 @@ import { planMemory } from '../autograd/index.ts'
 import type { MemoryPlan } from '../gpu/index.ts'
 import type { DistillOptions } from './distill-options.ts'
 import { Distillation } from './distillation.ts'
+import { atLeastOne } from './options.ts'
 import { spaceOf } from './spaces/index.ts'
 import type { DistilledSet } from './synthetic.ts'
 
@@ -10,7 +11,7 @@ import type { DistilledSet } from './synthetic.ts'
  * the images that it makes of them is like training on the real ones (Eq. 6 of the paper). Each iteration draws the
  * synthetic images, takes the objective's gradient with respect to them, and carries it back through the decoder and
  * the diffusion process, chunk by chunk. Other spaces leave out the diffusion or the prior (`space`).
- * @throws DistillationStopped if `signal` fires, a loss is not finite, or an image of a streamed dataset cannot be read;
+ * @throws DistillationStopped if `signal` fires, a loss or gradient is not finite, a loss exceeds a million times the first one, or an image of a streamed dataset cannot be read;
  * it carries the result so far
  * @throws Ld3mError `option`, `shape` or `data` for input that does not fit
  */
@@ -33,4 +34,38 @@ export async function distill(options: DistillOptions): Promise<DistilledSet> {
 export function planDistill(options: DistillOptions): MemoryPlan {
   const { device } = spaceOf('distill', options, options.dataset)
   return planMemory(device, () => Distillation.rehearse(options))
+}
+
+/** What a distillation would need, measured. */
+export interface DistillEstimate {
+  /** The most GPU bytes in use at once, by `planDistill`. */
+  readonly peakBytes: number
+  /** Mean of the iterations that were timed. */
+  readonly secondsPerIteration: number
+  /** Of all iterations that are to be done. */
+  readonly seconds: number
+}
+
+/**
+ * The memory that `distill` would need with these options, and its time, by a trial: the first iteration, which compiles
+ * kernels and reads files, and `timed` more, whose mean is the estimate; nothing of them is kept. So it takes about
+ * `timed` + 1 iterations itself. What `onProgress` does is left out, and so is what makes later iterations differ: other
+ * work on the machine, images that a cache no longer holds, networks that `dc` keeps in its longer loops.
+ * @throws Ld3mError as `planDistill` and `distill` do
+ */
+export async function estimateDistill(options: DistillOptions, { timed = 2 } = {}): Promise<DistillEstimate> {
+  atLeastOne('estimateDistill', 'timed', timed)
+  const { peakBytes } = planDistill(options)
+  const { onProgress: _onProgress, ...rest } = options
+  const run = await Distillation.start(rest)
+  try {
+    const left = run.iterations - run.iteration
+    await run.iterate()
+    const start = performance.now()
+    for (let i = 0; i < timed; i++) await run.iterate()
+    const secondsPerIteration = (performance.now() - start) / 1000 / timed
+    return { peakBytes, secondsPerIteration, seconds: left * secondsPerIteration }
+  } finally {
+    run.dispose()
+  }
 }

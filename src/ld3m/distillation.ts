@@ -5,6 +5,7 @@ import type { HostTensor, Student } from '../models/index.ts'
 import { type NamedTensors, Sgd } from '../optim/index.ts'
 import { chunksOf } from './chunks.ts'
 import { DISTILL_OPTIONS, DistillationStopped, type DistillOptions, type DistillProgress } from './distill-options.ts'
+import { datasetIdentity, studentIdentity } from './distill-recipe.ts'
 import { type RunState, readRunState, writeRunState } from './distill-state.ts'
 import { knownNormalization, type Normalization, readNormalization } from './normalization.ts'
 import type { Matcher, Objective } from './objectives/index.ts'
@@ -22,6 +23,9 @@ import { defaultStudent } from './train-step.ts'
 
 /** Iterations that a plan runs through: augmentation draws its operations, so that their peaks differ a little. */
 const PLANNED_ITERATIONS = 3
+
+/** A loss so many times the first one is that of a run that went astray: losses of random networks differ far less. */
+const EXPLOSION = 1e6
 
 /** A run of `distill`, from its first image on; owns what is learned. */
 export class Distillation {
@@ -44,6 +48,8 @@ export class Distillation {
   readonly #real: RealImages
   readonly #init: 'real' | 'gaussian'
   readonly #sgd: { readonly lr: number; readonly momentum: number }
+  readonly #realBatch: number
+  #data: Readonly<Record<string, unknown>> = {}
   // Set by `#begin`, once the images that they follow from are read.
   #normalization!: Normalization
   #matcher!: Matcher
@@ -51,15 +57,19 @@ export class Distillation {
   #optimizer!: Sgd
   readonly #loss: number[] = []
   readonly #started = performance.now()
+  /** When the first iteration of this part was done, with what `onProgress` did. */
+  #warm: number | undefined
   #initialImages: DistilledSet['initialImages'] | undefined
 
   static async start(options: DistillOptions): Promise<Distillation> {
     const run = new Distillation(options)
     const initial = run.#init === 'real' ? await run.#real.initial(run.#imagesPerClass) : undefined
-    run.#begin(await readNormalization(options.dataset), initial)
+    const normalization = await readNormalization(options.dataset)
+    run.#data = await datasetIdentity(options.dataset, normalization, initial)
+    run.#begin(normalization, initial)
     try {
       run.#initialImages = await run.#images()
-      if (options.resume) run.#restore(options.resume)
+      if (options.resume) await run.#restore(options.resume)
       return run
     } catch (error) {
       run.dispose()
@@ -112,8 +122,9 @@ export class Distillation {
     this.#learned = learnedOf(this.#space, options.learn)
     this.#signal = options.signal
     this.#onProgress = onProgress
+    this.#realBatch = atLeastOne('distill', 'realBatch', options.realBatch ?? 64)
     this.#real = new RealImages(dataset, {
-      batch: atLeastOne('distill', 'realBatch', options.realBatch ?? 64),
+      batch: this.#realBatch,
       batches: objective.realBatches ?? 1,
       seed: this.#seed,
       iterations: this.iterations,
@@ -175,15 +186,21 @@ export class Distillation {
       ...norms.map(([name, norm]) => [`gradient of the ${name}`, norm] as const),
       ['gradient of what the objective learns itself', own],
     ]
-    for (const [what, value] of watched) {
-      if (!Number.isFinite(value)) {
-        for (const g of [...Object.values(step.gradients), ...Object.values(step.own)]) g.dispose()
-        await this.#stop('numeric', `The ${what} became ${value}`, 'Lower learningRate; the last good state is kept.')
-      }
+    const [first = loss] = this.#loss
+    const exploded = watched.find(([what, value]) => {
+      return !Number.isFinite(value) || (what === 'loss' && first > 0 && value > EXPLOSION * first)
+    })
+    if (exploded) {
+      for (const g of [...Object.values(step.gradients), ...Object.values(step.own)]) g.dispose()
+      const [what, value] = exploded
+      const from = Number.isFinite(value) ? ` from ${first} at first` : ''
+      const fix = 'Start again with a lower learningRate; the last good state is kept.'
+      await this.#stop('numeric', `The ${what} became ${value}${from},`, fix)
     }
     this.#update(step.gradients, step.own)
     this.#loss.push(loss)
     await this.#onProgress?.(this.#progress(loss, Object.fromEntries(norms)))
+    this.#warm ??= performance.now()
   }
 
   #update(gradients: NamedTensors, own: NamedTensors): void {
@@ -248,6 +265,7 @@ export class Distillation {
     const { iteration, iterations } = this
     const seconds = (performance.now() - this.#started) / 1000
     const done = iteration - this.#first
+    const mean = this.#warm === undefined ? seconds / done : (performance.now() - this.#warm) / 1000 / (done - 1)
     const { current, peak } = this.#space.device.memory
     return {
       iteration,
@@ -255,7 +273,7 @@ export class Distillation {
       loss,
       gradientNorm,
       seconds,
-      secondsLeft: (seconds / done) * (iterations - iteration),
+      secondsLeft: mean * (iterations - iteration),
       imagesPerSecond: (done * this.#count) / seconds,
       memory: { current, peak },
       snapshot: () => this.snapshot(),
@@ -282,24 +300,35 @@ export class Distillation {
   }
 
   async #save(): Promise<Uint8Array> {
-    return await writeRunState({ ...this.#state(), objective: await this.#matcher.state() })
+    return await writeRunState({ ...(await this.#state()), objective: await this.#matcher.state() })
   }
 
-  #restore(bytes: Uint8Array): void {
-    const { objective, loss } = readRunState(bytes, this.#state())
+  async #restore(bytes: Uint8Array): Promise<void> {
+    const { objective, loss } = readRunState(bytes, await this.#state())
     this.#matcher.restore(objective)
     this.#loss.push(...loss)
     this.iteration = this.#first = loss.length
   }
 
   /** All that later iterations depend on but what the matcher keeps. */
-  #state(): Omit<RunState, 'objective'> {
-    const { name, options } = this.#objective
+  async #state(): Promise<Omit<RunState, 'objective'>> {
     return {
-      recipe: { space: this.#space.name, objective: { name, ...options }, seed: this.#seed, learned: this.#learned },
+      recipe: await this.#recipe(),
       parameters: { ...this.#parameters },
       velocity: this.#optimizer.stateDict(),
       loss: this.#loss,
+    }
+  }
+
+  /** All that the result's bits follow from on one adapter, but the number of iterations, which may grow. */
+  async #recipe(): Promise<Readonly<Record<string, unknown>>> {
+    const { name, options } = this.#objective
+    return {
+      ...{ dataset: this.#data, student: studentIdentity(this.#student), objective: { name, ...options } },
+      ...{ space: this.#space.name, ...(await this.#space.recipe()) },
+      ...{ imagesPerClass: this.#imagesPerClass, init: this.#init, seed: this.#seed, realBatch: this.#realBatch },
+      ...{ learned: this.#learned, learningRate: this.#sgd.lr, momentum: this.#sgd.momentum },
+      ...{ augmentation: this.#augmentation, chunk: (this.#ranges[0] as [number, number])[1] },
     }
   }
 

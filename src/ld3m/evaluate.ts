@@ -105,7 +105,8 @@ async function train(
   data: TrainingData,
   random: HostRandom,
 ): Promise<StateDict> {
-  const protocol = resolveProtocol('evaluate', options, student, data.labels.length)
+  const learned = 'studentLearningRate' in data ? data.studentLearningRate : undefined
+  const protocol = resolveProtocol('evaluate', options, student, data.labels.length, learned)
   const images = new LabelledImages(options.device, data, options.normalization)
   try {
     return await trainStudent(student, images, protocol, random, options.signal)

@@ -5,7 +5,7 @@ export {
   chooseIteration,
   IterationChoice,
 } from './choose-iteration.ts'
-export { distill, planDistill } from './distill.ts'
+export { type DistillEstimate, distill, estimateDistill, planDistill } from './distill.ts'
 export {
   DistillationStopped,
   type DistillOptions,

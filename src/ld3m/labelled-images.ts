@@ -9,6 +9,8 @@ export interface TrainingSet {
   /** [M, C, H, W] in [0, 1]. */
   readonly images: HostTensor
   readonly labels: Int32Array
+  /** The learning rate that was distilled with the images, where one was. */
+  readonly studentLearningRate?: number
 }
 
 /** Sets up to so many bytes stay on the GPU for a whole training; of larger ones each batch is uploaded. */

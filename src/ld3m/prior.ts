@@ -1,7 +1,7 @@
 import { ops, type Tensor } from '../autograd/index.ts'
 import { shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { type StoredTensor, toHalfBits, writeSafetensors } from '../io/index.ts'
+import { checksum, type StoredTensor, toHalfBits, writeSafetensors } from '../io/index.ts'
 import {
   type Autoencoder,
   type AutoencoderOptions,
@@ -66,6 +66,7 @@ export class Prior {
   readonly #recomputedDenoiser: Unet
   readonly #autoencoderParams: Params
   readonly #denoiserParams: Params
+  #weights: Promise<string> | undefined
 
   constructor(
     readonly device: Device,
@@ -140,6 +141,23 @@ export class Prior {
   /** Images drawn from noise, [count, C, H, W] in [0, 1]; see `SampleOptions`. */
   sample(options: SampleOptions = {}): Promise<HostTensor> {
     return sample(this, options)
+  }
+
+  /**
+   * What tells priors apart: the configuration, and a checksum of all weights in the place of the name. The weights are
+   * read back once, tensor by tensor.
+   */
+  async identity(): Promise<Readonly<Record<string, unknown>>> {
+    const { name: _name, ...config } = this.config
+    this.#weights ??= checksum(this.#readWeights())
+    return { ...config, weights: await this.#weights }
+  }
+
+  async *#readWeights(): AsyncIterable<ArrayBufferView> {
+    for (const state of [this.autoencoderState, this.denoiserState]) {
+      for (const name of Object.keys(state).sort()) yield await (state[name] as Tensor).read()
+    }
+    if (this.conditional) yield await this.embedding.read()
   }
 
   /** The file's bytes: tensors under latent diffusion's names, in their types, the configuration as metadata. */

@@ -15,7 +15,10 @@ export interface TrainingProtocol {
   epochs?: number
   /** Images a step, at most. Default 256. */
   batch?: number
-  /** SGD's highest learning rate, or one for each student. Default 0.01. */
+  /**
+   * SGD's highest learning rate, or one for each student. Default: the one that was distilled with the images
+   * (`studentLearningRate`, as the code of trajectory matching does), else 0.01.
+   */
   learningRate?: number | ((student: Student) => number)
   /** Share of the steps in which the learning rate rises from nearly 0 in a straight line, 0…1. Default 0. */
   warmup?: number
@@ -59,9 +62,16 @@ type Resolved = Required<Omit<TrainingProtocol, 'learningRate' | 'epochs' | 'ave
 
 /**
  * Checks a protocol for a training of `count` images.
+ * @param learned the learning rate that was distilled with them
  * @throws Ld3mError `option`
  */
-export function resolveProtocol(where: string, given: TrainingProtocol, student: Student, count: number): Resolved {
+export function resolveProtocol(
+  where: string,
+  given: TrainingProtocol,
+  student: Student,
+  count: number,
+  learned = 0.01,
+): Resolved {
   const batch = Math.min(atLeastOne(where, 'batch', given.batch ?? 256), count)
   const stepsAnEpoch = Math.floor(count / batch)
   if (given.steps !== undefined && given.epochs !== undefined) {
@@ -71,7 +81,7 @@ export function resolveProtocol(where: string, given: TrainingProtocol, student:
     given.epochs === undefined
       ? atLeastOne(where, 'steps', given.steps ?? 300)
       : atLeastOne(where, 'epochs', given.epochs) * stepsAnEpoch
-  const { learningRate = 0.01, warmup = 0, momentum = 0.9, weightDecay = 5e-4, averaging } = given
+  const { learningRate = learned, warmup = 0, momentum = 0.9, weightDecay = 5e-4, averaging } = given
   const rate = typeof learningRate === 'function' ? learningRate(student) : learningRate
   if (!(warmup >= 0 && warmup <= 1)) throw optionError(`${where}: warmup is ${warmup}.`, 'Use a share, 0 to 1.')
   return {

@@ -179,9 +179,8 @@ export class Trainer<Batch = unknown> {
     const differing =
       before === undefined ? [name] : differences(JSON.parse(before), JSON.parse(JSON.stringify(recipe)))
     if (differing.length > 0) {
-      const which = `${differing.slice(0, 5).join(', ')} ${differing.length > 1 ? 'differ' : 'differs'}`
       throw dataError(
-        `The saved state is of another training of '${name}': ${which}.`,
+        `The saved state is of another training of '${name}': ${differing.slice(0, 5).join(', ')}.`,
         'Use the same options and data, or delete it to start again.',
       )
     }

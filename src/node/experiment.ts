@@ -31,6 +31,8 @@ export interface ExperimentOptions {
   evaluate?: Partial<Omit<CompareOptions, 'train' | 'test'>>
   /** Chooses the iteration by validation images, which are in neither of the two datasets. Default: the last one. */
   choose?: Omit<ChooseIterationOptions, 'device' | 'signal' | 'resume'>
+  /** Seconds between saves of the distillation's state. Default 20. */
+  saveEvery?: number
 }
 
 export interface ExperimentResult {
@@ -59,7 +61,8 @@ export async function runExperiment(folder: string, experiment: ExperimentOption
   const options: DistillOptions = { ...experiment.distill, dataset: train }
   const device: Device = options.prior?.device ?? (options.device as Device)
   const earlier = existsSync(join(folder, 'metrics.json'))
-  const run = await (earlier ? reopenRun : openRun)(folder, device)
+  const { saveEvery } = experiment
+  const run = await (earlier ? reopenRun : openRun)(folder, device, saveEvery === undefined ? {} : { saveEvery })
   let chosen: Omit<ChosenIteration, 'set'> | undefined
   try {
     if (earlier) run.checkOptions(options)
@@ -96,9 +99,9 @@ async function distillInto(
     const set = run.result as DistilledSet
     if (choice.isDue(set.loss.length, iterations)) await consider(set.loss.length, set)
   }
+  const resuming = { ...options, ...(goesOn && { resume: await run.savedState() }) }
   const distillation = distill({
-    ...options,
-    ...(goesOn && { resume: await run.savedState() }),
+    ...resuming,
     signal: run.signal,
     onProgress: async (progress) => {
       await run.onProgress(progress)
@@ -108,7 +111,7 @@ async function distillInto(
       await consider(progress.iteration, await progress.snapshot())
     },
   })
-  await run.record(options, choice ? distillation.then(() => choice.best.set) : distillation)
+  await run.record(resuming, choice ? distillation.then(() => choice.best.set) : distillation)
 }
 
 /** The choice of a run, with what it came to before. */

@@ -40,6 +40,10 @@ export async function loadIdx(directory: string, options: LoadIdxOptions = {}): 
   })
 }
 
+/** How the names of files end that are being written. */
+const TEMPORARY = '.tmp'
+const LEFTOVER = /^\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/
+
 /**
  * Writes a file so that a reader, or this machine after a power cut, finds the old bytes or the new ones, never a
  * part: a temporary file beside it is written, flushed to the disk and renamed. Content may come piece by piece.
@@ -49,7 +53,7 @@ export async function writeFileAtomic(
   path: string,
   content: Uint8Array | string | AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`)
+  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}${TEMPORARY}`)
   try {
     const file = await open(temporary, 'wx')
     try {
@@ -179,6 +183,12 @@ async function findFile(directory: string, split: 'train' | 'test', kind: string
     `There are no ${split} ${kind} in ${directory}. Looked for ${names.join(', ')}; the folder holds ${shown}.`,
     'Put the file there under one of these names.',
   )
+}
+
+/** Removes what `writeFileAtomic` left in a folder when its process was killed: call it where nobody else writes. */
+export async function removeLeftovers(directory: string): Promise<void> {
+  const left = (await readdir(directory)).filter((name) => LEFTOVER.test(name))
+  await Promise.all(left.map((name) => rm(join(directory, name), { force: true })))
 }
 
 /** All of a file. */

@@ -31,6 +31,7 @@ export {
   openRun,
   Run,
   type RunMetrics,
+  type RunOptions,
   readRunResult,
   reopenRun,
 } from './run.ts'

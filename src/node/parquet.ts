@@ -1,10 +1,9 @@
 import { basename, dirname, extname, join, resolve } from 'node:path'
-import { type Dataset, datasetFromParquet, inMemory, type StreamedDataset, selectClasses } from '../data/index.ts'
-import { dataError, rejectUnknownOptions } from '../errors.ts'
-import type { ByteSource } from '../io/index.ts'
+import { type Dataset, datasetOfParquetImages, inMemory, type StreamedDataset, selectClasses } from '../data/index.ts'
+import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
 import { checkSplit, isSplitName, listFolder, named, namesOfSplit, type Split } from './folders.ts'
 import { type ImageFormat, openImageDecoder } from './image-decoder.ts'
-import { withFile } from './source.ts'
+import { openParquetFile } from './parquet-thread.ts'
 
 export interface ParquetOptions extends ImageFormat {
   /** Default 'train', or everything where no file is named after a split. */
@@ -17,10 +16,12 @@ export interface ParquetOptions extends ImageFormat {
   readonly labelColumn?: string
   /** Default: the name of the folder or file. */
   readonly name?: string
+  /** Seconds that one read may take before the file counts as damaged. Default 60, and one more for each 2 MB of it. */
+  readonly timeout?: number
 }
 
 export const PARQUET_FIELDS = [
-  ...['split', 'classes', 'imageColumn', 'labelColumn', 'name', 'size', 'channels'],
+  ...['split', 'classes', 'imageColumn', 'labelColumn', 'name', 'size', 'channels', 'timeout'],
 ] as const
 
 export const isParquet = (name: string): boolean => extname(name).toLowerCase() === '.parquet'
@@ -39,19 +40,31 @@ export async function loadParquet(path: string, options: ParquetOptions): Promis
 /** The same, decoded on demand, with a cache of so many bytes. */
 export async function streamParquet(
   path: string,
-  { split, classes, imageColumn, labelColumn, name = basename(resolve(path), '.parquet'), ...format }: ParquetOptions,
+  {
+    split,
+    classes,
+    imageColumn,
+    labelColumn,
+    name = basename(resolve(path), '.parquet'),
+    timeout,
+    ...format
+  }: ParquetOptions,
   cacheBytes: number | undefined,
 ): Promise<StreamedDataset> {
   checkSplit('loadParquet', split)
+  if (timeout !== undefined && !(timeout > 0)) {
+    throw optionError(`loadParquet: timeout is ${timeout}.`, 'Use seconds, above 0.')
+  }
   const decode = await openImageDecoder(format)
   const sources = isParquet(path) ? [path] : await filesOfSplit(path, split)
   const { size, channels = 3 } = format
-  const dataset = await datasetFromParquet(await Promise.all(sources.map(openFile)), {
+  const columns = {
+    ...(imageColumn !== undefined && { image: imageColumn }),
+    ...(labelColumn !== undefined && { label: labelColumn }),
+  }
+  const opened = await Promise.all(sources.map((source) => openParquetFile(source, columns, timeout)))
+  const dataset = datasetOfParquetImages(opened, {
     ...{ name, channels, height: size, width: size, decode },
-    columns: {
-      ...(imageColumn !== undefined && { image: imageColumn }),
-      ...(labelColumn !== undefined && { label: labelColumn }),
-    },
     ...(cacheBytes !== undefined && { cacheBytes }),
   })
   return classes ? selectClasses(dataset, classes) : dataset
@@ -100,10 +113,4 @@ async function filesOfSplit(path: string, split: Split | undefined): Promise<str
 function splitWord(path: string): string {
   const word = basename(path).split(/[-_.]/, 1)[0]!
   return isSplitName(word) ? word : basename(dirname(path))
-}
-
-/** Opened anew for each range: a dataset of hundreds of files would exhaust what a process may hold open. */
-async function openFile(path: string): Promise<ByteSource> {
-  const size = await withFile(path, (file) => file.size)
-  return { name: path, size, read: (offset, length) => withFile(path, (file) => file.read(offset, length)) }
 }

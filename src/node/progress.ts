@@ -7,7 +7,7 @@ export interface ProgressStream {
 
 /** A line that says how far something is: rewritten in place on a terminal, printed now and then elsewhere. */
 export class ProgressLine {
-  #lastPrint = 0
+  #lastPrint = Number.NEGATIVE_INFINITY
   #open = false
 
   constructor(

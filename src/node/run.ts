@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AnyDataset } from '../data/index.ts'
-import { dataError, optionError } from '../errors.ts'
+import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { differences, imageGrid } from '../io/index.ts'
 import {
@@ -20,7 +20,7 @@ import {
   renderReport,
   type TrainingProtocol,
 } from '../ld3m/index.ts'
-import { openRunDirectory, type RunDirectory } from './files.ts'
+import { openRunDirectory, type RunDirectory, removeLeftovers } from './files.ts'
 import { bar, formatBytes, formatDuration, ProgressLine } from './progress.ts'
 
 /** Test accuracies by architecture: of training on the distilled images, and on as many random real ones. */
@@ -56,16 +56,20 @@ export interface CompareOptions
   readonly wholeDataset?: boolean
 }
 
+export interface RunOptions {
+  /** Seconds between saves of the state so far, ≥ 0; a kill loses what was done since the last. Default 20. */
+  readonly saveEvery?: number
+}
+
 /** What `config.json` holds: the options of `distill`, with names and sizes in place of data. */
 interface RunConfig {
   readonly dataset?: { readonly name: string; readonly [size: string]: unknown }
   readonly objective?: { readonly name: string; readonly [option: string]: unknown }
   readonly student?: string
+  readonly space?: string
   readonly [option: string]: unknown
 }
 
-/** Seconds between saves of the state so far. */
-const SAVE_EVERY = 20
 /** The distilled set. */
 const SET = 'distilled.safetensors'
 /** What a distillation goes on from; gone once it is done. */
@@ -73,7 +77,8 @@ const STATE = 'state.safetensors'
 const NO_ACCURACY: AccuracyTable = { distilled: {}, randomReal: {} }
 
 /**
- * A distillation's folder and its live display. The folder is readable at any moment: `images.png` (initial and
+ * A distillation's folder and its live display. Every file is written atomically, so that the folder is readable at any
+ * moment, also after a kill: `images.png` (initial and
  * final), `distilled.safetensors`, `config.json`, `metrics.json`, `report.html`; and `state.safetensors`, from which the distillation
  * can go on, until it is done.
  */
@@ -85,14 +90,21 @@ export class Run {
   readonly #started = performance.now()
   /** What an earlier run left in the folder. */
   #before: Pick<RunMetrics, 'adapter' | 'seconds' | 'peakBytes' | 'accuracy'> | undefined
+  readonly #saveEvery: number
   #lastSave = performance.now()
+  /** Whatever must be gone before the first save. */
+  #cleared: Promise<void> | undefined
   #config: RunConfig = {}
   #set: DistilledSet | undefined
 
   constructor(
     readonly directory: RunDirectory,
     readonly device: Device,
+    options: RunOptions = {},
   ) {
+    rejectUnknownOptions('openRun', options, ['saveEvery'])
+    this.#saveEvery = options.saveEvery ?? 20
+    if (!(this.#saveEvery >= 0)) throw optionError(`openRun: saveEvery is ${this.#saveEvery}.`, 'Use seconds, ≥ 0.')
     this.signal = this.#abort.signal
     process.once('SIGINT', this.#interrupt)
     process.once('SIGTERM', this.#interrupt)
@@ -115,11 +127,12 @@ export class Run {
         `${formatDuration(secondsLeft)} left`,
       iteration === iterations,
     )
-    if (performance.now() - this.#lastSave > SAVE_EVERY * 1000) await this.saveState(progress)
+    if (performance.now() - this.#lastSave >= this.#saveEvery * 1000) await this.saveState(progress)
   }
 
   /** Saves the state and the result so far, which `onProgress` does now and then. */
   async saveState(progress: Pick<DistillProgress, 'save' | 'snapshot'>): Promise<void> {
+    await this.#cleared
     await this.directory.writeBytes(STATE, await progress.save())
     await this.#save(await progress.snapshot(), 'distilling', NO_ACCURACY)
     this.#lastSave = performance.now()
@@ -132,35 +145,44 @@ export class Run {
   }
 
   /**
-   * Waits for a distillation and saves its result, also that of one that stopped early (whose error is thrown on).
+   * Waits for a distillation and saves its result, also that of one that stopped early (whose error is thrown on). What
+   * another distillation left in the folder goes, unless this one resumes it.
    * @param options what `distill` was called with, for config.json
    */
   async record(options: DistillOptions, distillation: Promise<DistilledSet>): Promise<DistilledSet> {
     this.#config = describeOptions(options)
     try {
-      const set = await distillation
+      this.#cleared = this.#clear(options.resume !== undefined)
+      const [set] = await Promise.all([distillation, this.#cleared])
       await this.#save(set, 'evaluating', NO_ACCURACY)
-      await rm(this.directory.pathOf(STATE), { force: true })
+      await this.#remove(STATE)
       return set
     } catch (error) {
       this.#line.end()
       this.close()
       if (error instanceof DistillationStopped) {
-        await this.#saveLast(error.result, error, NO_ACCURACY)
+        // First: metrics without a state are those of a distillation that is done.
         await this.directory.writeBytes(STATE, error.state)
+        await this.#saveLast(error.result, error, NO_ACCURACY)
       }
       throw error
     }
   }
 
   /**
-   * Trains students on the distilled images, on as many random real ones and, if asked to, on the whole dataset, saves the
-   * accuracies, prints them side by side, and closes the run. If it ends early, what is known by then is saved. Accuracies are fractions, 0…1.
+   * Trains students on the distilled images, on as many random real ones and, if asked to, on the whole dataset, all by
+   * one protocol (with the learning rate that was distilled, unless `learningRate` states another), saves the accuracies, prints them side by side, and closes the run. If it ends early, what is known by then is saved. Accuracies are fractions, 0…1.
    * @throws Ld3mError as `evaluate` does, `aborted` on Ctrl-C among others
    */
   async compare({ train, wholeDataset = false, ...options }: CompareOptions): Promise<AccuracyTable> {
     const set = this.#recorded('compare')
     const { device, signal } = this
+    // A learned rate holds for the real images too, so that the images alone make the difference.
+    const { studentLearningRate: learned } = set
+    const rate = learned === undefined ? {} : { learningRate: learned }
+    if (learned !== undefined && options.learningRate === undefined) {
+      this.say(`Networks are trained at the learning rate that was distilled, ${learned.toPrecision(3)}.`)
+    }
     const perClass = (set.images.shape[0] as number) / set.classNames.length
     const sources = {
       distilled: { name: 'distilled', train: set },
@@ -177,7 +199,7 @@ export class Run {
           const percent = `${student}, run ${run + 1}: ${(100 * accuracy).toFixed(1)} %`
           this.#line.update(`evaluating ${bar(done / total)} ${sources[key].name}: ${percent}`, done === total)
         }
-        const protocol = { ...options, device, signal, normalization: set.normalization, onProgress }
+        const protocol = { ...rate, ...options, device, signal, normalization: set.normalization, onProgress }
         accuracy[key] = { ...accuracy[key], ...(await evaluate({ ...protocol, train: sources[key].train })) }
       }
     } catch (error) {
@@ -207,13 +229,13 @@ export class Run {
 
   /**
    * Throws unless the folder's distillation was asked for with these options.
-   * @throws Ld3mError `option`, naming those that differ
+   * @throws Ld3mError `option`, naming those that differ, with both values
    */
   checkOptions(options: DistillOptions): void {
     const differing = differences(this.#config, JSON.parse(JSON.stringify(describeOptions(options))))
     if (differing.length === 0) return
     throw optionError(
-      `${this.directory.path} holds a run with other options: ${differing.slice(0, 5).join(', ')} differ.`,
+      `${this.directory.path} holds a run with other options: ${differing.slice(0, 5).join(', ')}.`,
       'Give another folder, or the same options.',
     )
   }
@@ -238,7 +260,7 @@ export class Run {
   }
 
   /** Takes over what an earlier run left in its folder. */
-  static async reopen(directory: string, device: Device): Promise<Run> {
+  static async reopen(directory: string, device: Device, options: RunOptions): Promise<Run> {
     const json = async (name: string) => {
       const text = new TextDecoder().decode(await readRunFile(directory, name))
       try {
@@ -253,11 +275,23 @@ export class Run {
     if (!Array.isArray(metrics?.loss) || !metrics.accuracy?.distilled || !metrics.accuracy.randomReal) {
       throw dataError(`${join(directory, 'metrics.json')} is not a run's.`, 'Distil again.')
     }
-    const run = await openRun(directory, device)
+    const run = await openRun(directory, device, options)
     run.#set = set
     run.#config = config
     run.#before = metrics
     return run
+  }
+
+  /** Removes what a killed process left, and an earlier distillation that is not gone on with. */
+  async #clear(resumes: boolean): Promise<void> {
+    await removeLeftovers(this.directory.path)
+    if (resumes) return
+    // In this order: without metrics there is nothing to go on with.
+    for (const name of ['metrics.json', STATE]) await this.#remove(name)
+  }
+
+  async #remove(name: string): Promise<void> {
+    await rm(this.directory.pathOf(name), { force: true })
   }
 
   #recorded(where: string): DistilledSet {
@@ -306,24 +340,26 @@ export class Run {
 
   #reportData(set: DistilledSet, { adapter, seconds, iterations, loss, accuracy }: RunMetrics): ReportData {
     return {
-      title: `${this.#config.dataset?.name}, distilled with LD3M and ${this.#config.objective?.name}`,
+      title: `${this.#config.dataset?.name}, distilled with ${methodOf(this.#config)}`,
       ...{ adapter, seconds, iterations, loss, accuracy, config: this.#config, classNames: set.classNames },
       images: { initial: set.initialImages, final: set.images, labels: set.labels },
       seenArchitecture: this.#config.student ?? 'ConvNet-3',
+      ...(set.studentLearningRate !== undefined && { studentLearningRate: set.studentLearningRate }),
       file: SET,
     }
   }
 }
 
 /** Opens (and makes) the folder of a run. */
-export const openRun = async (directory: string, device: Device): Promise<Run> =>
-  new Run(await openRunDirectory(directory), device)
+export const openRun = async (directory: string, device: Device, options: RunOptions = {}): Promise<Run> =>
+  new Run(await openRunDirectory(directory), device, options)
 
 /**
  * Opens the folder of an earlier run, to compare what it distilled.
  * @throws Ld3mError `data` if there is none, or one of its files is broken
  */
-export const reopenRun = (directory: string, device: Device): Promise<Run> => Run.reopen(directory, device)
+export const reopenRun = (directory: string, device: Device, options: RunOptions = {}): Promise<Run> =>
+  Run.reopen(directory, device, options)
 
 /**
  * The distilled set that a run has saved in its folder, the last one so far.
@@ -337,8 +373,14 @@ async function readRunFile(directory: string, name: string): Promise<Uint8Array>
     return await readFile(join(directory, name))
   } catch (cause) {
     const what = `Cannot read ${join(directory, name)}: ${(cause as Error).message}.`
-    throw dataError(what, 'Name the folder of a distillation.', cause)
+    throw dataError(what, 'Name the folder of a distillation that has saved something.', cause)
   }
+}
+
+/** The objective and where it learns; LD3M's name is that of latent diffusion alone. */
+function methodOf({ objective, space }: RunConfig): string {
+  if (space === 'pixel') return `${objective?.name} in pixel space`
+  return space === 'autoencoder' ? `${objective?.name} in an autoencoder's latents` : `LD3M and ${objective?.name}`
 }
 
 /** What a run was asked to do, without the data itself. */

@@ -86,7 +86,7 @@ async function loadTrained(
   const { curves: _curves, every: _every, ...before } = parse(`${path}.training.json`, bytes)
   const differing = differences(before, JSON.parse(JSON.stringify(training)))
   if (differing.length > 0) {
-    throw optionError(`${path} is there already, trained otherwise: ${differing.slice(0, 5).join(', ')} differ.`, fix)
+    throw optionError(`${path} is there already, trained otherwise: ${differing.slice(0, 5).join(', ')}.`, fix)
   }
   process.stdout.write(`${path} is trained already.\n`)
   return await loadPrior(device, path)

@@ -179,6 +179,13 @@ describe('ld3m-gpu', () => {
       `${out} holds a run already. Name another folder, go on with --resume, or replace it with --force.\n`,
     ])
 
+    const same = ['distill', '--data', data, '--prior', prior, '--ipc', '2', '--out', out]
+    expect((await run(...same, '--steps', '9', '--estimate')).out).toMatch(
+      /^About [\d.]+ [kM]B of GPU memory and \d+ s: 9 iterations of [\d.]+ s, as two after a first one took, without saving\.$/m,
+    )
+    expect((await run(...same, '--steps', '2', '--resume')).out).toMatch(/^The distillation is done already\.$/m)
+    expect((await run(...same, '--steps', '3', '--resume')).err).toMatch(/other options: steps \(2 before, 3 now\)/)
+
     const args = ['--students', 'convnet', '--runs', '1', '--steps', '2']
     const evaluated = await run('evaluate', '--run', out, '--data', data, ...args)
     expect(evaluated.code).toBe(0)
@@ -407,7 +414,9 @@ describe('ld3m-gpu', () => {
     expect([curves.autoencoder.length, curves.denoiser.length]).toEqual([5, 1])
 
     expect((await run(...args(broken))).out).toContain('is trained already')
-    expect((await run(...args(broken), '--seed', '1')).err).toMatch(/is there already, trained otherwise: seed differ/)
+    expect((await run(...args(broken), '--seed', '1')).err).toMatch(
+      /is there already, trained otherwise: seed \(0 before, 1 now\)/,
+    )
 
     // Its autoencoder serves another training.
     const second = join(files, 'second.safetensors')

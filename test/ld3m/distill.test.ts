@@ -14,11 +14,12 @@ import {
   distilledToSafetensors,
   dm,
   type Experts,
+  estimateDistill,
   expertsInMemory,
   mtt,
   type Objective,
   type PixelSpaceOptions,
-  type Prior,
+  Prior,
   type PriorSpaceOptions,
   planDistill,
   priorFromCheckpoint,
@@ -71,6 +72,37 @@ test.each([
   await distill(options({ ...more, onProgress: ({ memory }) => void inUse.push(memory.peak) }))
   expect(inUse.at(-1)).toBe(peakBytes)
   expect(device.memory.current).toBe(afterBytes)
+})
+
+test('estimateDistill tells memory, and time by iterations after the first, and leaves nothing behind', async () => {
+  /** Distribution matching that waits before the first iteration, as for kernels that compile. */
+  const slow = (): Objective => ({
+    ...dm(),
+    start: (run) => ({
+      ...dm().start(run),
+      prepare: (iteration) => new Promise((done) => setTimeout(done, iteration === 0 ? 3000 : 40)),
+    }),
+  })
+  // Packs the prior's weights, which stay.
+  await distill(options({ steps: 1 }))
+  const before = device.memory.current
+  const onProgress = () => expect.fail('a trial is no run')
+  const given = options({ objective: slow(), steps: 50, onProgress })
+  const { peakBytes, secondsPerIteration, seconds } = await estimateDistill(given, { timed: 3 })
+  expect(device.memory.current).toBe(before)
+  expect(peakBytes).toBe(planDistill(given).peakBytes)
+  expect(secondsPerIteration).toBeGreaterThan(0.039)
+  expect(secondsPerIteration).toBeLessThan(2)
+  expect(seconds).toBeCloseTo(50 * secondsPerIteration, 9)
+  await expect(estimateDistill(given, { timed: 0 })).rejects.toThrow(/estimateDistill: timed is 0/)
+
+  // A run's own figure leaves out the first iteration as well, as soon as there is another.
+  const left: number[] = []
+  const follow = ({ secondsLeft }: DistillProgress) => void left.push(secondsLeft)
+  await distill(options({ objective: slow(), steps: 3, onProgress: follow }))
+  expect(left[0]).toBeGreaterThan(6)
+  expect(left[1]).toBeLessThan(2)
+  expect(left[2]).toBe(0)
 })
 
 test('checkpoints of the denoiser give the same images', async () => {
@@ -143,10 +175,67 @@ describe('distill', () => {
     const set = await distill(options({ steps: 1, onProgress }))
     const refused = async (more: Partial<Options>, message: RegExp) =>
       expect((await caught(distill(options({ resume, ...more })))).message).toMatch(message)
-    await refused({ seed: 5 }, /saved state is of a run with .*"seed":0.*this one has .*"seed":5/)
-    await refused({ objective: dc() }, /"name":"DM".*"name":"DC"/)
-    await refused({ imagesPerClass: 1 }, /parameters.latents of \[4,2,4,4\]; this run's is \[2,2,4,4\]/)
+    await refused({ objective: dc() }, /objective.name \("DM" before, "DC" now\), objective.distance \(none before/)
+    await refused({ seed: 5, imagesPerClass: 1 }, /imagesPerClass \(2 before, 1 now\), seed \(0 before, 5 now\)/)
     await refused({ resume: distilledToSafetensors(set) }, /not the saved state of the distillation/)
+    const wider = convNet({ channels: 1, size: 8, classes: 2, depth: 2, width: 8 })
+    await refused({ student: wider }, /student.parameters.features.0.weight \(\[4,1,3,3\] before, \[8,1,3,3\] now\)/)
+    const brighter = { ...dataset, images: dataset.images.map((v) => Math.min(v + 1, 255)) }
+    await refused(
+      { dataset: brighter },
+      /dataset.normalization.mean .*dataset.initialImages \("\w{8}" before, "\w{8}" now/,
+    )
+    await refused({ dataset: { ...dataset, labels: dataset.labels.map((k) => 1 - k) } }, /dataset.labels \("\w{8}"/)
+    // Of the same configuration, with other weights.
+    const other = tinyPrior(device, { ...prior.config, name: 'other' })
+    expect(await distill(options({ steps: 1, resume, prior: other }))).toEqual(set)
+    const { embedding } = other
+    embedding.write((await embedding.read()).map((v) => v + 1))
+    const changed = new Prior(device, other.config, other.autoencoderState, other.denoiserState, embedding)
+    await refused({ prior: changed }, /prior.weights \("\w{8}" before, "\w{8}" now\)/)
+    changed.dispose()
+  })
+
+  test.each<[Partial<Options>, RegExp]>([
+    [{ diffusion: { steps: 3 } }, /diffusion.steps \(2 before, 3 now\)/],
+    [{ diffusion: { steps: 2, eta: 0.5 } }, /diffusion.eta \(0 before, 0.5 now\)/],
+    [{ diffusion: { steps: 2, guidance: 2 } }, /diffusion.guidance \(3 before, 2 now\)/],
+    [{ diffusion: { steps: 2, residual: 'none' } }, /diffusion.residual \("code" before, "none" now\)/],
+    [{ priorClasses: [1, 0] }, /priorClasses \(\[0,1\] before, \[1,0\] now\)/],
+    [{ learningRate: 0.5 }, /learningRate \(0.1 before, 0.5 now\)/],
+    [{ momentum: 0.9 }, /momentum \(0.5 before, 0.9 now\)/],
+    [{ realBatch: 5 }, /realBatch \(4 before, 5 now\)/],
+    [{ init: 'gaussian' }, /init \("real" before, "gaussian" now\)/],
+    [{ learn: 'latents' }, /learned \(\["latents","conditioning"\] before, \["latents"\] now\)/],
+    [{ augmentation: ['flip'] }, /augmentation \(\["color",.* before, \["flip"\] now\)/],
+    [{ chunk: 3 }, /chunk \(4 before, 3 now\)/],
+    [{ objective: dm({ microBatch: 3 }) }, /objective.microBatch \(256 before, 3 now\)/],
+    [
+      { space: 'autoencoder', diffusion: undefined } as object,
+      /space \("latent-diffusion" before, "autoencoder" now\)/,
+    ],
+  ])('refuses to go on with %o', async (more, message) => {
+    let resume = new Uint8Array()
+    const onProgress = async (progress: DistillProgress) => {
+      resume = new Uint8Array(await progress.save())
+    }
+    await distill(options({ steps: 1, onProgress }))
+    const error = await caught(distill(options({ steps: 2, resume, ...more })))
+    expect(error).toMatchObject({ code: 'data', message: expect.stringMatching(message) })
+  })
+
+  test('refuses to go on with other experts', async () => {
+    let resume = new Uint8Array()
+    const onProgress = async (progress: DistillProgress) => {
+      resume = new Uint8Array(await progress.save())
+    }
+    await distill(options({ steps: 1, objective: mtt({ experts }), onProgress }))
+    const store = expertsInMemory()
+    const other = await trainExperts({ device, dataset, student, store, count: 1, epochs: 4, batch: 8, seed: 1 })
+    const error = await caught(distill(options({ steps: 2, resume, objective: mtt({ experts: other }) })))
+    expect(error.message).toMatch(
+      /objective.experts.count \(3 before, 1 now\), objective.experts.training.seed \(0 before, 1 now\)/,
+    )
   })
 
   test('carries the learning rate that trajectory matching learned', async () => {
@@ -201,7 +290,10 @@ describe('distill', () => {
     expect((error as DistillationStopped).result.loss.length).toBe(2)
   })
 
-  test('stops at a loss that is not finite, names it and keeps the last good state', async () => {
+  test.each([
+    [Number.NaN, /loss became NaN, after 1 of 3 iterations/],
+    [1e20, /loss became 1\S+ from \S+ at first, after 1 of 3 iterations.*lower learningRate/],
+  ])('stops at a loss of %d, names it and keeps the last good state', async (value, message) => {
     const matching = dm()
     let calls = 0
     const failing: Objective = {
@@ -214,7 +306,7 @@ describe('distill', () => {
             const matched = matcher.match(context)
             if (++calls < 2) return matched
             const bad = scope(() => keep(matched.loss.detach()))
-            bad.write(Float32Array.of(Number.NaN))
+            bad.write(Float32Array.of(value))
             return { ...matched, loss: bad }
           },
         }
@@ -222,7 +314,7 @@ describe('distill', () => {
     }
     const error = (await caught(distill(options({ objective: failing })))) as DistillationStopped
     expect(error.code).toBe('numeric')
-    expect(error.message).toMatch(/loss became NaN after 1 of 3 iterations/)
+    expect(error.message).toMatch(message)
     expect(error.result.latents!.data.every(Number.isFinite)).toBe(true)
   })
 

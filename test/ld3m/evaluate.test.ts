@@ -11,6 +11,7 @@ import {
   paperProtocol,
   randomReal,
   summarize,
+  type TrainingData,
 } from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
 import { testDevice } from '../support/device.ts'
@@ -72,6 +73,21 @@ describe('evaluate', () => {
     }
     await evaluate(optionsOf({ runs: 1, steps: 1, learningRate }))
     expect(seen).toEqual(['ConvNet-1'])
+  })
+
+  test('a distilled learning rate is what students are trained with, unless another is asked for', async () => {
+    const { learningRate: _, ...rest } = optionsOf({ runs: 1, steps: 20 })
+    const real = await randomReal(dataset, 8, 0)
+    const accuracy = async (train: TrainingData, learningRate?: number) =>
+      (await evaluate({ ...rest, train, ...(learningRate !== undefined && { learningRate }) }))['ConvNet-1']?.mean
+    const learned = { ...real, studentLearningRate: 0.05 }
+    expect(await accuracy(learned)).toBe(await accuracy(real, 0.05))
+    expect(await accuracy(learned)).toBeGreaterThan(0.9)
+    // Where nothing is learned, a network is as good as at its start.
+    expect(await accuracy({ ...real, studentLearningRate: 1e-12 })).toBe(await accuracy(real, 1e-12))
+    expect(await accuracy({ ...real, studentLearningRate: 1e-12 }, 0.05)).toBe(await accuracy(learned))
+    expect(await accuracy(real, 1e-12)).not.toBe(await accuracy(learned))
+    await expect(accuracy({ ...real, studentLearningRate: -1 })).rejects.toThrow(/learningRate is -1/)
   })
 
   test("the paper's protocol holds its numbers, and runs", async () => {

@@ -121,7 +121,7 @@ describe('trainExperts', () => {
     const store = expertsInMemory()
     await trainExperts(optionsOf(store, { count: 1 }))
     await expect(trainExperts(optionsOf(store, { learningRate: 0.2, seed: 1 }))).rejects.toThrow(
-      /made otherwise; training.learningRate, training.seed differ/,
+      /made otherwise: training.learningRate \(\S+ before, \S+ now\), training.seed \(\d before, \d now\)/,
     )
     // Without its manifest, what is left over has to be told by the files themselves.
     const [leftOver, expected] = [expertsInMemory(), expertsInMemory()]

@@ -81,10 +81,10 @@ describe('trainPrior', () => {
 
     const other = { ...recipe, autoencoderTraining: { ...recipe.autoencoderTraining, batch: 4 } }
     await expect(trainPrior({ device, dataset, recipe: other, seed: 3, resume })).rejects.toThrow(
-      /another training of 'autoencoder': recipe.autoencoderTraining.batch differs/,
+      /another training of 'autoencoder': recipe.autoencoderTraining.batch \(\d+ before, \d+ now\)/,
     )
     await expect(trainPrior({ device, dataset: tinyDataset(5), recipe, seed: 3, resume })).rejects.toThrow(
-      /dataset.count differs/,
+      /dataset.count \(\d+ before, \d+ now\)/,
     )
   })
 

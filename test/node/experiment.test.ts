@@ -83,6 +83,8 @@ describe('an experiment', () => {
     expect(again.accuracy.distilled['ConvNet-2']?.runs.length).toBe(2)
     expect(await readFile(join(folder, 'distilled.safetensors'))).toEqual(before)
     const other = { ...rest, distill: { ...distill, imagesPerClass: 2, seed: 1 } }
-    await expect(runExperiment(folder, other)).rejects.toThrow(/other options: imagesPerClass, seed differ/)
+    await expect(runExperiment(folder, other)).rejects.toThrow(
+      /other options: imagesPerClass \(none before, 2 now\), seed \(none before, 1 now\)/,
+    )
   })
 })

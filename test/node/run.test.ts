@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -6,7 +7,15 @@ import type { Device } from '../../src/gpu/index.ts'
 import { decodePng } from '../../src/io/index.ts'
 import { type DistillOptions, distill, distilledFromSafetensors, dm } from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
-import { accuracyText, openRun, type RunMetrics, readRunResult, reopenRun } from '../../src/node/index.ts'
+import {
+  accuracyText,
+  openRun,
+  openRunDirectory,
+  Run,
+  type RunMetrics,
+  readRunResult,
+  reopenRun,
+} from '../../src/node/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyDataset, tinyPrior } from '../support/tiny.ts'
 
@@ -139,6 +148,54 @@ describe('a run', () => {
     expect(await readdir(folder)).not.toContain('nowhere')
     await writeFile(join(folder, 'later', 'config.json'), '{')
     await refused('later', /config.json is not JSON/)
+  })
+
+  test('goes on, or ends as it was, from whatever a kill leaves in its folder', async () => {
+    const directory = join(folder, 'killed')
+    const options = { ...optionsOf(), steps: 3 }
+    const whole = await distill(options)
+    const opened = await openRunDirectory(directory)
+    // All files are replaced as wholes: a kill leaves the folder as it is after one of these writes.
+    const left: string[] = []
+    const writing =
+      <T>(write: (name: string, content: T) => Promise<void>) =>
+      async (name: string, content: T) => {
+        await write(name, content)
+        const copy = join(folder, `killed after write ${left.length}`)
+        await cp(directory, copy, { recursive: true })
+        left.push(copy)
+      }
+    const [writeBytes, writeJson, writeHtml] = [
+      writing(opened.writeBytes),
+      writing(opened.writeJson),
+      writing(opened.writeHtml),
+    ]
+    const run = new Run({ ...opened, writeBytes, writeJson, writeHtml }, device, { saveEvery: 0 })
+    await run.record(options, distill({ ...options, onProgress: run.onProgress }))
+    await run.finish()
+    // Six files a save, of three iterations and, without the state, of the end, twice.
+    expect(left.length).toBe(3 * 6 + 2 * 5)
+
+    const goneOn: number[] = []
+    for (const copy of left) {
+      await writeFile(join(copy, '.state.safetensors.0b0f5bd2-8d4f-4c39-9f0a-1f3d9a1a2b3c.tmp'), 'half a file')
+      const saved = existsSync(join(copy, 'metrics.json'))
+      const again = await (saved ? reopenRun : openRun)(copy, device)
+      if (saved && !again.isInterrupted) {
+        expect(again.result).toEqual(whole)
+        again.close()
+        continue
+      }
+      const resuming = { ...options, ...(saved && { resume: await again.savedState() }) }
+      const iterations: number[] = []
+      const onProgress = ({ iteration }: { iteration: number }) => void iterations.push(iteration)
+      expect(await again.record(resuming, distill({ ...resuming, onProgress }))).toEqual(whole)
+      await again.finish()
+      goneOn.push(iterations[0] ?? 4)
+      expect((await readdir(copy)).sort()).toEqual(FILES)
+    }
+    // Nothing is saved before the first save is whole; then the state that is written first counts.
+    expect(goneOn.slice(0, 24)).toEqual([1, 1, 1, 1, 1, 2, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4])
   })
 
   test('prints accuracies side by side', () => {

@@ -99,6 +99,13 @@ describe('renderReport', () => {
     expect(page).toContain('data = load_file(&quot;distilled.safetensors&quot;)')
   })
 
+  test('tells the learning rate that was learned, and where the file has it', () => {
+    const text = textOf(renderReport({ ...small(), studentLearningRate: 0.0308, file: 'x.safetensors' }))
+    expect(text).toMatch(/Learned learning rate\s*0\.0308/)
+    expect(text).toContain('student_learning_rate')
+    expect(textOf(renderReport({ ...small(), file: 'x.safetensors' }))).not.toMatch(/learning.rate/)
+  })
+
   test('describes the loss in words and draws it raw and smoothed', () => {
     const page = renderReport(small({ loss: Array.from({ length: 400 }, (_, i) => 100 - i / 8) }))
     expect(textOf(page)).toMatch(

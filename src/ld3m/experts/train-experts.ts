@@ -145,7 +145,7 @@ async function manifestFor(store: ExpertStore, recipe: ExpertRecipe): Promise<Ex
   const differing = differences(before, recipe)
   if (differing.length > 0) {
     throw optionError(
-      `trainExperts: the experts in the store were made otherwise; ${differing.slice(0, 5).join(', ')} differ.`,
+      `trainExperts: the experts in the store were made otherwise: ${differing.slice(0, 5).join(', ')}.`,
       'Use the same options and data, or another store.',
     )
   }

@@ -61,7 +61,9 @@ export function mtt(options: MttOptions): Objective {
     )
   }
   const resolved = resolve(rest)
-  const { epochs } = experts.manifest.training
+  const { training, dataset: seen } = experts.manifest
+  const { epochs } = training
+  const dataset = { name: seen.name, count: seen.count }
   if (resolved.maxStartEpoch - 1 + resolved.expertEpochs > epochs) {
     throw optionError(
       `mtt: an expert has ${epochs} epochs; maxStartEpoch ${resolved.maxStartEpoch} with expertEpochs ` +
@@ -73,7 +75,7 @@ export function mtt(options: MttOptions): Objective {
     name: 'MTT',
     realBatches: 0,
     learningRate: { latents: 100, pixels: 1000 },
-    options: { ...resolved, experts: experts.count },
+    options: { ...resolved, experts: { count: experts.count, dataset, training } },
     start: (context) => new MttMatcher(experts, resolved, context),
   }
 }

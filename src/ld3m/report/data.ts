@@ -32,13 +32,15 @@ export interface ReportData {
   }
   /** The architecture that the distillation matched on, marked apart from those it never saw. */
   readonly seenArchitecture?: string
+  /** The learning rate for students that was learned with the images. */
+  readonly studentLearningRate?: number
   /** Name of the safetensors file that holds the set, beside the report, which then tells how to load it. */
   readonly file?: string
 }
 
 const FIELDS = [
   ...['title', 'adapter', 'seconds', 'iterations', 'config', 'classNames', 'images', 'loss', 'accuracy'],
-  ...['seenArchitecture', 'file'],
+  ...['seenArchitecture', 'studentLearningRate', 'file'],
 ]
 
 /**

@@ -3,7 +3,7 @@ import { accuracyChart } from './accuracy-chart.ts'
 import { accuracyTable } from './accuracy-table.ts'
 import { configurationTable } from './configuration.ts'
 import { checkReportData, type ReportData } from './data.ts'
-import { counted, duration, percent, points } from './format.ts'
+import { counted, duration, percent, points, shortNumber } from './format.ts'
 import { Html, html, NOTHING } from './html.ts'
 import { imagesSection } from './images.ts'
 import { lossSection } from './loss-chart.ts'
@@ -33,7 +33,7 @@ export function renderReport(data: ReportData): string {
 <body>
 <main>
 <header>
-  <p class="eyebrow">LD3M dataset distillation</p>
+  <p class="eyebrow">Dataset distillation</p>
   <h1>${data.title}</h1>
   ${headline(rows, count)}
   <dl class="facts">
@@ -41,6 +41,7 @@ export function renderReport(data: ReportData): string {
     ${fact('Image size', `${height} × ${width}, ${channels === 1 ? 'grey' : 'RGB'}`)}
     ${fact('Iterations', data.iterations.toLocaleString('en-US'))}
     ${fact('Time', duration(data.seconds))}
+    ${data.studentLearningRate === undefined ? NOTHING : fact('Learned learning rate', shortNumber(data.studentLearningRate))}
     ${fact('Adapter', data.adapter)}
   </dl>
 </header>
@@ -65,7 +66,7 @@ export function renderReport(data: ReportData): string {
   <h2 id="loss">Loss</h2>
   ${lossSection(data.loss)}
 </section>
-${data.file === undefined ? NOTHING : useSection(data.file)}
+${data.file === undefined ? NOTHING : useSection(data.file, data.studentLearningRate)}
 <section aria-labelledby="configuration">
   <h2 id="configuration">Configuration</h2>
   ${configurationTable(data.config)}

@@ -11,6 +11,7 @@ export const autoencoderSpace = (prior: Prior): ImageSpace => ({
   learnable: ['latents'],
   initial: (start) => scope(() => noGrad(() => ({ latents: initialLatents(prior, start) }))),
   noise: () => [],
+  recipe: async () => ({ prior: await prior.identity() }),
   images: (parameters, _noise, normalization) =>
     normalize(fromSigned(prior.decode(parameter(parameters, 'latents'))), normalization),
 })

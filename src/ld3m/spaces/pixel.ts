@@ -23,6 +23,7 @@ export const pixelSpace = (device: Device, imageShape: readonly [number, number,
       }),
     ),
   noise: () => [],
+  recipe: async () => ({}),
   // A tensor of its own, which callers may free.
   images: (parameters) => ops.scale(parameter(parameters, 'pixels'), 1),
 })
