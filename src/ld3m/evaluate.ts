@@ -47,7 +47,9 @@ const KNOWN = [
   ...PROTOCOL_OPTIONS,
 ]
 
+/** Images that are tested at once, at most, and their pixels: 250 of 32×32. */
 const TEST_BATCH = 250
+const TEST_PIXELS = TEST_BATCH * 32 * 32
 
 /**
  * Trains each architecture on the given images alone and tests it on real ones: what a distilled set is judged by.
@@ -131,8 +133,9 @@ export async function randomReal(dataset: AnyDataset, imagesPerClass: number, se
 async function uploadTest(device: Device, test: AnyDataset, normalization: Normalization): Promise<Tensor[]> {
   const source = new LabelledImages(device, test, normalization)
   const batches: Tensor[] = []
+  const size = Math.max(1, Math.min(TEST_BATCH, Math.floor(TEST_PIXELS / (test.height * test.width))))
   try {
-    for (const [first, end] of chunksOf(test.count, TEST_BATCH)) {
+    for (const [first, end] of chunksOf(test.count, size)) {
       const { images, labels } = await source.batch(Array.from({ length: end - first }, (_, j) => first + j))
       labels.dispose()
       batches.push(images)
