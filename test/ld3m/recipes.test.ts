@@ -29,6 +29,10 @@ describe('the rows of the paper', () => {
       for (const { inputShape, classes } of recipe.evaluate.students) expect([inputShape, classes]).toEqual([shape, 10])
       expect(recipe.experts !== undefined).toBe(row.objective === 'mtt')
       expect(recipe.assumed.length).toBeGreaterThan(0)
+      if (row.objective === 'mtt') continue
+      // The first map of the matched network, of the real images that it sees at once, fits into one binding.
+      const microBatch = recipe.match().options.microBatch as number
+      expect(microBatch * 128 * recipe.size ** 2 * 4).toBeLessThanOrEqual(2 ** 27)
     }
   })
 
