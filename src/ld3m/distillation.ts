@@ -147,7 +147,7 @@ export class Distillation {
     const ones = new Array<number>(this.#dataset.channels).fill(1)
     this.#normalization = normalization ?? { mean: ones, std: ones }
     this.#matcher = this.#objective.start({
-      ...{ device: this.#space.device, student: this.#student, classes: this.#dataset.classNames.length },
+      ...{ device: this.#space.device, student: this.#student, classNames: this.#dataset.classNames },
       ...{ imagesPerClass: this.#imagesPerClass, normalization },
       random: new HostRandom({ seed: this.#seed, stream: 0 }).fork('objective'),
     })
