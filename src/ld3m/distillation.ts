@@ -66,8 +66,8 @@ export class Distillation {
     const initial = run.#init === 'real' ? await run.#real.initial(run.#imagesPerClass) : undefined
     const normalization = await readNormalization(options.dataset)
     run.#data = await datasetIdentity(options.dataset, normalization, initial)
-    run.#begin(normalization, initial)
     try {
+      run.#begin(normalization, initial)
       run.#initialImages = await run.#images()
       if (options.resume) await run.#restore(options.resume)
       return run
@@ -82,8 +82,8 @@ export class Distillation {
     const run = new Distillation(options)
     const { channels, height, width, classNames } = options.dataset
     const initial = new Float32Array(classNames.length * run.#imagesPerClass * channels * height * width)
-    run.#begin(knownNormalization(options.dataset), run.#init === 'real' ? initial : undefined)
     try {
+      run.#begin(knownNormalization(options.dataset), run.#init === 'real' ? initial : undefined)
       drawnImages(run.#space, run.#parameters, ...run.#drawing()).dispose()
       while (run.iteration < Math.min(run.iterations, PLANNED_ITERATIONS)) {
         run.#real.rehearse(run.iteration)
@@ -102,9 +102,6 @@ export class Distillation {
     const { dataset, objective, onProgress } = options
     if (typeof objective?.start !== 'function') {
       throw optionError(`distill: objective is ${formatValue(objective)}.`, 'Pass dm(), dc() or mtt({ experts }).')
-    }
-    if (!Array.isArray(dataset?.classNames)) {
-      throw optionError(`distill: dataset is ${formatValue(dataset)}.`, 'Pass what openDataset gives, awaited.')
     }
     if (onProgress !== undefined && typeof onProgress !== 'function') {
       throw optionError(`distill: onProgress is ${formatValue(onProgress)}.`, 'Pass a function.')
@@ -346,10 +343,11 @@ export class Distillation {
     throw new DistillationStopped(code, when, fix, await this.snapshot(), await this.#save())
   }
 
+  /** Frees what is learned, or what of it there was when the start failed. */
   dispose(): void {
-    this.#matcher.dispose()
-    this.#optimizer.dispose()
-    for (const t of Object.values(this.#parameters)) t.dispose()
+    this.#matcher?.dispose()
+    this.#optimizer?.dispose()
+    for (const t of Object.values(this.#parameters ?? {})) t.dispose()
   }
 }
 

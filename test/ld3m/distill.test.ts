@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { keep, scope, tensor } from '../../src/autograd/index.ts'
 import { padTo } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
@@ -104,6 +104,24 @@ test('estimateDistill tells memory, and time by iterations after the first, and 
   expect(left[0]).toBeGreaterThan(6)
   expect(left[1]).toBeLessThan(2)
   expect(left[2]).toBe(0)
+})
+
+test('a start that fails gives back what there was', async () => {
+  const disposed = vi.fn()
+  const objective: Objective = { ...dm(), start: (run) => ({ ...dm().start(run), dispose: disposed }) }
+  const gone = tinyPrior(device)
+  gone.dispose()
+  const given = options({ objective, prior: gone })
+  await expect(distill(given)).rejects.toThrow(/disposed/)
+  expect(disposed).toHaveBeenCalledTimes(1)
+  expect(() => planDistill(given)).toThrow(/disposed/)
+  expect(disposed).toHaveBeenCalledTimes(2)
+})
+
+test('planDistill says what is wrong with a dataset, as distill does', async () => {
+  const given = options({ dataset: undefined as never })
+  await expect(distill(given)).rejects.toThrow(/distill: dataset is undefined/)
+  expect(() => planDistill(given)).toThrow(/distill: dataset is undefined/)
 })
 
 test('checkpoints of the denoiser give the same images', async () => {

@@ -1,5 +1,5 @@
 import type { AnyDataset } from '../../data/index.ts'
-import { optionError, shapeError } from '../../errors.ts'
+import { formatValue, optionError, shapeError } from '../../errors.ts'
 import type { Device } from '../../gpu/index.ts'
 import { oneOf } from '../options.ts'
 import { Prior } from '../prior.ts'
@@ -54,6 +54,9 @@ export const SPACE_OPTIONS = ['space', 'prior', 'device', 'diffusion', 'priorCla
  * @throws Ld3mError `option` or `shape` if they do not fit each other
  */
 export function spaceOf(where: string, options: SpaceOptions, dataset: AnyDataset): ImageSpace {
+  if (!Array.isArray(dataset?.classNames)) {
+    throw optionError(`${where}: dataset is ${formatValue(dataset)}.`, 'Pass what openDataset gives, awaited.')
+  }
   const { prior, device, diffusion, priorClasses } = options
   const space = oneOf(where, 'space', options.space ?? 'latent-diffusion', ['latent-diffusion', 'autoencoder', 'pixel'])
   const misplaced = (['diffusion', 'priorClasses'] as const).find((name) => options[name] !== undefined)
