@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { areClassesNamed } from '../../data/index.ts'
 import { dataError, shapeError } from '../../errors.ts'
 import { differences } from '../../io/index.ts'
 import type { Student } from '../../models/index.ts'
@@ -107,9 +108,6 @@ interface Guided {
   readonly normalization: Normalization | undefined
 }
 
-/** Whether classes have names of their own: IDX files hold labels alone. */
-const areNamed = (classNames: readonly string[]): boolean => classNames.some((name, label) => name !== String(label))
-
 /**
  * Throws unless experts can guide this student on images of these classes that are normalised this way.
  * @throws Ld3mError `shape`; `data` if they saw other classes, or the same in another order
@@ -137,7 +135,7 @@ export function checkExperts(
       'Pass the student that the experts were trained with.',
     )
   }
-  const named = areNamed(dataset.classNames) && areNamed(classNames)
+  const named = areClassesNamed(dataset.classNames) && areClassesNamed(classNames)
   if (named && differences(dataset.classNames, classNames).length > 0) {
     const label = classNames.findIndex((name, k) => name !== dataset.classNames[k])
     throw dataError(
