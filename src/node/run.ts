@@ -338,10 +338,10 @@ export class Run {
     await directory.writeJson('metrics.json', metrics)
   }
 
-  #reportData(set: DistilledSet, { adapter, seconds, iterations, loss, accuracy }: RunMetrics): ReportData {
+  #reportData(set: DistilledSet, { status, adapter, seconds, iterations, loss, accuracy }: RunMetrics): ReportData {
     return {
       title: `${this.#config.dataset?.name}, distilled with ${methodOf(this.#config)}`,
-      ...{ adapter, seconds, iterations, loss, accuracy, config: this.#config, classNames: set.classNames },
+      ...{ status, adapter, seconds, iterations, loss, accuracy, config: this.#config, classNames: set.classNames },
       images: { initial: set.initialImages, final: set.images, labels: set.labels },
       seenArchitecture: this.#config.student ?? 'ConvNet-3',
       ...(set.studentLearningRate !== undefined && { studentLearningRate: set.studentLearningRate }),
