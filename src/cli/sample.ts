@@ -4,6 +4,7 @@ import { optionError } from '../errors.ts'
 import { imageGrid } from '../io/index.ts'
 import { loadPrior, openDevice, openRunDirectory, ProgressLine, writeFileAtomic } from '../node/index.ts'
 import { command, INERT, inertNames, integer, number } from './arguments.ts'
+import { counted } from './counted.ts'
 import { priorClassIds } from './prior-classes.ts'
 
 export const sampleCommand = command(
@@ -63,7 +64,7 @@ export const sampleCommand = command(
       line.end()
       const drawn = rows.length * count
       await writeFileAtomic(out, imageGrid({ images: all, shape: [drawn, ...shape.slice(1)], columns: count }))
-      process.stdout.write(`${drawn} ${drawn === 1 ? 'image' : 'images'} in ${out}\n`)
+      process.stdout.write(`${counted(drawn, 'image')} in ${out}\n`)
     } finally {
       line.end()
       device.destroy()

@@ -15,6 +15,7 @@ import {
   distilledToSafetensors,
   type EvaluateOptions,
   evaluate,
+  knownNormalization,
   type ReportData,
   randomReal,
   renderReport,
@@ -148,9 +149,14 @@ export class Run {
    * Waits for a distillation and saves its result, also that of one that stopped early (whose error is thrown on). What
    * another distillation left in the folder goes, unless this one resumes it.
    * @param options what `distill` was called with, for config.json
+   * @param more plain data that belongs there too
    */
-  async record(options: DistillOptions, distillation: Promise<DistilledSet>): Promise<DistilledSet> {
-    this.#config = describeOptions(options)
+  async record(
+    options: DistillOptions,
+    distillation: Promise<DistilledSet>,
+    more: Readonly<Record<string, unknown>> = {},
+  ): Promise<DistilledSet> {
+    this.#config = { ...describeOptions(options), ...more }
     try {
       this.#cleared = this.#clear(options.resume !== undefined)
       const [set] = await Promise.all([distillation, this.#cleared])
@@ -228,11 +234,17 @@ export class Run {
   }
 
   /**
-   * Throws unless the folder's distillation was asked for with these options.
+   * Throws unless the folder's distillation was asked for with these options, and of images with the same statistics,
+   * where those need no reading of files.
+   * @param more what `record` was given
    * @throws Ld3mError `option`, naming those that differ, with both values
    */
-  checkOptions(options: DistillOptions): void {
-    const differing = differences(this.#config, JSON.parse(JSON.stringify(describeOptions(options))))
+  checkOptions(options: DistillOptions, more: Readonly<Record<string, unknown>> = {}): void {
+    const normalization = knownNormalization(options.dataset)
+    const differing = [
+      ...differences(this.#config, JSON.parse(JSON.stringify({ ...describeOptions(options), ...more }))),
+      ...(normalization ? differences(this.#recorded('checkOptions').normalization, normalization, 'dataset') : []),
+    ]
     if (differing.length === 0) return
     throw optionError(
       `${this.directory.path} holds a run with other options: ${differing.slice(0, 5).join(', ')}.`,

@@ -281,7 +281,7 @@ describe('ld3m-gpu', () => {
     const [experts, out] = [join(folder, 'experts'), join(folder, 'mtt')]
     const train = (count: string) => run('experts', '--data', data, '--out', experts, '--count', count, '--epochs', '3')
     const first = await train('1')
-    expect(first.out).toContain('1 experts of 3 epochs are in ')
+    expect(first.out).toContain('1 expert of 3 epochs in ')
     expect(first.code).toBe(0)
     const manifest = async () => JSON.parse(await readFile(join(experts, 'manifest.json'), 'utf8'))
     const [one] = (await manifest()).experts
