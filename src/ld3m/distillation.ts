@@ -3,6 +3,7 @@ import { ALL_AUGMENTATIONS, type AnyDataset, type AugmentationStrategy } from '.
 import { formatValue, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { HostTensor, Student } from '../models/index.ts'
 import { type NamedTensors, Sgd } from '../optim/index.ts'
+import { checkStudent } from './check-student.ts'
 import { chunksOf } from './chunks.ts'
 import { DISTILL_OPTIONS, DistillationStopped, type DistillOptions, type DistillProgress } from './distill-options.ts'
 import { datasetIdentity, studentIdentity } from './distill-recipe.ts'
@@ -116,6 +117,7 @@ export class Distillation {
     this.#seed = seedOf('distill', options.seed ?? 0)
     this.#augmentation = options.augmentation ?? ALL_AUGMENTATIONS
     this.#student = options.student ?? defaultStudent(dataset)
+    checkStudent('distill', this.#student, dataset)
     this.#learned = learnedOf(this.#space, options.learn)
     this.#signal = options.signal
     this.#onProgress = onProgress

@@ -4,6 +4,7 @@ import { formatValue, Ld3mError, optionError, rejectUnknownOptions, shapeError }
 import type { Device } from '../gpu/index.ts'
 import { disposeState, Params, type StateDict, type Student } from '../models/index.ts'
 import { type Accuracy, summarize } from './accuracy.ts'
+import { checkStudent } from './check-student.ts'
 import { chunksOf } from './chunks.ts'
 import { imageShapeOf, LabelledImages, type TrainingSet } from './labelled-images.ts'
 import type { Normalization } from './normalization.ts'
@@ -76,6 +77,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
       'Pad or resize one of them.',
     )
   }
+  for (const student of students) checkStudent('evaluate', student, test)
   const testBatches = await uploadTest(device, test, normalization)
   const results: Record<string, Accuracy> = {}
   try {

@@ -11,7 +11,10 @@ import { trainStep } from './train-step.ts'
 export interface TrainingProtocol {
   /** Steps of a training. Default 300, if there are no epochs. */
   steps?: number
-  /** Passes over the images, instead of steps; the learning rate then changes from pass to pass, not from step to step. */
+  /**
+   * Passes over the images, instead of steps; the learning rate and the moving average then change from pass to pass, not
+   * from step to step.
+   */
   epochs?: number
   /** Images a step, at most; the last step of a pass takes what is left. Default 256. */
   batch?: number
@@ -27,8 +30,7 @@ export interface TrainingProtocol {
   /** Default 5e-4. */
   weightDecay?: number
   /**
-   * Decay of a moving average of the parameters, 0…1, which is what is tested; a plain mean at first, moved once a pass
-   * over the images. Default none.
+   * Decay of a moving average of the parameters, 0…1, which is what is tested; a plain mean at first. Default none.
    */
   averaging?: number
   /** Operations of augmentation, drawn for each image. Default all six. */
@@ -57,8 +59,8 @@ const WARMUP_START = 1e-7
 type Resolved = Required<Omit<TrainingProtocol, 'learningRate' | 'epochs' | 'averaging'>> & {
   readonly learningRate: number
   readonly averaging: number | undefined
-  /** Steps of one learning rate. */
-  readonly stepsARate: number
+  /** Steps between changes of the learning rate and of the average. */
+  readonly beat: number
 }
 
 /**
@@ -87,7 +89,7 @@ export function resolveProtocol(
   if (!(warmup >= 0 && warmup <= 1)) throw optionError(`${where}: warmup is ${warmup}.`, 'Use a share, 0 to 1.')
   return {
     ...{ steps, batch, warmup, momentum, weightDecay, averaging },
-    stepsARate: given.epochs === undefined ? 1 : stepsAnEpoch,
+    beat: given.epochs === undefined ? 1 : stepsAnEpoch,
     learningRate: positive(where, 'learningRate', rate),
     augmentation: given.augmentation ?? ALL_AUGMENTATIONS,
   }
@@ -106,7 +108,7 @@ export async function trainStudent(
   signal: AbortSignal | undefined,
 ): Promise<StateDict> {
   const { device, count } = images
-  const { steps, batch, learningRate, warmup, momentum, weightDecay, averaging, stepsARate } = protocol
+  const { steps, batch, learningRate, warmup, momentum, weightDecay, averaging, beat } = protocol
   const [, height, width] = images.shape
   const state = initialize(device, student, { seed: random.integer(2 ** 31) })
   let optimizer: Sgd | undefined
@@ -120,7 +122,7 @@ export async function trainStudent(
     let order = random.shuffle(count)
     let at = 0
     for (let step = 0; step < steps; step++) {
-      const changed = step - (step % stepsARate)
+      const changed = step - (step % beat)
       optimizer.lr = learningRate * warmupCosineSchedule(changed, warmup * steps, steps, WARMUP_START)
       if (at === count) {
         order = random.shuffle(count)
@@ -134,7 +136,7 @@ export async function trainStudent(
       })
       scope(() => void trainStep(training, given.images, given.labels, draw, dropout))
       for (const t of Object.values(given)) t.dispose()
-      if (ema && at === count) ema.update()
+      if ((step + 1) % beat === 0) ema?.update()
       if (step % STEPS_A_WAIT === STEPS_A_WAIT - 1) {
         await device.synchronize()
         if (signal?.aborted) throw new Ld3mError('aborted', 'The evaluation was aborted.', 'Run it again.')

@@ -347,6 +347,12 @@ describe('distill', () => {
     ['an unknown option', () => ({ iterations: 3 }) as object, /unknown option 'iterations'.*steps/],
     ['no steps', () => ({ steps: 0 }), /steps is 0.*integer/],
     ['a wrong size', () => ({ dataset: padTo(dataset, 16) }), /1×16×16.*1×8×8.*padTo/],
+    ['a student of fewer classes', () => ({ student: convNet({ channels: 1, size: 8, classes: 1 }) }), /has 1 outputs/],
+    [
+      'a student of larger images',
+      () => ({ student: convNet({ channels: 1, size: 16, classes: 2 }) }),
+      /takes images of 1×16×16; the dataset has 1×8×8/,
+    ],
     ['a negative rate', () => ({ learningRate: -1 }), /learningRate is -1/],
     ['too many images', () => ({ imagesPerClass: 99 }), /'dark' has 12 images; 99 are needed/],
     ['unknown prior classes', () => ({ priorClasses: [0, 7] }), /priorClasses is \[0,7\]/],

@@ -24,7 +24,8 @@ beforeAll(async () => {
 })
 
 const dataset = tinyDataset()
-const student = convNet({ channels: 1, size: 8, classes: 2, depth: 1, width: 8, norm: 'none' })
+const task = { channels: 1, size: 8, classes: 2, depth: 1, width: 8, norm: 'none' } as const
+const student = convNet(task)
 const optionsOf = (more: Partial<EvaluateOptions> = {}): EvaluateOptions => ({
   ...{ device, test: dataset, normalization: normalizationOf(dataset), students: [student], runs: 2, steps: 60 },
   ...{ train: () => randomReal(dataset, 8, 0), learningRate: 0.05, augmentation: ['flip'] },
@@ -102,6 +103,14 @@ describe('evaluate', () => {
     const untrained = await accuracy({ epochs: 1, learningRate: 1e-12 })
     expect(await accuracy({ epochs: 1, learningRate: 0.05 })).toBe(untrained)
     expect(await accuracy({ epochs: 4, learningRate: 0.05 })).not.toBe(untrained)
+  })
+
+  test('a moving average follows a training that ends before its first pass', async () => {
+    const accuracy = async (learningRate: number) =>
+      (await evaluate(optionsOf({ train: dataset, batch: 2, steps: 11, runs: 1, averaging: 0.9, learningRate })))[
+        'ConvNet-1'
+      ]?.mean
+    expect(await accuracy(0.1)).not.toBe(await accuracy(1e-12))
   })
 
   test('tests fewer images at once the larger they are', async () => {
@@ -184,6 +193,8 @@ describe('evaluate', () => {
   test.each<[string, Partial<EvaluateOptions>, RegExp]>([
     ['no students', { students: [] }, /students is empty/],
     ['two students of one name', { students: [student, student] }, /two students are named 'ConvNet-1'/],
+    ['too few outputs', { students: [convNet({ ...task, classes: 1 })] }, /ConvNet-1 has 1 outputs; the dataset has 2/],
+    ['another size', { students: [convNet({ ...task, size: 16 })] }, /takes images of 1×16×16; the dataset has 1×8×8/],
     ['no runs', { runs: 0 }, /runs is 0/],
     ['half a step', { steps: 0.5 }, /steps is 0.5/],
     ['a negative rate', { learningRate: -1 }, /learningRate is -1/],
