@@ -3,8 +3,8 @@ import { shapeError } from '../errors.ts'
 import type { Student } from '../models/index.ts'
 
 /**
- * Throws unless a student takes the dataset's images and can tell all of its classes apart: a label that it has no output for would
- * make its loss NaN.
+ * Throws unless a student takes the dataset's images and can tell all of its classes apart: a label that it has no output
+ * for would make its loss NaN.
  * @param where names the function for the message
  * @throws Ld3mError `shape`
  */

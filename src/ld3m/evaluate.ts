@@ -1,6 +1,6 @@
 import { HostRandom, noGrad, ops, scope, type Tensor } from '../autograd/index.ts'
 import { type AnyDataset, indicesByClass, readImages, toUnit } from '../data/index.ts'
-import { formatValue, Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { dataError, formatValue, Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { disposeState, Params, type StateDict, type Student } from '../models/index.ts'
 import { type Accuracy, summarize } from './accuracy.ts'
@@ -56,7 +56,7 @@ const TEST_PIXELS = TEST_BATCH * 32 * 32
  * Trains each architecture on the given images alone and tests it on real ones: what a distilled set is judged by.
  * `paperProtocol()` are the options of the paper's tables.
  * @returns accuracies by the students' names
- * @throws Ld3mError `option` or `shape` for input that does not fit, `numeric` if a training diverges, `aborted`
+ * @throws Ld3mError `option`, `shape` or `data` for input that does not fit, `numeric` if a training diverges, `aborted`
  */
 export async function evaluate(options: EvaluateOptions): Promise<Record<string, Accuracy>> {
   rejectUnknownOptions('evaluate', options, KNOWN)
@@ -111,6 +111,11 @@ async function train(
 ): Promise<StateDict> {
   const learned = 'studentLearningRate' in data ? data.studentLearningRate : undefined
   const protocol = resolveProtocol('evaluate', options, student, data.labels.length, learned)
+  const foreign = data.labels.find((label) => !(label >= 0 && label < student.classes))
+  if (foreign !== undefined) {
+    const what = `evaluate: an image to train on has the label ${foreign}; ${student.name} has ${student.classes} outputs.`
+    throw dataError(what, 'Train and test on the same classes.')
+  }
   const images = new LabelledImages(options.device, data, options.normalization)
   try {
     return await trainStudent(student, images, protocol, random, options.signal)

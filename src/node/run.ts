@@ -177,7 +177,9 @@ export class Run {
 
   /**
    * Trains students on the distilled images, on as many random real ones and, if asked to, on the whole dataset, all by
-   * one protocol (with the learning rate that was distilled, unless `learningRate` states another), saves the accuracies, prints them side by side, and closes the run. If it ends early, what is known by then is saved. Accuracies are fractions, 0…1.
+   * one protocol (with the learning rate that was distilled, unless `learningRate` states another), saves the accuracies,
+   * prints them side by side, and closes the run. Networks that were compared before and are not now keep their rows. If it
+   * ends early, what is known by then is saved. Accuracies are fractions, 0…1.
    * @throws Ld3mError as `evaluate` does, `aborted` on Ctrl-C among others
    */
   async compare({ train, wholeDataset = false, ...options }: CompareOptions): Promise<AccuracyTable> {

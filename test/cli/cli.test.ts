@@ -324,6 +324,9 @@ describe('ld3m-gpu', () => {
     expect(set.classNames).toEqual(['dark', 'bright'])
 
     const few = ['--students', 'convnet', '--runs', '1', '--steps', '40']
+    const listeners = process.listenerCount('SIGINT')
+    expect((await run('evaluate', '--run', out, '--data', join(folder, 'nowhere'), ...few)).code).toBe(1)
+    expect(process.listenerCount('SIGINT')).toBe(listeners)
     const evaluated = await run('evaluate', '--run', out, '--data', pictures, ...few)
     expect(evaluated.code).toBe(0)
     // Random real images of these two classes are told apart at once, if they are the same ones in the same order.

@@ -26,6 +26,7 @@ beforeAll(async () => {
 const dataset = tinyDataset()
 const task = { channels: 1, size: 8, classes: 2, depth: 1, width: 8, norm: 'none' } as const
 const student = convNet(task)
+const set = { images: { shape: [2, 1, 8, 8], data: new Float32Array(128) }, labels: Int32Array.of(0, 1) }
 const optionsOf = (more: Partial<EvaluateOptions> = {}): EvaluateOptions => ({
   ...{ device, test: dataset, normalization: normalizationOf(dataset), students: [student], runs: 2, steps: 60 },
   ...{ train: () => randomReal(dataset, 8, 0), learningRate: 0.05, augmentation: ['flip'] },
@@ -195,6 +196,16 @@ describe('evaluate', () => {
     ['two students of one name', { students: [student, student] }, /two students are named 'ConvNet-1'/],
     ['too few outputs', { students: [convNet({ ...task, classes: 1 })] }, /ConvNet-1 has 1 outputs; the dataset has 2/],
     ['another size', { students: [convNet({ ...task, size: 16 })] }, /takes images of 1×16×16; the dataset has 1×8×8/],
+    [
+      'fewer labels than images',
+      { train: { ...set, labels: Int32Array.of(1) } },
+      /\[2, 1, 8, 8\].* 128 values and 1 labels/,
+    ],
+    [
+      'a label without an output',
+      { train: { ...set, labels: Int32Array.of(1, 2) } },
+      /label 2; ConvNet-1 has 2 outputs/,
+    ],
     ['no runs', { runs: 0 }, /runs is 0/],
     ['half a step', { steps: 0.5 }, /steps is 0.5/],
     ['a negative rate', { learningRate: -1 }, /learningRate is -1/],
