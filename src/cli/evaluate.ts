@@ -41,13 +41,17 @@ export const evaluateCommand = command(
     const device = await openDevice()
     try {
       const run = await reopenRun(folder, device)
-      const set = run.result as DistilledSet
-      const [, channels, height, width] = set.images.shape as [number, number, number, number]
-      const task = { channels, size: [height, width] as const, classes: set.classNames.length }
-      const students = known.map((name) => studentByName(name, task))
-      const train = await dataToEvaluate(data, 'train', set)
-      const test = await dataToEvaluate(data, 'test', set)
-      await run.compare({ train, test, students, seed, wholeDataset: whole ?? false, ...protocol })
+      try {
+        const set = run.result as DistilledSet
+        const [, channels, height, width] = set.images.shape as [number, number, number, number]
+        const task = { channels, size: [height, width] as const, classes: set.classNames.length }
+        const students = known.map((name) => studentByName(name, task))
+        const train = await dataToEvaluate(data, 'train', set)
+        const test = await dataToEvaluate(data, 'test', set)
+        await run.compare({ train, test, students, seed, wholeDataset: whole ?? false, ...protocol })
+      } finally {
+        run.close()
+      }
     } finally {
       device.destroy()
     }

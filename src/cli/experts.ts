@@ -2,6 +2,7 @@ import process from 'node:process'
 import { trainExperts } from '../ld3m/index.ts'
 import { expertsFolder, interruptible, openDataset, openDevice, ProgressLine, showExperts } from '../node/index.ts'
 import { command, integer, positiveNumber } from './arguments.ts'
+import { counted } from './counted.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
 
 export const expertsCommand = command(
@@ -39,7 +40,8 @@ export const expertsCommand = command(
       const experts = await interruptible((signal) =>
         trainExperts({ ...{ device, dataset, store: expertsFolder(out), signal, ...options }, onProgress }),
       )
-      process.stdout.write(`${experts.count} experts of ${experts.manifest.training.epochs} epochs are in ${out}.\n`)
+      const { epochs } = experts.manifest.training
+      process.stdout.write(`${counted(experts.count, 'expert')} of ${counted(epochs, 'epoch')} in ${out}\n`)
     } finally {
       line.end()
       device.destroy()

@@ -4,6 +4,7 @@ import { optionError } from '../errors.ts'
 import { type DistilledSet, distilledToNpz, distilledToSafetensors } from '../ld3m/index.ts'
 import { readRunResult, writeFileAtomic, writeImageFolder } from '../node/index.ts'
 import { command } from './arguments.ts'
+import { counted } from './counted.ts'
 
 const FORMATS = ['npz', 'folder', 'safetensors'] as const
 
@@ -25,7 +26,7 @@ export const exportCommand = command(
     const set = await readRunResult(run)
     if (format === 'folder') await writeImageFolder(out, set, { replace: force })
     else await writeNewFile(out, set, format === 'npz' ? distilledToNpz : distilledToSafetensors, force)
-    process.stdout.write(`${set.images.shape[0]} images in ${out}\n`)
+    process.stdout.write(`${counted(set.labels.length, 'image')} in ${out}\n`)
   },
 )
 

@@ -3,6 +3,7 @@ import { optionError } from '../errors.ts'
 import { type PaperRecipe, paperRecipe, paperRecipeByName, paperRows } from '../ld3m/index.ts'
 import { reproduce } from '../node/index.ts'
 import { command, INERT, inertNames, integer } from './arguments.ts'
+import { counted } from './counted.ts'
 
 export const reproduceCommand = command(
   'reproduce',
@@ -41,7 +42,7 @@ export const reproduceCommand = command(
 /** A row in one line. */
 function summary(recipe: PaperRecipe): string {
   const { name, size, imagesPerClass, prior } = recipe
-  const images = `${imagesPerClass} ${imagesPerClass === 1 ? 'image' : 'images'} a class`
+  const images = `${counted(imagesPerClass, 'image')} a class`
   return `${name.padEnd(44)}  ${size}×${size}, ${images}, generator ${prior}${inPaper(recipe, ', paper: ')}`
 }
 

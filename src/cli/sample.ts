@@ -4,6 +4,8 @@ import { optionError } from '../errors.ts'
 import { imageGrid } from '../io/index.ts'
 import { loadPrior, openDevice, openRunDirectory, ProgressLine, writeFileAtomic } from '../node/index.ts'
 import { command, INERT, inertNames, integer, number } from './arguments.ts'
+import { counted } from './counted.ts'
+import { priorClassIds } from './prior-classes.ts'
 
 export const sampleCommand = command(
   'sample',
@@ -17,7 +19,11 @@ export const sampleCommand = command(
     },
     ...INERT,
     size: { type: 'string', valueHint: 'N', description: 'Sides of the images, of a published model; default 256' },
-    class: { type: 'string', valueHint: 'K,L', description: "The prior's class ids; without them, no class" },
+    class: {
+      type: 'string',
+      valueHint: 'K,L',
+      description: "The prior's classes, by id or name; without them, no class",
+    },
     count: { type: 'string', valueHint: 'N', default: '4', description: 'Images of each class' },
     steps: { type: 'string', valueHint: 'N', default: '20', description: 'DDIM steps' },
     guidance: { type: 'string', valueHint: 'S', default: '3', description: 'Guidance scale; 1 turns it off' },
@@ -33,7 +39,6 @@ export const sampleCommand = command(
       integer('seed', texts.seed),
     ]
     const [guidance, eta] = [number('guidance', texts.guidance), number('eta', texts.eta)]
-    const classes = ids === undefined ? [{}] : ids.split(',').map((id) => ({ classId: integer('class', id) }))
     const ofPrior = {
       ...{ dtype: dtype as 'f32' | 'f16', ...inertNames(inert) },
       ...(size !== undefined && { size: integer('size', size) }),
@@ -45,6 +50,7 @@ export const sampleCommand = command(
     try {
       line.update(`reading ${file}`)
       const prior = await loadPrior(device, file, ofPrior)
+      const classes = ids === undefined ? [{}] : priorClassIds('class', ids, prior).map((classId) => ({ classId }))
       const rows: Float32Array[] = []
       let shape: readonly number[] = []
       for (const [i, ofClass] of classes.entries()) {
@@ -58,7 +64,7 @@ export const sampleCommand = command(
       line.end()
       const drawn = rows.length * count
       await writeFileAtomic(out, imageGrid({ images: all, shape: [drawn, ...shape.slice(1)], columns: count }))
-      process.stdout.write(`${drawn} ${drawn === 1 ? 'image' : 'images'} in ${out}\n`)
+      process.stdout.write(`${counted(drawn, 'image')} in ${out}\n`)
     } finally {
       line.end()
       device.destroy()

@@ -5,6 +5,7 @@ import type { DiffusionOptions, SpaceOptions } from '../ld3m/index.ts'
 import { loadPrior, openDataset } from '../node/index.ts'
 import { INERT, inertNames, integer, number, sharedArguments } from './arguments.ts'
 import { dataToDistill } from './data.ts'
+import { PRIOR_CLASSES, startingClasses } from './prior-classes.ts'
 
 /** What says in which space images are learned, and how they are made there. */
 export const SPACE_ARGUMENTS = sharedArguments({
@@ -25,6 +26,7 @@ export const SPACE_ARGUMENTS = sharedArguments({
     valueHint: 'N',
     description: 'Sides of the images, where the prior does not say: in pixel space, or of a published model (256)',
   },
+  'prior-classes': PRIOR_CLASSES,
   timesteps: { type: 'string', valueHint: 'N', description: 'Steps of the diffusion; default 10' },
   guidance: { type: 'string', valueHint: 'X', description: 'Scale of classifier-free guidance; default 3' },
   residual: {
@@ -40,6 +42,7 @@ export interface SpaceArguments {
   readonly inert?: string | undefined
   readonly space: string
   readonly size?: string | undefined
+  readonly 'prior-classes'?: string | undefined
   readonly timesteps?: string | undefined
   readonly guidance?: string | undefined
   readonly residual?: string | undefined
@@ -55,10 +58,13 @@ export async function openSpace(
   classes: string | undefined,
   given: SpaceArguments,
 ): Promise<SpaceOptions & { readonly dataset: AnyDataset }> {
-  const { prior: file, inert, space, size } = given
+  const { prior: file, inert, space, size, 'prior-classes': listed } = given
   const diffusion = diffusionOf(given)
   if (diffusion && space !== 'latent-diffusion') {
     throw optionError(`--space ${space} has no diffusion.`, 'Leave out --timesteps, --guidance and --residual.')
+  }
+  if (listed !== undefined && space !== 'latent-diffusion') {
+    throw optionError(`--prior-classes is of no use to --space ${space}.`, 'Leave it out.')
   }
   if (space === 'pixel') {
     const stray = ['prior', 'inert'].find((name) => given[name as 'prior' | 'inert'] !== undefined)
@@ -72,9 +78,9 @@ export async function openSpace(
   if (file === undefined) throw optionError(`--space ${space} needs --prior.`, 'Name the file of a prior.')
   const sides = size === undefined ? {} : { size: integer('size', size) }
   const prior = await loadPrior(device, file, { ...sides, ...inertNames(inert) })
-  const { dataset, priorClasses } = await dataToDistill(data, prior, classes)
+  const { dataset, whole } = await dataToDistill(data, prior, classes)
   if (space === 'autoencoder') return { dataset, prior, space }
-  return { dataset, prior, ...(priorClasses && { priorClasses }), ...(diffusion && { diffusion }) }
+  return { dataset, prior, ...startingClasses(prior, dataset, whole, listed), ...(diffusion && { diffusion }) }
 }
 
 function diffusionOf(given: SpaceArguments): DiffusionOptions | undefined {

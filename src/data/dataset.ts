@@ -181,6 +181,10 @@ export function checkIndices(where: string, dataset: DatasetInfo, indices: Array
   }
 }
 
+/** Whether classes have names of their own: those of IDX files are their labels. */
+export const areClassesNamed = (classNames: readonly string[]): boolean =>
+  classNames.some((name, label) => name !== String(label))
+
 /** What 16-bit labels can tell apart. */
 const MAX_CLASSES = 65536
 

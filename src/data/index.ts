@@ -11,6 +11,7 @@ export {
 export { CIFAR10_CLASSES, type CifarDatasetOptions, type CifarFile, datasetFromCifar } from './cifar.ts'
 export { findClasses } from './classes.ts'
 export {
+  areClassesNamed,
   channelStatistics,
   createDataset,
   type Dataset,

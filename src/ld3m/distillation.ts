@@ -3,6 +3,7 @@ import { ALL_AUGMENTATIONS, type AnyDataset, type AugmentationStrategy } from '.
 import { formatValue, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { HostTensor, Student } from '../models/index.ts'
 import { type NamedTensors, Sgd } from '../optim/index.ts'
+import { checkStudent } from './check-student.ts'
 import { chunksOf } from './chunks.ts'
 import { DISTILL_OPTIONS, DistillationStopped, type DistillOptions, type DistillProgress } from './distill-options.ts'
 import { datasetIdentity, studentIdentity } from './distill-recipe.ts'
@@ -66,8 +67,8 @@ export class Distillation {
     const initial = run.#init === 'real' ? await run.#real.initial(run.#imagesPerClass) : undefined
     const normalization = await readNormalization(options.dataset)
     run.#data = await datasetIdentity(options.dataset, normalization, initial)
-    run.#begin(normalization, initial)
     try {
+      run.#begin(normalization, initial)
       run.#initialImages = await run.#images()
       if (options.resume) await run.#restore(options.resume)
       return run
@@ -82,8 +83,8 @@ export class Distillation {
     const run = new Distillation(options)
     const { channels, height, width, classNames } = options.dataset
     const initial = new Float32Array(classNames.length * run.#imagesPerClass * channels * height * width)
-    run.#begin(knownNormalization(options.dataset), run.#init === 'real' ? initial : undefined)
     try {
+      run.#begin(knownNormalization(options.dataset), run.#init === 'real' ? initial : undefined)
       drawnImages(run.#space, run.#parameters, ...run.#drawing()).dispose()
       while (run.iteration < Math.min(run.iterations, PLANNED_ITERATIONS)) {
         run.#real.rehearse(run.iteration)
@@ -103,9 +104,6 @@ export class Distillation {
     if (typeof objective?.start !== 'function') {
       throw optionError(`distill: objective is ${formatValue(objective)}.`, 'Pass dm(), dc() or mtt({ experts }).')
     }
-    if (!Array.isArray(dataset?.classNames)) {
-      throw optionError(`distill: dataset is ${formatValue(dataset)}.`, 'Pass what openDataset gives, awaited.')
-    }
     if (onProgress !== undefined && typeof onProgress !== 'function') {
       throw optionError(`distill: onProgress is ${formatValue(onProgress)}.`, 'Pass a function.')
     }
@@ -119,6 +117,7 @@ export class Distillation {
     this.#seed = seedOf('distill', options.seed ?? 0)
     this.#augmentation = options.augmentation ?? ALL_AUGMENTATIONS
     this.#student = options.student ?? defaultStudent(dataset)
+    checkStudent('distill', this.#student, dataset)
     this.#learned = learnedOf(this.#space, options.learn)
     this.#signal = options.signal
     this.#onProgress = onProgress
@@ -147,7 +146,7 @@ export class Distillation {
     const ones = new Array<number>(this.#dataset.channels).fill(1)
     this.#normalization = normalization ?? { mean: ones, std: ones }
     this.#matcher = this.#objective.start({
-      ...{ device: this.#space.device, student: this.#student, classes: this.#dataset.classNames.length },
+      ...{ device: this.#space.device, student: this.#student, classNames: this.#dataset.classNames },
       ...{ imagesPerClass: this.#imagesPerClass, normalization },
       random: new HostRandom({ seed: this.#seed, stream: 0 }).fork('objective'),
     })
@@ -346,10 +345,11 @@ export class Distillation {
     throw new DistillationStopped(code, when, fix, await this.snapshot(), await this.#save())
   }
 
+  /** Frees what is learned, or what of it there was when the start failed. */
   dispose(): void {
-    this.#matcher.dispose()
-    this.#optimizer.dispose()
-    for (const t of Object.values(this.#parameters)) t.dispose()
+    this.#matcher?.dispose()
+    this.#optimizer?.dispose()
+    for (const t of Object.values(this.#parameters ?? {})) t.dispose()
   }
 }
 

@@ -1,9 +1,10 @@
 import { HostRandom, noGrad, ops, scope, type Tensor } from '../autograd/index.ts'
 import { type AnyDataset, indicesByClass, readImages, toUnit } from '../data/index.ts'
-import { formatValue, Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { dataError, formatValue, Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { disposeState, Params, type StateDict, type Student } from '../models/index.ts'
 import { type Accuracy, summarize } from './accuracy.ts'
+import { checkStudent } from './check-student.ts'
 import { chunksOf } from './chunks.ts'
 import { imageShapeOf, LabelledImages, type TrainingSet } from './labelled-images.ts'
 import type { Normalization } from './normalization.ts'
@@ -47,13 +48,15 @@ const KNOWN = [
   ...PROTOCOL_OPTIONS,
 ]
 
+/** Images that are tested at once, at most, and their pixels: 250 of 32×32. */
 const TEST_BATCH = 250
+const TEST_PIXELS = TEST_BATCH * 32 * 32
 
 /**
  * Trains each architecture on the given images alone and tests it on real ones: what a distilled set is judged by.
  * `paperProtocol()` are the options of the paper's tables.
  * @returns accuracies by the students' names
- * @throws Ld3mError `option` or `shape` for input that does not fit, `numeric` if a training diverges, `aborted`
+ * @throws Ld3mError `option`, `shape` or `data` for input that does not fit, `numeric` if a training diverges, `aborted`
  */
 export async function evaluate(options: EvaluateOptions): Promise<Record<string, Accuracy>> {
   rejectUnknownOptions('evaluate', options, KNOWN)
@@ -74,6 +77,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
       'Pad or resize one of them.',
     )
   }
+  for (const student of students) checkStudent('evaluate', student, test)
   const testBatches = await uploadTest(device, test, normalization)
   const results: Record<string, Accuracy> = {}
   try {
@@ -107,6 +111,11 @@ async function train(
 ): Promise<StateDict> {
   const learned = 'studentLearningRate' in data ? data.studentLearningRate : undefined
   const protocol = resolveProtocol('evaluate', options, student, data.labels.length, learned)
+  const foreign = data.labels.find((label) => !(label >= 0 && label < student.classes))
+  if (foreign !== undefined) {
+    const what = `evaluate: an image to train on has the label ${foreign}; ${student.name} has ${student.classes} outputs.`
+    throw dataError(what, 'Train and test on the same classes.')
+  }
   const images = new LabelledImages(options.device, data, options.normalization)
   try {
     return await trainStudent(student, images, protocol, random, options.signal)
@@ -131,8 +140,9 @@ export async function randomReal(dataset: AnyDataset, imagesPerClass: number, se
 async function uploadTest(device: Device, test: AnyDataset, normalization: Normalization): Promise<Tensor[]> {
   const source = new LabelledImages(device, test, normalization)
   const batches: Tensor[] = []
+  const size = Math.max(1, Math.min(TEST_BATCH, Math.floor(TEST_PIXELS / (test.height * test.width))))
   try {
-    for (const [first, end] of chunksOf(test.count, TEST_BATCH)) {
+    for (const [first, end] of chunksOf(test.count, size)) {
       const { images, labels } = await source.batch(Array.from({ length: end - first }, (_, j) => first + j))
       labels.dispose()
       batches.push(images)

@@ -28,7 +28,7 @@ export {
   trainExperts,
 } from './experts/index.ts'
 export type { TrainingSet } from './labelled-images.ts'
-export { denormalize, type Normalization, normalizationOf, normalize } from './normalization.ts'
+export { denormalize, knownNormalization, type Normalization, normalizationOf, normalize } from './normalization.ts'
 export {
   type DcLoops,
   type DcOptions,

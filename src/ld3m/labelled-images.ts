@@ -1,5 +1,6 @@
 import { ops, scope, type Tensor, tensor } from '../autograd/index.ts'
 import { type AnyDataset, readImages, toUnit } from '../data/index.ts'
+import { shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import type { HostTensor } from '../models/index.ts'
 import { type Normalization, normalize } from './normalization.ts'
@@ -25,11 +26,13 @@ export class LabelledImages {
   readonly #labels: ArrayLike<number>
   #resident: Tensor | undefined
 
+  /** @throws Ld3mError `shape` for a set with more or fewer labels or values than images */
   constructor(
     readonly device: Device,
     data: TrainingSet | AnyDataset,
     readonly normalization: Normalization,
   ) {
+    if (isSet(data)) checkSet(data)
     this.#data = data
     this.#labels = data.labels
     this.count = data.labels.length
@@ -75,6 +78,14 @@ export class LabelledImages {
 
 const isSet = (data: TrainingSet | AnyDataset): data is TrainingSet =>
   'images' in data && !(data.images instanceof Uint8Array)
+
+function checkSet({ images: { shape, data }, labels }: TrainingSet): void {
+  if (shape.length === 4 && shape[0] === labels.length && data.length === shape.reduce((a, b) => a * b, 1)) return
+  throw shapeError(
+    `Images of shape [${shape.join(', ')}] do not go with ${data.length} values and ${labels.length} labels.`,
+    'Give [M, C, H, W], as many values, and M labels.',
+  )
+}
 
 /** [C, H, W] of the images. */
 export function imageShapeOf(data: TrainingSet | AnyDataset): readonly [number, number, number] {

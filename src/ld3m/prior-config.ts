@@ -5,7 +5,7 @@ import { ldmFfhq, ldmImageNet } from './presets.ts'
 import { type PriorConfig, priorParameters } from './prior.ts'
 
 /** Characters of a configuration in a file's metadata. */
-const MAX_TEXT = 2 ** 16
+const MAX_TEXT = 2 ** 22
 
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1))
 
@@ -16,6 +16,7 @@ const blocks = v.optional(v.pipe(v.number(), v.maxValue(64)))
 const configSchema = v.object({
   name: v.string(),
   classes: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  classNames: v.optional(v.array(v.string())),
   image: v.object({ channels: positive, height: positive, width: positive }),
   latentScale: v.pipe(v.number(), v.finite(), v.gtValue(0)),
   // The modules check their own options.
@@ -53,7 +54,10 @@ export function checkPriorConfig(config: unknown, fail: (what: string) => Ld3mEr
     throw fail(`does not fit: ${result.issues.map((i) => `${v.getDotPath(i)}: ${i.message}`).join('; ')}`)
   }
   const checked = config as PriorConfig
-  const { classes, image, autoencoder: first, denoiser } = checked
+  const { classes, classNames, image, autoencoder: first, denoiser } = checked
+  if (classNames && classNames.length !== classes) {
+    throw fail(`has ${classes} classes and ${classNames.length} names of them`)
+  }
   if ((classes === 0) !== (denoiser.contextDim === undefined)) {
     throw fail(
       `has ${classes} classes and a denoiser with contextDim ${denoiser.contextDim}, where both belong together, ` +

@@ -25,6 +25,8 @@ export interface PriorConfig {
   readonly name: string
   /** Number of classes; the embedding table has one more row, for "no class". 0 for an unconditional denoiser. */
   readonly classes: number
+  /** Their names by id, where they are known: those of the dataset that the prior was trained on. */
+  readonly classNames?: readonly string[]
   /** Images the autoencoder takes, in [−1, 1]. */
   readonly image: { readonly channels: number; readonly height: number; readonly width: number }
   /** Latents are multiplied by this before diffusion, so that their variance is 1. */
@@ -144,11 +146,11 @@ export class Prior {
   }
 
   /**
-   * What tells priors apart: the configuration, and a checksum of all weights in the place of the name. The weights are
+   * What tells priors apart: the configuration, and a checksum of all weights in the place of the names. The weights are
    * read back once, tensor by tensor.
    */
   async identity(): Promise<Readonly<Record<string, unknown>>> {
-    const { name: _name, ...config } = this.config
+    const { name: _name, classNames: _classNames, ...config } = this.config
     this.#weights ??= checksum(this.#readWeights())
     return { ...config, weights: await this.#weights }
   }

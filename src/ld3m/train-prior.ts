@@ -154,7 +154,8 @@ export async function trainPrior(options: TrainPriorOptions): Promise<TrainedPri
     }
     const { [EMBEDDING]: embedding, ...denoiser } = weights
     const { name, classNames, channels, height, width } = { ...dataset, name: recipe.name }
-    const config = { name, classes: classNames.length, image: { channels, height, width }, latentScale: scale }
+    const ofData = { classes: classNames.length, classNames: [...classNames], image: { channels, height, width } }
+    const config = { name, ...ofData, latentScale: scale }
     const prior = new Prior(
       device,
       { ...config, autoencoder: recipe.autoencoder, denoiser: recipe.denoiser },

@@ -1,4 +1,4 @@
-import { type HostRandom, noGrad, scope } from '../autograd/index.ts'
+import { type HostRandom, scope } from '../autograd/index.ts'
 import { ALL_AUGMENTATIONS, type AugmentationStrategy, drawAugmentation } from '../data/index.ts'
 import { Ld3mError, optionError } from '../errors.ts'
 import { disposeState, initialize, type StateDict, type Student } from '../models/index.ts'
@@ -11,9 +11,12 @@ import { trainStep } from './train-step.ts'
 export interface TrainingProtocol {
   /** Steps of a training. Default 300, if there are no epochs. */
   steps?: number
-  /** Passes over the images, instead of steps. A last batch that is not full waits for the next pass's shuffle. */
+  /**
+   * Passes over the images, instead of steps; the learning rate and the moving average then change from pass to pass, not
+   * from step to step.
+   */
   epochs?: number
-  /** Images a step, at most. Default 256. */
+  /** Images a step, at most; the last step of a pass takes what is left. Default 256. */
   batch?: number
   /**
    * SGD's highest learning rate, or one for each student. Default: the one that was distilled with the images
@@ -27,8 +30,7 @@ export interface TrainingProtocol {
   /** Default 5e-4. */
   weightDecay?: number
   /**
-   * Decay of a moving average of the parameters, 0…1, which is what is tested; a plain mean at first, moved once a pass
-   * over the images. Default none.
+   * Decay of a moving average of the parameters, 0…1, which is what is tested; a plain mean at first. Default none.
    */
   averaging?: number
   /** Operations of augmentation, drawn for each image. Default all six. */
@@ -57,7 +59,8 @@ const WARMUP_START = 1e-7
 type Resolved = Required<Omit<TrainingProtocol, 'learningRate' | 'epochs' | 'averaging'>> & {
   readonly learningRate: number
   readonly averaging: number | undefined
-  readonly stepsAnEpoch: number
+  /** Steps between changes of the learning rate and of the average. */
+  readonly beat: number
 }
 
 /**
@@ -73,7 +76,7 @@ export function resolveProtocol(
   learned = 0.01,
 ): Resolved {
   const batch = Math.min(atLeastOne(where, 'batch', given.batch ?? 256), count)
-  const stepsAnEpoch = Math.floor(count / batch)
+  const stepsAnEpoch = Math.ceil(count / batch)
   if (given.steps !== undefined && given.epochs !== undefined) {
     throw optionError(`${where}: steps and epochs are both given.`, 'Give one of them.')
   }
@@ -85,7 +88,8 @@ export function resolveProtocol(
   const rate = typeof learningRate === 'function' ? learningRate(student) : learningRate
   if (!(warmup >= 0 && warmup <= 1)) throw optionError(`${where}: warmup is ${warmup}.`, 'Use a share, 0 to 1.')
   return {
-    ...{ steps, stepsAnEpoch, batch, warmup, momentum, weightDecay, averaging },
+    ...{ steps, batch, warmup, momentum, weightDecay, averaging },
+    beat: given.epochs === undefined ? 1 : stepsAnEpoch,
     learningRate: positive(where, 'learningRate', rate),
     augmentation: given.augmentation ?? ALL_AUGMENTATIONS,
   }
@@ -104,31 +108,35 @@ export async function trainStudent(
   signal: AbortSignal | undefined,
 ): Promise<StateDict> {
   const { device, count } = images
-  const { steps, batch, learningRate, warmup, momentum, weightDecay, averaging, stepsAnEpoch } = protocol
+  const { steps, batch, learningRate, warmup, momentum, weightDecay, averaging, beat } = protocol
   const [, height, width] = images.shape
   const state = initialize(device, student, { seed: random.integer(2 ** 31) })
-  const optimizer = new Sgd(state, { lr: learningRate, momentum, weightDecay })
-  const ema = averaging === undefined ? undefined : new Ema(state, { decay: averaging, warmup: true })
+  let optimizer: Sgd | undefined
+  let ema: Ema | undefined
   // Draws of their own, so that a student with dropout sees the same batches as one without.
   const dropout = random.fork('dropout')
   try {
+    optimizer = new Sgd(state, { lr: learningRate, momentum, weightDecay })
+    if (averaging !== undefined) ema = new Ema(state, { decay: averaging, warmup: true })
+    const training = { student, state, optimizer }
     let order = random.shuffle(count)
     let at = 0
     for (let step = 0; step < steps; step++) {
-      optimizer.lr = learningRate * warmupCosineSchedule(step, warmup * steps, steps, WARMUP_START)
-      if (at + batch > count) {
+      const changed = step - (step % beat)
+      optimizer.lr = learningRate * warmupCosineSchedule(changed, warmup * steps, steps, WARMUP_START)
+      if (at === count) {
         order = random.shuffle(count)
         at = 0
       }
       const chosen = order.slice(at, at + batch)
-      at += batch
+      at += chosen.length
       const given = await images.batch(chosen)
       const draw = drawAugmentation(random, {
         ...{ strategy: protocol.augmentation, size: [height, width], count: chosen.length },
       })
-      scope(() => void trainStep({ student, state, optimizer }, given.images, given.labels, draw, dropout))
+      scope(() => void trainStep(training, given.images, given.labels, draw, dropout))
       for (const t of Object.values(given)) t.dispose()
-      if (ema && (step + 1) % stepsAnEpoch === 0) noGrad(() => ema.update())
+      if ((step + 1) % beat === 0) ema?.update()
       if (step % STEPS_A_WAIT === STEPS_A_WAIT - 1) {
         await device.synchronize()
         if (signal?.aborted) throw new Ld3mError('aborted', 'The evaluation was aborted.', 'Run it again.')
@@ -142,6 +150,6 @@ export async function trainStudent(
     ema?.dispose()
     throw error
   } finally {
-    optimizer.dispose()
+    optimizer?.dispose()
   }
 }

@@ -65,9 +65,9 @@ export async function runExperiment(folder: string, experiment: ExperimentOption
   const run = await (earlier ? reopenRun : openRun)(folder, device, saveEvery === undefined ? {} : { saveEvery })
   let chosen: Omit<ChosenIteration, 'set'> | undefined
   try {
-    if (earlier) run.checkOptions(options)
+    if (earlier) run.checkOptions(options, chooses(experiment))
     const choice = experiment.choose && (await openChoice(run, earlier, experiment.choose))
-    if (!earlier || run.isInterrupted) await distillInto(run, earlier, options, choice)
+    if (!earlier || run.isInterrupted) await distillInto(run, earlier, options, choice, chooses(experiment))
     chosen = choice && describe(choice)
   } catch (error) {
     run.close()
@@ -83,11 +83,27 @@ function allStudents({ channels, height, width, classNames }: AnyDataset): Stude
   return studentNames.map((name) => studentByName(name, task))
 }
 
+/** How the iteration is chosen, as plain data for the run's record. */
+function chooses({ choose }: ExperimentOptions): Readonly<Record<string, unknown>> {
+  if (!choose) return {}
+  const { validation, students, learningRate, ...rest } = choose
+  const rates = typeof learningRate === 'function' ? students.map(learningRate) : learningRate
+  return {
+    choose: {
+      ...rest,
+      ...(rates !== undefined && { learningRate: rates }),
+      validation: { name: validation.name, count: validation.count },
+      students: students.map(({ name }) => name),
+    },
+  }
+}
+
 async function distillInto(
   run: Run,
   goesOn: boolean,
   options: DistillOptions,
   choice: IterationChoice | undefined,
+  about: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const iterations = options.steps ?? 100
   const consider = async (iteration: number, set: DistilledSet) => {
@@ -111,7 +127,7 @@ async function distillInto(
       await consider(progress.iteration, await progress.snapshot())
     },
   })
-  await run.record(resuming, choice ? distillation.then(() => choice.best.set) : distillation)
+  await run.record(resuming, choice ? distillation.then(() => choice.best.set) : distillation, about)
 }
 
 /** The choice of a run, with what it came to before. */

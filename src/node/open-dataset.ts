@@ -21,9 +21,11 @@ export interface OpenDatasetOptions {
   readonly classes?: readonly string[]
   /** Decoded images are kept up to so many bytes. Default 1 GiB. */
   readonly cacheBytes?: number
+  /** Parquet files alone: seconds that one read may take. Default 60, and one more for each 2 MB of the file. */
+  readonly timeout?: number
 }
 
-const FIELDS = ['split', 'size', 'channels', 'classes', 'cacheBytes']
+const FIELDS = ['split', 'size', 'channels', 'classes', 'cacheBytes', 'timeout']
 
 type Opener = (path: string, options: OpenDatasetOptions) => Promise<AnyDataset>
 
@@ -56,6 +58,9 @@ export async function openDataset(path: string, options: OpenDatasetOptions = {}
         : `${path} holds ${kinds.join(' and ')} at once.`,
       `Give a folder with one of ${Object.keys(OPENERS).join(', ')}.`,
     )
+  }
+  if (options.timeout !== undefined && kind !== 'Parquet files') {
+    throw optionError(`openDataset: timeout is of no use to ${kind}.`, 'Leave it out.')
   }
   return await OPENERS[kind]!(path, options)
 }

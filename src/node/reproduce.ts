@@ -71,7 +71,8 @@ export async function reproduce(recipe: PaperRecipe, options: ReproduceOptions):
       evaluate: { ...evaluate, seed },
       choose: { ...choosing, validation, seed },
     })
-    const means = Object.values(result.accuracy.distilled as Record<string, Accuracy>).map(({ mean }) => mean)
+    // Not of others that were compared in the folder.
+    const means = evaluate.students.map(({ name }) => (result.accuracy.distilled[name] as Accuracy).mean)
     return { ...result, mean: means.reduce((a, b) => a + b, 0) / means.length }
   } finally {
     for (const prior of priors) prior.dispose()

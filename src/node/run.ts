@@ -15,6 +15,7 @@ import {
   distilledToSafetensors,
   type EvaluateOptions,
   evaluate,
+  knownNormalization,
   type ReportData,
   randomReal,
   renderReport,
@@ -148,9 +149,14 @@ export class Run {
    * Waits for a distillation and saves its result, also that of one that stopped early (whose error is thrown on). What
    * another distillation left in the folder goes, unless this one resumes it.
    * @param options what `distill` was called with, for config.json
+   * @param more plain data that belongs there too
    */
-  async record(options: DistillOptions, distillation: Promise<DistilledSet>): Promise<DistilledSet> {
-    this.#config = describeOptions(options)
+  async record(
+    options: DistillOptions,
+    distillation: Promise<DistilledSet>,
+    more: Readonly<Record<string, unknown>> = {},
+  ): Promise<DistilledSet> {
+    this.#config = { ...describeOptions(options), ...more }
     try {
       this.#cleared = this.#clear(options.resume !== undefined)
       const [set] = await Promise.all([distillation, this.#cleared])
@@ -171,7 +177,9 @@ export class Run {
 
   /**
    * Trains students on the distilled images, on as many random real ones and, if asked to, on the whole dataset, all by
-   * one protocol (with the learning rate that was distilled, unless `learningRate` states another), saves the accuracies, prints them side by side, and closes the run. If it ends early, what is known by then is saved. Accuracies are fractions, 0…1.
+   * one protocol (with the learning rate that was distilled, unless `learningRate` states another), saves the accuracies,
+   * prints them side by side, and closes the run. Networks that were compared before and are not now keep their rows. If it
+   * ends early, what is known by then is saved. Accuracies are fractions, 0…1.
    * @throws Ld3mError as `evaluate` does, `aborted` on Ctrl-C among others
    */
   async compare({ train, wholeDataset = false, ...options }: CompareOptions): Promise<AccuracyTable> {
@@ -228,11 +236,17 @@ export class Run {
   }
 
   /**
-   * Throws unless the folder's distillation was asked for with these options.
+   * Throws unless the folder's distillation was asked for with these options, and of images with the same statistics,
+   * where those need no reading of files.
+   * @param more what `record` was given
    * @throws Ld3mError `option`, naming those that differ, with both values
    */
-  checkOptions(options: DistillOptions): void {
-    const differing = differences(this.#config, JSON.parse(JSON.stringify(describeOptions(options))))
+  checkOptions(options: DistillOptions, more: Readonly<Record<string, unknown>> = {}): void {
+    const normalization = knownNormalization(options.dataset)
+    const differing = [
+      ...differences(this.#config, JSON.parse(JSON.stringify({ ...describeOptions(options), ...more }))),
+      ...(normalization ? differences(this.#recorded('checkOptions').normalization, normalization, 'dataset') : []),
+    ]
     if (differing.length === 0) return
     throw optionError(
       `${this.directory.path} holds a run with other options: ${differing.slice(0, 5).join(', ')}.`,
@@ -338,10 +352,10 @@ export class Run {
     await directory.writeJson('metrics.json', metrics)
   }
 
-  #reportData(set: DistilledSet, { adapter, seconds, iterations, loss, accuracy }: RunMetrics): ReportData {
+  #reportData(set: DistilledSet, { status, adapter, seconds, iterations, loss, accuracy }: RunMetrics): ReportData {
     return {
       title: `${this.#config.dataset?.name}, distilled with ${methodOf(this.#config)}`,
-      ...{ adapter, seconds, iterations, loss, accuracy, config: this.#config, classNames: set.classNames },
+      ...{ status, adapter, seconds, iterations, loss, accuracy, config: this.#config, classNames: set.classNames },
       images: { initial: set.initialImages, final: set.images, labels: set.labels },
       seenArchitecture: this.#config.student ?? 'ConvNet-3',
       ...(set.studentLearningRate !== undefined && { studentLearningRate: set.studentLearningRate }),

@@ -246,9 +246,9 @@ describe('ld3m-gpu', () => {
     expect(await run('sample', ...args, '--class', '0,1')).toMatchObject({ code: 0, out: `6 images in ${out}\n` })
     const { width, height, channels } = decodePng(await readFile(out))
     expect([width, height, channels]).toEqual([3 * 10 + 2, 2 * 10 + 2, 1])
-    const { code, err } = await run('sample', ...args, '--class', '2')
+    const { code, err } = await run('sample', ...args, '--class', '0,2')
     expect(code).toBe(1)
-    expect(err).toContain("sample: classId is 2. The prior's classes are 0 to 1.")
+    expect(err).toContain("--class is '2'. The prior's classes are 0 to 1.")
   })
 
   test('sample makes the folder of its file, and takes the size of a published model', async () => {
@@ -281,7 +281,7 @@ describe('ld3m-gpu', () => {
     const [experts, out] = [join(folder, 'experts'), join(folder, 'mtt')]
     const train = (count: string) => run('experts', '--data', data, '--out', experts, '--count', count, '--epochs', '3')
     const first = await train('1')
-    expect(first.out).toContain('1 experts of 3 epochs are in ')
+    expect(first.out).toContain('1 expert of 3 epochs in ')
     expect(first.code).toBe(0)
     const manifest = async () => JSON.parse(await readFile(join(experts, 'manifest.json'), 'utf8'))
     const [one] = (await manifest()).experts
@@ -311,16 +311,33 @@ describe('ld3m-gpu', () => {
     const args = ['--data', pictures, '--prior', prior, '--steps', '1', '--out', out]
     const wrong = await run('distill', ...args, '--classes', 'dark,light')
     expect(wrong.err).toMatch(/^--classes: '.*' has no class "light". Its classes are 0 'bright', 1 'dark', 2 'medium'/)
-    const distilled = await run('distill', ...args, '--classes', 'dark,bright')
+    // The prior has two classes as well, and does not say which.
+    const unsure = await run('distill', ...args, '--classes', 'dark,bright')
+    expect(unsure.err).toMatch(/2 classes without names, and --classes takes as many of 3.*--prior-classes 0,1/)
+    const chosen = ['--classes', 'dark,bright', '--prior-classes']
+    expect((await run('distill', ...args, ...chosen, '0,2')).err).toMatch(/--prior-classes is '2'.*0 to 1/)
+    expect((await run('distill', ...args, ...chosen, '0,hat')).err).toMatch(/is 'hat'.*It does not name them/)
+    const distilled = await run('distill', ...args, ...chosen, '1,0')
     expect(distilled.code).toBe(0)
+    expect(JSON.parse(await readFile(join(out, 'config.json'), 'utf8')).priorClasses).toEqual([1, 0])
     const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
     expect(set.classNames).toEqual(['dark', 'bright'])
 
     const few = ['--students', 'convnet', '--runs', '1', '--steps', '40']
+    const listeners = process.listenerCount('SIGINT')
+    expect((await run('evaluate', '--run', out, '--data', join(folder, 'nowhere'), ...few)).code).toBe(1)
+    expect(process.listenerCount('SIGINT')).toBe(listeners)
     const evaluated = await run('evaluate', '--run', out, '--data', pictures, ...few)
     expect(evaluated.code).toBe(0)
     // Random real images of these two classes are told apart at once, if they are the same ones in the same order.
     expect(evaluated.out).toMatch(/ConvNet-3 +\d+\.\d ± 0\.0 +100\.0 ± 0\.0/)
+  })
+
+  test('all classes in another order keep the numbers that the prior of the dataset has for them', async () => {
+    const out = join(folder, 'swapped')
+    const args = ['--data', data, '--prior', prior, '--steps', '1', '--out', out, '--classes', '1,0']
+    expect((await run('distill', ...args)).code).toBe(0)
+    expect(JSON.parse(await readFile(join(out, 'config.json'), 'utf8')).priorClasses).toEqual([1, 0])
   })
 
   test('a part of the classes that the prior was trained on keeps their numbers', async () => {

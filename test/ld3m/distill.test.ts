@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { keep, scope, tensor } from '../../src/autograd/index.ts'
 import { padTo } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
@@ -17,6 +17,7 @@ import {
   estimateDistill,
   expertsInMemory,
   mtt,
+  normalizationOf,
   type Objective,
   type PixelSpaceOptions,
   Prior,
@@ -103,6 +104,24 @@ test('estimateDistill tells memory, and time by iterations after the first, and 
   expect(left[0]).toBeGreaterThan(6)
   expect(left[1]).toBeLessThan(2)
   expect(left[2]).toBe(0)
+})
+
+test('a start that fails gives back what there was', async () => {
+  const disposed = vi.fn()
+  const objective: Objective = { ...dm(), start: (run) => ({ ...dm().start(run), dispose: disposed }) }
+  const gone = tinyPrior(device)
+  gone.dispose()
+  const given = options({ objective, prior: gone })
+  await expect(distill(given)).rejects.toThrow(/disposed/)
+  expect(disposed).toHaveBeenCalledTimes(1)
+  expect(() => planDistill(given)).toThrow(/disposed/)
+  expect(disposed).toHaveBeenCalledTimes(2)
+})
+
+test('planDistill says what is wrong with a dataset, as distill does', async () => {
+  const given = options({ dataset: undefined as never })
+  await expect(distill(given)).rejects.toThrow(/distill: dataset is undefined/)
+  expect(() => planDistill(given)).toThrow(/distill: dataset is undefined/)
 })
 
 test('checkpoints of the denoiser give the same images', async () => {
@@ -234,8 +253,14 @@ describe('distill', () => {
     const other = await trainExperts({ device, dataset, student, store, count: 1, epochs: 4, batch: 8, seed: 1 })
     const error = await caught(distill(options({ steps: 2, resume, objective: mtt({ experts: other }) })))
     expect(error.message).toMatch(
-      /objective.experts.count \(3 before, 1 now\), objective.experts.training.seed \(0 before, 1 now\)/,
+      /objective.experts.count \(3 before, 1 now\), .*objective.experts.training.seed \(0 before, 1 now\)/,
     )
+    // Made alike, of other images with the same names and sizes.
+    const images = dataset.images.map((v, i) => (i % 64 === 0 ? v ^ 1 : v))
+    const spec = { device, student, store: expertsInMemory(), count: 3, epochs: 4, batch: 8 }
+    const alike = await trainExperts({ ...spec, dataset: { ...dataset, images, ...normalizationOf(dataset) } })
+    const refused = await caught(distill(options({ steps: 2, resume, objective: mtt({ experts: alike }) })))
+    expect(refused.message).toMatch(/other options: objective.experts.finalLoss \(0.\d+ before, 0.\d+ now\)/)
   })
 
   test('carries the learning rate that trajectory matching learned', async () => {
@@ -322,6 +347,12 @@ describe('distill', () => {
     ['an unknown option', () => ({ iterations: 3 }) as object, /unknown option 'iterations'.*steps/],
     ['no steps', () => ({ steps: 0 }), /steps is 0.*integer/],
     ['a wrong size', () => ({ dataset: padTo(dataset, 16) }), /1×16×16.*1×8×8.*padTo/],
+    ['a student of fewer classes', () => ({ student: convNet({ channels: 1, size: 8, classes: 1 }) }), /has 1 outputs/],
+    [
+      'a student of larger images',
+      () => ({ student: convNet({ channels: 1, size: 16, classes: 2 }) }),
+      /takes images of 1×16×16; the dataset has 1×8×8/,
+    ],
     ['a negative rate', () => ({ learningRate: -1 }), /learningRate is -1/],
     ['too many images', () => ({ imagesPerClass: 99 }), /'dark' has 12 images; 99 are needed/],
     ['unknown prior classes', () => ({ priorClasses: [0, 7] }), /priorClasses is \[0,7\]/],

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
+import { createDataset, createStreamedDataset, type Dataset, type StreamedDataset } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import {
   chooseIteration,
@@ -23,12 +24,36 @@ beforeAll(async () => {
 })
 
 const dataset = tinyDataset()
-const student = convNet({ channels: 1, size: 8, classes: 2, depth: 1, width: 8, norm: 'none' })
+const task = { channels: 1, size: 8, classes: 2, depth: 1, width: 8, norm: 'none' } as const
+const student = convNet(task)
+const set = { images: { shape: [2, 1, 8, 8], data: new Float32Array(128) }, labels: Int32Array.of(0, 1) }
 const optionsOf = (more: Partial<EvaluateOptions> = {}): EvaluateOptions => ({
   ...{ device, test: dataset, normalization: normalizationOf(dataset), students: [student], runs: 2, steps: 60 },
   ...{ train: () => randomReal(dataset, 8, 0), learningRate: 0.05, augmentation: ['flip'] },
   ...more,
 })
+
+/** Grey noise of two classes. */
+const randomImages = (count: number, side: number): Dataset =>
+  createDataset({
+    ...{ name: 'noise', channels: 1, height: side, width: side, classNames: dataset.classNames },
+    images: Uint8Array.from({ length: count * side * side }, (_, i) => (i * 7919) % 256),
+    labels: Uint8Array.from({ length: count }, (_, i) => i % 2),
+  })
+
+/** The same, read on demand; `onRead` is told what is read. */
+const streamed = ({ images, count: _, ...info }: Dataset, onRead: (indices: number[]) => void): StreamedDataset => {
+  const size = info.channels * info.height * info.width
+  const load = async (i: number) => images.slice(i * size, (i + 1) * size)
+  const found = createStreamedDataset({ ...info, load })
+  return {
+    ...found,
+    read: async (indices) => {
+      onRead(Array.from(indices))
+      return await found.read(indices)
+    },
+  }
+}
 
 describe('evaluate', () => {
   test('learns to tell bright images from dark ones, and repeats with one seed', async () => {
@@ -58,6 +83,43 @@ describe('evaluate', () => {
       labels: Int32Array.from(dataset.labels),
     }
     expect(await evaluate({ ...rest, train: set })).toEqual(whole)
+  })
+
+  test('a pass over the images takes all of them, the last step what is left, and has one learning rate', async () => {
+    const reads: number[][] = []
+    const five = streamed(randomImages(5, 8), (indices) => reads.push(indices))
+    const { steps: _, learningRate: __, ...rest } = optionsOf({ runs: 1, batch: 2, epochs: 2 })
+    await evaluate({ ...rest, train: five })
+    expect(reads.map(({ length }) => length)).toEqual([2, 2, 1, 2, 2, 1])
+    const passes = [reads.slice(0, 3), reads.slice(3)].map((pass) => pass.flat().sort())
+    expect(passes).toEqual([
+      [0, 1, 2, 3, 4],
+      [0, 1, 2, 3, 4],
+    ])
+    // A warm-up of one pass does not leave its beginning, where nothing is learned.
+    const accuracy = async (more: Partial<EvaluateOptions>) => {
+      const options = { ...rest, augmentation: [], train: dataset, batch: 1, warmup: 1, ...more }
+      return (await evaluate(options))['ConvNet-1']?.mean
+    }
+    const untrained = await accuracy({ epochs: 1, learningRate: 1e-12 })
+    expect(await accuracy({ epochs: 1, learningRate: 0.05 })).toBe(untrained)
+    expect(await accuracy({ epochs: 4, learningRate: 0.05 })).not.toBe(untrained)
+  })
+
+  test('a moving average follows a training that ends before its first pass', async () => {
+    const accuracy = async (learningRate: number) =>
+      (await evaluate(optionsOf({ train: dataset, batch: 2, steps: 11, runs: 1, averaging: 0.9, learningRate })))[
+        'ConvNet-1'
+      ]?.mean
+    expect(await accuracy(0.1)).not.toBe(await accuracy(1e-12))
+  })
+
+  test('tests fewer images at once the larger they are', async () => {
+    const reads: number[] = []
+    const large = streamed(randomImages(9, 256), ({ length }) => reads.push(length))
+    const wide = convNet({ channels: 1, size: 256, classes: 2, depth: 1, width: 1, norm: 'none' })
+    await evaluate(optionsOf({ test: large, train: randomImages(2, 256), students: [wide], runs: 1, steps: 1 }))
+    expect(reads).toEqual([3, 3, 3])
   })
 
   test('a rate for each student, a warm-up and a moving average change what is learned', async () => {
@@ -124,12 +186,26 @@ describe('evaluate', () => {
     const before = device.memory.current
     await evaluate(optionsOf({ steps: 2 }))
     await expect(evaluate(optionsOf({ signal: AbortSignal.abort() }))).rejects.toThrow(/aborted/)
+    await expect(evaluate(optionsOf({ momentum: 2 }))).rejects.toThrow(/momentum is 2/)
+    await expect(evaluate(optionsOf({ averaging: 2 }))).rejects.toThrow(/decay is 2/)
     expect(device.memory.current).toBe(before)
   })
 
   test.each<[string, Partial<EvaluateOptions>, RegExp]>([
     ['no students', { students: [] }, /students is empty/],
     ['two students of one name', { students: [student, student] }, /two students are named 'ConvNet-1'/],
+    ['too few outputs', { students: [convNet({ ...task, classes: 1 })] }, /ConvNet-1 has 1 outputs; the dataset has 2/],
+    ['another size', { students: [convNet({ ...task, size: 16 })] }, /takes images of 1×16×16; the dataset has 1×8×8/],
+    [
+      'fewer labels than images',
+      { train: { ...set, labels: Int32Array.of(1) } },
+      /\[2, 1, 8, 8\].* 128 values and 1 labels/,
+    ],
+    [
+      'a label without an output',
+      { train: { ...set, labels: Int32Array.of(1, 2) } },
+      /label 2; ConvNet-1 has 2 outputs/,
+    ],
     ['no runs', { runs: 0 }, /runs is 0/],
     ['half a step', { steps: 0.5 }, /steps is 0.5/],
     ['a negative rate', { learningRate: -1 }, /learningRate is -1/],

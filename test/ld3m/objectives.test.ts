@@ -132,7 +132,7 @@ describe('trajectory matching', () => {
     await expect(mttOf(more)).rejects.toThrow(message)
   })
 
-  test('refuses experts of another student or normalisation', async () => {
+  test('refuses experts of another student, normalisation or order of classes', async () => {
     const experts = await goldenExperts(device)
     const objective = mtt({ experts, expertEpochs: 1, maxStartEpoch: 1 })
     const context = runContext(device, 2)
@@ -143,6 +143,11 @@ describe('trajectory matching', () => {
     expect(() => mtt({ experts: { ...experts, manifest }, expertEpochs: 1, maxStartEpoch: 1 }).start(context)).toThrow(
       /features.0.weight of their ConvNet-2 is missing, of the student ConvNet-2 it is \[4, 2, 3, 3\]/,
     )
+    expect(() => objective.start({ ...context, classNames: ['a', 'c', 'b'] })).toThrow(
+      /class 1 is 'c', for the experts it was 'b'/,
+    )
+    // Files without names: their labels stand for any.
+    objective.start({ ...context, classNames: ['0', '1', '2'] }).dispose()
   })
 })
 

@@ -193,9 +193,10 @@ describe('a checkpoint of latent diffusion', () => {
       (c) => ({ ...c, autoencoder: { ...c.autoencoder, kind: 'tiny', stages: 1e9 } }),
       /autoencoder\.stages/,
     ],
-    ['has no end', (c) => ({ ...c, name: 'x'.repeat(2 ** 20) }), /characters, more than the 65536/],
+    ['has no end', (c) => ({ ...c, name: 'x'.repeat(2 ** 22) }), /characters, more than the 4194304/],
     ['has no scale', ({ latentScale: _, ...c }) => c, /latentScale/],
     ['has classes without a context', (c) => ({ ...c, classes: 0 }), /0 classes and a denoiser with contextDim 6/],
+    ['has more names than classes', (c) => ({ ...c, classNames: ['a', 'b', 'c'] }), /2 classes and 3 names of them/],
     [
       'has parts of different channels',
       (c) => ({ ...c, denoiser: { ...c.denoiser, inChannels: 5 } }),

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { IMAGENET_SUBSETS } from '../../src/data/index.ts'
+import { createStreamedDataset, IMAGENET_STATISTICS, IMAGENET_SUBSETS } from '../../src/data/index.ts'
 import {
   paperProtocol,
   paperRecipe,
   paperRecipeByName,
   paperRowName,
   paperRows,
+  planDistill,
   priorAtSize,
   withRandomDenoiser,
 } from '../../src/ld3m/index.ts'
@@ -29,7 +30,25 @@ describe('the rows of the paper', () => {
       for (const { inputShape, classes } of recipe.evaluate.students) expect([inputShape, classes]).toEqual([shape, 10])
       expect(recipe.experts !== undefined).toBe(row.objective === 'mtt')
       expect(recipe.assumed.length).toBeGreaterThan(0)
+      if (row.objective === 'mtt') continue
+      // The first map of the matched network, of the real images that it sees at once, fits into one binding.
+      const microBatch = recipe.match().options.microBatch as number
+      expect(microBatch * 128 * recipe.size ** 2 * 4).toBeLessThanOrEqual(2 ** 27)
     }
+  })
+
+  test('of ten images a class match in half a gigabyte, a few classes and real images at once', async () => {
+    const device = await testDevice()
+    const { distill, match } = paperRecipe({ table: 4, subset: 'imagenet-a', objective: 'dm', imagesPerClass: 10 })
+    const shape = { channels: 3, height: 128, width: 128 }
+    const dataset = createStreamedDataset({
+      ...{ name: 'none', ...shape, classNames: [...'abcdefghij'], ...IMAGENET_STATISTICS },
+      labels: Uint8Array.from({ length: 2560 }, (_, i) => i % 10),
+      load: async () => new Uint8Array(3 * 128 * 128),
+    })
+    const { student, realBatch, imagesPerClass } = distill as Required<typeof distill>
+    const matching = { dataset, objective: match(), student, realBatch, imagesPerClass, steps: 1 }
+    expect(planDistill({ ...matching, space: 'pixel', device }).peakBytes).toBeLessThan(2 ** 29)
   })
 
   test('have the values of the text and of the code', () => {

@@ -118,6 +118,7 @@ describe('trainPrior', () => {
     expect([...stages]).toEqual(['denoiser'])
     expect(curves.autoencoder).toEqual([])
     expect(prior.config.autoencoder).toEqual(options)
+    expect(prior.config.classNames).toEqual(['dark', 'bright'])
     for (const [name, t] of Object.entries(state)) {
       expect(await prior.autoencoderState[name]?.read()).toEqual(await t.read())
     }

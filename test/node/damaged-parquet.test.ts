@@ -29,6 +29,9 @@ test('a file that keeps its reader busy is refused in time, and others are read 
   expect((await read)?.length).toBe(2 * 3 * size * size)
   expect((await loadParquet(join(folder, 'whole.parquet'), { size })).count).toBe(12)
   await expect(loadParquet(join(folder, 'whole.parquet'), { size, timeout: 0 })).rejects.toThrow(/timeout is 0/)
+  await expect(openDataset(join(folder, 'whole.parquet'), { size, timeout: 0 })).rejects.toThrow(/timeout is 0/)
+  const images = await folderOf({ 'a/x.png': new Uint8Array(1) })
+  await expect(openDataset(images, { size, timeout: 1 })).rejects.toThrow(/timeout is of no use to folders of images/)
 })
 
 test('whatever bytes are changed, a file is read or refused with a reason', async () => {

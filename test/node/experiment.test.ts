@@ -86,5 +86,12 @@ describe('an experiment', () => {
     await expect(runExperiment(folder, other)).rejects.toThrow(
       /other options: imagesPerClass \(none before, 2 now\), seed \(none before, 1 now\)/,
     )
+    // Of the same names and sizes.
+    const images = rest.train.images.map((v) => 255 - v)
+    await expect(runExperiment(folder, { ...rest, distill, train: { ...rest.train, images } })).rejects.toThrow(
+      /other options: dataset.mean \(\[0\.\d+\] before, \[0\.\d+\] now\)/,
+    )
+    const chosen = experiment(parts().validation)
+    await expect(runExperiment(folder, chosen)).rejects.toThrow(/other options: choose \(none before/)
   })
 })

@@ -81,6 +81,7 @@ describe('a run', () => {
     expect((await readdir(directory)).sort()).toEqual([...FILES, 'state.safetensors'].sort())
     const metrics = await json<RunMetrics>(join(directory, 'metrics.json'))
     expect(metrics.status).toMatch(/aborted after 2 of 50/)
+    expect(await readFile(join(directory, 'report.html'), 'utf8')).toMatch(/Status<\/dt><dd>[^<]*aborted after 2 of 50/)
     expect(metrics.loss.length).toBe(2)
     expect(distilledFromSafetensors(await readFile(join(directory, 'distilled.safetensors'))).loss.length).toBe(2)
   })

@@ -48,6 +48,30 @@ describe('renderReport', () => {
     expect(text).toContain('augmentation color, crop, cutout, flip, scale, rotate')
   })
 
+  test('colours a difference that is larger than both deviations together, and no other', () => {
+    const cells = (distilled: number[], randomReal: number[]) => {
+      const of = (runs: number[]) => ({ ConvNet: accuracyOf(runs), AlexNet: accuracyOf(runs), ViT: accuracyOf(runs) })
+      const page = renderReport(small({ accuracy: { distilled: of(distilled), randomReal: of(randomReal) } }))
+      const [row, , , mean] = [...page.matchAll(/<td class="(\w*)">[+−]/g)].map(([, tone]) => tone)
+      const figures = [...page.matchAll(/<div class="(\w*)"><dt>Difference/g)].map(([, tone]) => tone)
+      // The table's row, its mean of unseen ones, and both in figures, are of one mind.
+      return new Set([row, mean, ...figures])
+    }
+    expect(cells([0.7, 0.72], [0.5, 0.52])).toEqual(new Set(['better']))
+    expect(cells([0.5, 0.52], [0.7, 0.72])).toEqual(new Set(['worse']))
+    expect(cells([0.5, 0.7], [0.5, 0.6])).toEqual(new Set(['']))
+    // Nothing is known of how much single trainings differ.
+    expect(cells([0.9], [0.5])).toEqual(new Set(['']))
+    expect(cells([0.9, 0.9], [0.5])).toEqual(new Set(['']))
+  })
+
+  test('tells how far a run came, or why it ended early', () => {
+    expect(textOf(renderReport(small({ status: 'aborted after 3 of 9 iterations' })))).toContain(
+      'Status aborted after 3 of 9 iterations',
+    )
+    expect(textOf(renderReport(small()))).not.toContain('Status')
+  })
+
   test('shows the initial and the distilled image of each class, pixel for pixel, with alternative text', () => {
     const data = small({ classNames: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'tunic'] })
     const page = renderReport(data)

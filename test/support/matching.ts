@@ -9,18 +9,18 @@ export const CLASSES = 3
 export const student = convNet({ channels: 2, size: 8, classes: CLASSES, depth: 2, width: 4 })
 
 export const runContext = (device: Device, imagesPerClass: number, of: Student = student): RunContext => ({
-  ...{ device, student: of, classes: CLASSES, imagesPerClass },
+  ...{ device, student: of, classNames: ['a', 'b', 'c'], imagesPerClass },
   normalization: { mean: [0, 0], std: [1, 1] },
   random: new HostRandom({ seed: 1, stream: 0 }),
 })
 
 /** An iteration on the goldens' synthetic images, without augmentation. */
 export const matchingContext = (
-  { device, student, classes, imagesPerClass }: RunContext,
+  { device, student, imagesPerClass }: RunContext,
   more: Partial<MatchingContext> = {},
 ): MatchingContext => ({
-  ...{ iteration: 0, device, student, classes, imagesPerClass, augmentation: [] },
-  images: noGrad(() => valuesTensor(device, 1, [classes * imagesPerClass, 2, 8, 8], -2, 2)),
+  ...{ iteration: 0, device, student, classes: CLASSES, imagesPerClass, augmentation: [] },
+  images: noGrad(() => valuesTensor(device, 1, [CLASSES * imagesPerClass, 2, 8, 8], -2, 2)),
   realBatch: (k): Tensor => valuesTensor(device, 10 + k, [5, 2, 8, 8], -2, 2),
   random: new HostRandom({ seed: 11, stream: 0 }),
   ...more,

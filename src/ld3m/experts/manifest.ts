@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { areClassesNamed } from '../../data/index.ts'
 import { dataError, shapeError } from '../../errors.ts'
 import { differences } from '../../io/index.ts'
 import type { Student } from '../../models/index.ts'
@@ -99,15 +100,22 @@ export async function readManifest(store: ExpertStore): Promise<ExpertManifest |
 export const parameterShapes = ({ parameters }: Student): Record<string, number[]> =>
   Object.fromEntries(Object.entries(parameters).map(([name, { shape }]) => [name, [...shape]]))
 
+/** Where experts are to be of use. */
+interface Guided {
+  readonly student: Student
+  readonly classNames: readonly string[]
+  /** Of the images; undefined where it is not known. */
+  readonly normalization: Normalization | undefined
+}
+
 /**
- * Throws unless experts can guide this student on images that are normalised this way, where that is known.
- * @throws Ld3mError `shape`
+ * Throws unless experts can guide this student on images of these classes that are normalised this way.
+ * @throws Ld3mError `shape`; `data` if they saw other classes, or the same in another order
  */
 export function checkExperts(
   where: string,
-  { student: expert, normalization }: ExpertRecipe,
-  student: Student,
-  images: Normalization | undefined,
+  { student: expert, dataset, normalization }: ExpertRecipe,
+  { student, classNames, normalization: images }: Guided,
 ): void {
   if (differences(expert.inputShape, student.inputShape).length > 0) {
     throw shapeError(
@@ -125,6 +133,14 @@ export function checkExperts(
       `${where}: the experts are of another network: ${differs} of their ${expert.name} is ` +
         `${shape(expert.parameters[differs])}, of the student ${student.name} it is ${shape(own[differs])}.`,
       'Pass the student that the experts were trained with.',
+    )
+  }
+  const named = areClassesNamed(dataset.classNames) && areClassesNamed(classNames)
+  if (named && differences(dataset.classNames, classNames).length > 0) {
+    const label = classNames.findIndex((name, k) => name !== dataset.classNames[k])
+    throw dataError(
+      `${where}: class ${label} is '${classNames[label]}', for the experts it was '${dataset.classNames[label]}'.`,
+      'Train the experts on the dataset that is distilled, or select its classes in their order.',
     )
   }
   const spell = ({ mean, std }: Normalization) => `mean ${mean.join(', ')} and std ${std.join(', ')}`

@@ -19,6 +19,7 @@ import {
   type Student,
 } from '../../models/index.ts'
 import { Sgd } from '../../optim/index.ts'
+import { checkStudent } from '../check-student.ts'
 import { chunksOf } from '../chunks.ts'
 import { normalize, readNormalization } from '../normalization.ts'
 import { atLeastOne, positive, seedOf } from '../options.ts'
@@ -97,6 +98,7 @@ export async function trainExperts(options: TrainExpertsOptions): Promise<Expert
   rejectUnknownOptions('trainExperts', options, KNOWN)
   const count = atLeastOne('trainExperts', 'count', options.count ?? 10)
   const student = options.student ?? defaultStudent(options.dataset)
+  checkStudent('trainExperts', student, options.dataset)
   const recipe = await recipeOf(options, student)
   let manifest = await manifestFor(options.store, recipe)
   const clock = new Clock(recipe.training.epochs, count)

@@ -2,12 +2,16 @@ import { grad, noGrad, ops, scope, type Tensor } from '../../autograd/index.ts'
 import { augment, drawAugmentation } from '../../data/index.ts'
 import { rejectUnknownOptions } from '../../errors.ts'
 import { initialize, Params } from '../../models/index.ts'
+import { chunksOf } from '../chunks.ts'
 import { atLeastOne } from '../options.ts'
 import { MICRO_BATCH, sumOverMicroBatches } from './micro-batches.ts'
-import { type MatchingContext, type Objective, statelessMatcher } from './types.ts'
+import { type Matched, type MatchingContext, type Objective, statelessMatcher } from './types.ts'
 
 export interface DmOptions {
-  /** Real images that go through the network at once, ≥ 1; only their summed features are kept. Default 256. */
+  /**
+   * Images that go through the network at once, ≥ 1: real ones, of which only the summed features are kept, and synthetic
+   * ones of whole classes, at least of one. Default 256.
+   */
   microBatch?: number
 }
 
@@ -26,15 +30,34 @@ export function dm(options: DmOptions = {}): Objective {
   }
 }
 
-function match(
-  { device, images, imagesPerClass, classes, realBatch, student, augmentation, random }: MatchingContext,
-  microBatch: number,
-) {
+function match(context: MatchingContext, microBatch: number): Matched {
+  const { device, imagesPerClass, classes, student, random } = context
   const params = new Params(initialize(device, student, { seed: random.integer(2 ** 31) }))
-  const leaf = images.leaf()
+  // The loss is a sum over classes: those whose synthetic images go through the network together are a part of it.
+  const together = Math.max(1, Math.floor(microBatch / imagesPerClass))
+  const parts = chunksOf(classes, together).map((range) =>
+    scope(() => matchClasses(context, params, range, microBatch)),
+  )
+  return {
+    loss: parts.map(({ loss }) => loss).reduce((a, b) => ops.add(a, b)),
+    gradient: ops.concat(
+      parts.map(({ gradient }) => gradient),
+      0,
+    ),
+  }
+}
+
+/** The part of the loss that is of classes `first` to `end` − 1, and its gradient. */
+function matchClasses(
+  { images, imagesPerClass, realBatch, student, augmentation, random }: MatchingContext,
+  params: Params,
+  [first, end]: readonly [number, number],
+  microBatch: number,
+): Matched {
+  const leaf = ops.slice(images, 0, first * imagesPerClass, end * imagesPerClass).leaf()
   const real: Tensor[] = []
   const synthetic: Tensor[] = []
-  for (let k = 0; k < classes; k++) {
+  for (let k = first; k < end; k++) {
     // Siamese: one draw a class, for both sides.
     const draw = drawAugmentation(random, {
       strategy: augmentation,
@@ -45,11 +68,12 @@ function match(
       return [ops.scale(mean, share)]
     }
     real.push(...noGrad(() => scope(() => sumOverMicroBatches(realBatch(k), microBatch, meanFeatures))))
-    synthetic.push(augment(ops.slice(leaf, 0, k * imagesPerClass, (k + 1) * imagesPerClass), draw))
+    const own = (k - first) * imagesPerClass
+    synthetic.push(augment(ops.slice(leaf, 0, own, own + imagesPerClass), draw))
   }
   const features = student.features(params, ops.concat(synthetic, 0))
-  const means = ops.mean(ops.reshape(features, [classes, imagesPerClass, student.featureCount]), 1)
+  const means = ops.mean(ops.reshape(features, [end - first, imagesPerClass, student.featureCount]), 1)
   const loss = ops.sum(ops.square(ops.sub(means, ops.concat(real, 0))))
   const [gradient] = grad(loss, [leaf]) as [Tensor]
-  return { loss, gradient }
+  return { loss: loss.detach(), gradient }
 }

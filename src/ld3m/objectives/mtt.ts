@@ -61,9 +61,11 @@ export function mtt(options: MttOptions): Objective {
     )
   }
   const resolved = resolve(rest)
-  const { training, dataset: seen } = experts.manifest
+  const { training, dataset: seen, experts: trained } = experts.manifest
   const { epochs } = training
   const dataset = { name: seen.name, count: seen.count }
+  // A number that tells experts apart that were made alike, of other images or on another adapter.
+  const finalLoss = trained.reduce((sum, { loss }) => sum + (loss.at(-1) ?? 0), 0) / trained.length
   if (resolved.maxStartEpoch - 1 + resolved.expertEpochs > epochs) {
     throw optionError(
       `mtt: an expert has ${epochs} epochs; maxStartEpoch ${resolved.maxStartEpoch} with expertEpochs ` +
@@ -75,7 +77,7 @@ export function mtt(options: MttOptions): Objective {
     name: 'MTT',
     realBatches: 0,
     learningRate: { latents: 100, pixels: 1000 },
-    options: { ...resolved, experts: { count: experts.count, dataset, training } },
+    options: { ...resolved, experts: { count: experts.count, finalLoss, dataset, training } },
     start: (context) => new MttMatcher(experts, resolved, context),
   }
 }
@@ -113,7 +115,7 @@ class MttMatcher implements Matcher {
   readonly #optimizer: Sgd
 
   constructor(experts: Experts, options: Resolved, context: RunContext) {
-    checkExperts('mtt', experts.manifest, context.student, context.normalization)
+    checkExperts('mtt', experts.manifest, context)
     this.#experts = experts
     this.#options = options
     this.#context = context

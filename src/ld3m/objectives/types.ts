@@ -10,7 +10,8 @@ export interface RunContext {
   readonly device: Device
   /** The network whose behaviour is matched. */
   readonly student: Student
-  readonly classes: number
+  /** The dataset's, in the order of its labels. */
+  readonly classNames: readonly string[]
   readonly imagesPerClass: number
   /** How networks see the dataset's images; unknown in a plan of memory for a streamed dataset that states no statistics. */
   readonly normalization: Normalization | undefined

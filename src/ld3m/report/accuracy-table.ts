@@ -1,5 +1,5 @@
 import type { Accuracy } from '../accuracy.ts'
-import { type AccuracyRow, meanOverUnseen } from './accuracy.ts'
+import { type AccuracyRow, type Difference, differenceOf, meanOverUnseen, toneOf } from './accuracy.ts'
 import { percent, points } from './format.ts'
 import { type Html, html, NOTHING } from './html.ts'
 
@@ -10,23 +10,25 @@ export function accuracyTable(rows: readonly AccuracyRow[], hasSeen: boolean): H
   return html`
 <div class="scroll">
 <table class="accuracies">
-  <caption>Test accuracy in percent, mean ± standard deviation over trainings; difference in percentage points.</caption>
+  <caption>Test accuracy in percent, mean ± standard deviation over trainings; difference in percentage points,
+  in colour where it is larger than both deviations together.</caption>
   <thead>
     <tr><th scope="col">Architecture</th><th scope="col">Distilled</th><th scope="col">Random real</th>
     <th scope="col">Difference</th>${whole ? html`<th scope="col">Whole dataset</th>` : NOTHING}<th scope="col">Trainings</th></tr>
   </thead>
   <tbody>
-    ${rows.map(
-      ({ name, seen, distilled, randomReal, wholeDataset }) => html`
+    ${rows.map((row) => {
+      const { name, seen, distilled, randomReal, wholeDataset } = row
+      return html`
     <tr>
       <th scope="row">${name}${seen ? html` <span class="tag">seen</span>` : NOTHING}</th>
       <td class="strong">${spread(distilled)}</td>
       <td>${spread(randomReal)}</td>
-      ${distilled && randomReal ? differenceCell(distilled.mean - randomReal.mean) : html`<td>–</td>`}
+      ${differenceCell(differenceOf(row))}
       ${whole ? html`<td>${spread(wholeDataset)}</td>` : NOTHING}
       <td class="muted">${distilled?.runs.length ?? '–'} / ${randomReal?.runs.length ?? '–'}</td>
-    </tr>`,
-    )}
+    </tr>`
+    })}
   </tbody>
   ${
     mean
@@ -36,7 +38,7 @@ export function accuracyTable(rows: readonly AccuracyRow[], hasSeen: boolean): H
       <th scope="row">Mean of ${mean.count}${hasSeen ? ' unseen' : ''}</th>
       <td class="strong">${percent(mean.distilled)}</td>
       <td>${percent(mean.randomReal)}</td>
-      ${differenceCell(mean.distilled - mean.randomReal)}
+      ${differenceCell(mean.difference)}
       ${whole ? html`<td></td>` : NOTHING}
       <td></td>
     </tr>
@@ -50,8 +52,5 @@ export function accuracyTable(rows: readonly AccuracyRow[], hasSeen: boolean): H
 const spread = (accuracy: Accuracy | undefined): Html =>
   accuracy ? html`${percent(accuracy.mean)} <span class="muted">± ${percent(accuracy.std)}</span>` : html`–`
 
-function differenceCell(difference: number): Html {
-  const text = points(difference)
-  const tone = text === '0.0' ? '' : difference > 0 ? 'better' : 'worse'
-  return html`<td class="${tone}">${text}</td>`
-}
+const differenceCell = (difference: Difference | undefined): Html =>
+  difference ? html`<td class="${toneOf(difference)}">${points(difference.value)}</td>` : html`<td>–</td>`

@@ -27,12 +27,43 @@ export function accuracyRows({ accuracy, seenArchitecture }: ReportData): Accura
   return rows.sort((a, b) => Number(b.seen) - Number(a.seen))
 }
 
+/** Mean accuracy of training on distilled images less that of training on random real ones. */
+export interface Difference {
+  readonly value: number
+  /** Both standard deviations together: so much may be chance. Infinite where one is of a single training. */
+  readonly spread: number
+}
+
+/** The difference of a row; undefined unless both sets were trained on. */
+export function differenceOf({ distilled, randomReal }: AccuracyRow): Difference | undefined {
+  if (!distilled || !randomReal) return undefined
+  const known = distilled.runs.length > 1 && randomReal.runs.length > 1
+  return {
+    value: distilled.mean - randomReal.mean,
+    spread: known ? distilled.std + randomReal.std : Number.POSITIVE_INFINITY,
+  }
+}
+
+/** The class of a difference's cell: none where it is no larger than its spread. */
+export function toneOf({ value, spread }: Difference): '' | 'better' | 'worse' {
+  if (Math.abs(value) <= spread) return ''
+  return value > 0 ? 'better' : 'worse'
+}
+
 /** Means over the architectures that were trained on both sets and not seen; undefined if fewer than two. */
 export function meanOverUnseen(
   rows: readonly AccuracyRow[],
-): { count: number; distilled: number; randomReal: number } | undefined {
+): { count: number; distilled: number; randomReal: number; difference: Difference } | undefined {
   const unseen = rows.filter((row) => !row.seen && row.distilled && row.randomReal)
   if (unseen.length < 2) return undefined
-  const mean = (set: 'distilled' | 'randomReal') => unseen.reduce((sum, row) => sum + row[set]!.mean, 0) / unseen.length
-  return { count: unseen.length, distilled: mean('distilled'), randomReal: mean('randomReal') }
+  const mean = (of: (row: AccuracyRow) => number) => unseen.reduce((sum, row) => sum + of(row), 0) / unseen.length
+  return {
+    count: unseen.length,
+    distilled: mean((row) => row.distilled!.mean),
+    randomReal: mean((row) => row.randomReal!.mean),
+    difference: {
+      value: mean((row) => differenceOf(row)!.value),
+      spread: mean((row) => differenceOf(row)!.spread),
+    },
+  }
 }

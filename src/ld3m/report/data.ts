@@ -5,6 +5,8 @@ import type { Accuracy } from '../accuracy.ts'
 /** What a report tells about a distillation. */
 export interface ReportData {
   readonly title: string
+  /** How far the run came, or why it ended early. */
+  readonly status?: string
   /** The adapter that ran it, as the device describes itself. */
   readonly adapter: string
   /** Wall-clock seconds of the distillation. */
@@ -39,7 +41,7 @@ export interface ReportData {
 }
 
 const FIELDS = [
-  ...['title', 'adapter', 'seconds', 'iterations', 'config', 'classNames', 'images', 'loss', 'accuracy'],
+  ...['title', 'adapter', 'seconds', 'iterations', 'config', 'classNames', 'images', 'loss', 'accuracy', 'status'],
   ...['seenArchitecture', 'studentLearningRate', 'file'],
 ]
 

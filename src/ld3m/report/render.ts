@@ -1,4 +1,4 @@
-import { type AccuracyRow, accuracyRows, meanOverUnseen } from './accuracy.ts'
+import { type AccuracyRow, accuracyRows, differenceOf, meanOverUnseen, toneOf } from './accuracy.ts'
 import { accuracyChart } from './accuracy-chart.ts'
 import { accuracyTable } from './accuracy-table.ts'
 import { configurationTable } from './configuration.ts'
@@ -39,6 +39,7 @@ export function renderReport(data: ReportData): string {
   <dl class="facts">
     ${fact('Synthetic set', `${counted(count, 'image')}, ${counted(classes, 'class', 'classes')}`)}
     ${fact('Image size', `${height} × ${width}, ${channels === 1 ? 'grey' : 'RGB'}`)}
+    ${data.status === undefined ? NOTHING : fact('Status', data.status)}
     ${fact('Iterations', data.iterations.toLocaleString('en-US'))}
     ${fact('Time', duration(data.seconds))}
     ${data.studentLearningRate === undefined ? NOTHING : fact('Learned learning rate', shortNumber(data.studentLearningRate))}
@@ -82,29 +83,19 @@ const fact = (name: string, value: string): Html => html`<div><dt>${name}</dt><d
 
 /** The result in one line of figures: the first architecture with both accuracies, and the mean over unseen ones. */
 function headline(rows: readonly AccuracyRow[], count: number): Html {
-  const row = rows.find(({ distilled, randomReal }) => distilled && randomReal)
+  const row = rows.find((found) => differenceOf(found))
   if (!row) return NOTHING
-  const [distilled, randomReal] = [row.distilled!.mean, row.randomReal!.mean]
+  const difference = differenceOf(row)!
   const mean = row.seen ? meanOverUnseen(rows) : undefined
+  const of = mean && `Difference, mean of ${mean.count} unseen architectures`
   return html`
   <dl class="figures">
-    ${figure('distilled', `${row.name} on ${counted(count, 'distilled image')}`, percent(distilled), '%')}
-    ${figure('real', `${row.name} on ${counted(count, 'random real image')}`, percent(randomReal), '%')}
-    ${figure(tone(distilled - randomReal), 'Difference', points(distilled - randomReal), 'points')}
-    ${
-      mean
-        ? figure(
-            tone(mean.distilled - mean.randomReal),
-            `Difference, mean of ${mean.count} unseen architectures`,
-            points(mean.distilled - mean.randomReal),
-            'points',
-          )
-        : NOTHING
-    }
+    ${figure('distilled', `${row.name} on ${counted(count, 'distilled image')}`, percent(row.distilled!.mean), '%')}
+    ${figure('real', `${row.name} on ${counted(count, 'random real image')}`, percent(row.randomReal!.mean), '%')}
+    ${figure(toneOf(difference), 'Difference', points(difference.value), 'points')}
+    ${mean && of ? figure(toneOf(mean.difference), of, points(mean.difference.value), 'points') : NOTHING}
   </dl>`
 }
-
-const tone = (difference: number) => (points(difference) === '0.0' ? '' : difference > 0 ? 'better' : 'worse')
 
 const figure = (kind: string, label: string, value: string, unit: string): Html =>
   html`<div class="${kind}"><dt>${label}</dt><dd>${value}<small> ${unit}</small></dd></div>`

@@ -1,8 +1,9 @@
 import type { AnyDataset } from '../../data/index.ts'
-import { optionError, shapeError } from '../../errors.ts'
+import { formatValue, optionError, shapeError } from '../../errors.ts'
 import type { Device } from '../../gpu/index.ts'
 import { oneOf } from '../options.ts'
 import { Prior } from '../prior.ts'
+import { priorClassesOf } from '../prior-classes.ts'
 import { type DiffusionOptions, resolveDiffusion } from '../process.ts'
 import { autoencoderSpace } from './autoencoder.ts'
 import { latentDiffusionSpace } from './latent-diffusion.ts'
@@ -30,7 +31,10 @@ export interface PriorSpaceOptions {
   device?: never
   /** The reverse process of 'latent-diffusion'. */
   diffusion?: DiffusionOptions
-  /** The prior's class id of each class of the dataset. Default the same numbers, for a prior of as many classes or none. */
+  /**
+   * The prior's class id of each class of the dataset. Default those of the same names; where one of the two has no names,
+   * the same numbers, for a prior of as many classes.
+   */
   priorClasses?: readonly number[]
 }
 
@@ -54,6 +58,9 @@ export const SPACE_OPTIONS = ['space', 'prior', 'device', 'diffusion', 'priorCla
  * @throws Ld3mError `option` or `shape` if they do not fit each other
  */
 export function spaceOf(where: string, options: SpaceOptions, dataset: AnyDataset): ImageSpace {
+  if (!Array.isArray(dataset?.classNames)) {
+    throw optionError(`${where}: dataset is ${formatValue(dataset)}.`, 'Pass what openDataset gives, awaited.')
+  }
   const { prior, device, diffusion, priorClasses } = options
   const space = oneOf(where, 'space', options.space ?? 'latent-diffusion', ['latent-diffusion', 'autoencoder', 'pixel'])
   const misplaced = (['diffusion', 'priorClasses'] as const).find((name) => options[name] !== undefined)
@@ -69,8 +76,7 @@ export function spaceOf(where: string, options: SpaceOptions, dataset: AnyDatase
   }
   checkImages(where, dataset, prior)
   if (space === 'autoencoder') return autoencoderSpace(prior)
-  checkClasses(where, dataset, prior, priorClasses)
-  const classes = priorClasses ?? dataset.classNames.map((_, k) => (prior.conditional ? k : 0))
+  const classes = priorClassesOf(where, dataset, prior, priorClasses)
   return latentDiffusionSpace(prior, resolveDiffusion(diffusion), classes)
 }
 
@@ -81,30 +87,5 @@ function checkImages(where: string, { channels, height, width }: AnyDataset, pri
     `${where}: the dataset has images of ${channels}×${height}×${width}; ` +
       `the prior was trained on ${image.channels}×${image.height}×${image.width}.`,
     'Pad or resize the dataset (padTo), or use another prior.',
-  )
-}
-
-function checkClasses(
-  where: string,
-  dataset: AnyDataset,
-  prior: Prior,
-  priorClasses: readonly number[] | undefined,
-): void {
-  const { classes } = prior.config
-  const count = dataset.classNames.length
-  if (!priorClasses) {
-    if (!prior.conditional || count === classes) return
-    throw optionError(
-      `${where}: the dataset has ${count} classes, the prior ${classes}.`,
-      "Pass priorClasses: the prior's class id for each class of the dataset.",
-    )
-  }
-  const fits = priorClasses.length === count && priorClasses.every((c) => Number.isInteger(c) && c >= 0 && c < classes)
-  if (fits) return
-  throw optionError(
-    `${where}: priorClasses is [${priorClasses}].`,
-    prior.conditional
-      ? `Give ${count} integers from 0 to ${classes - 1}, one for each class of the dataset.`
-      : 'The prior is unconditional: leave it out.',
   )
 }
