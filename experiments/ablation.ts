@@ -3,7 +3,7 @@
 import { type Cell, runCells } from './cells.ts'
 import { type Distilled, FashionBench } from './fashion-runs.ts'
 import { learningRateOf } from './learning-rates.ts'
-import { resultsFile, scale } from './scale.ts'
+import { scale } from './scale.ts'
 import { accuracyHead, accuracyRow } from './tables.ts'
 
 const LEARN = ['conditioning', 'latents', 'both'] as const
@@ -30,7 +30,7 @@ for (let seed = 0; seed < scale.seeds; seed++) {
     }
   }
 }
-const { cells: results } = await runCells(resultsFile('ablation'), 'ablation', bench.adapter, cells)
+const results = await runCells(bench.experiment('ablation', scale.iterations.parts), cells)
 
 console.log(`\n${accuracyHead(['learned', 'residual'])}`)
 for (const learn of LEARN) {

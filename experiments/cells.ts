@@ -2,6 +2,8 @@
 // run that was stopped goes on with the cells that are missing.
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { dataError } from '../src/errors.ts'
+import { differences } from '../src/io/index.ts'
 import { writeFileAtomic } from '../src/node/index.ts'
 
 /** One measurement: what identifies it, and what computes it. */
@@ -16,13 +18,24 @@ export interface CellResult<Key, Result> {
   readonly result: Result
   /** Seconds that it took. */
   readonly seconds: number
+  /** What computed it, in one line. */
+  readonly adapter: string
+}
+
+/** What all cells of an experiment have in common. */
+export interface Experiment {
+  readonly file: string
+  readonly name: string
+  /** What computes the cells, in one line. */
+  readonly adapter: string
+  /** What results follow from beside the keys: cells of other settings are not mixed. */
+  readonly settings: Readonly<Record<string, unknown>>
 }
 
 /** What an experiment's JSON file holds. */
 export interface ExperimentFile<Key, Result> {
   readonly experiment: string
-  /** What computed the cells, in one line. */
-  readonly adapter: string
+  readonly settings: Readonly<Record<string, unknown>>
   readonly cells: readonly CellResult<Key, Result>[]
 }
 
@@ -31,25 +44,30 @@ export async function readExperiment<Key, Result>(file: string): Promise<Experim
   return existsSync(file) ? (JSON.parse(await readFile(file, 'utf8')) as ExperimentFile<Key, Result>) : undefined
 }
 
-/** Computes the cells that the file does not have yet, in order, and saves after each. */
+/**
+ * Computes the cells that the file does not have yet, in order, and saves after each.
+ * @throws Ld3mError `data` if the file's cells were computed with other settings
+ */
 export async function runCells<Key, Result>(
-  file: string,
-  experiment: string,
-  adapter: string,
+  { file, name, adapter, settings }: Experiment,
   cells: readonly Cell<Key, Result>[],
-): Promise<ExperimentFile<Key, Result>> {
+): Promise<readonly CellResult<Key, Result>[]> {
   const found = await readExperiment<Key, Result>(file)
+  const differing = found ? differences(found.settings, JSON.parse(JSON.stringify(settings))) : []
+  if (differing.length > 0) {
+    throw dataError(`${file} holds cells of other settings: ${differing.join('; ')}.`, 'Move it away to begin anew.')
+  }
   const done = [...(found?.cells ?? [])]
   const keys = new Set(done.map(({ key }) => JSON.stringify(key)))
   const missing = cells.filter(({ key }) => !keys.has(JSON.stringify(key)))
-  console.log(`${experiment}: ${done.length} cells are there, ${missing.length} to compute`)
+  console.log(`${name}: ${done.length} cells are there, ${missing.length} to compute`)
   for (const [i, { key, run }] of missing.entries()) {
     const started = performance.now()
     const result = await run()
     const seconds = (performance.now() - started) / 1000
-    done.push({ key, result, seconds })
-    await writeFileAtomic(file, `${JSON.stringify({ experiment, adapter, cells: done }, undefined, 1)}\n`)
+    done.push({ key, result, seconds, adapter })
+    await writeFileAtomic(file, `${JSON.stringify({ experiment: name, settings, cells: done }, undefined, 1)}\n`)
     console.log(`${i + 1}/${missing.length} ${JSON.stringify(key)}: ${seconds.toFixed(0)} s`)
   }
-  return { experiment, adapter, cells: done }
+  return done
 }

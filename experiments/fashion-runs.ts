@@ -24,9 +24,10 @@ import {
   type TrainingData,
 } from '../src/ld3m/index.ts'
 import { openDevice, writeFileAtomic } from '../src/node/index.ts'
+import type { Experiment } from './cells.ts'
 import { fashionExperts } from './experts.ts'
 import { fashion, fashionPrior } from './fashion.ts'
-import { scale, scratchFolder } from './scale.ts'
+import { resultsFile, scale, scratchFolder } from './scale.ts'
 
 const { seen, unseen, protocol } = scale
 
@@ -44,6 +45,7 @@ export interface Taught {
 
 /** What came of a distillation. */
 export interface Distilled extends Taught {
+  readonly learningRate: number
   /** The iteration that validation images chose. */
   readonly iteration: number
   readonly loss: { readonly first: number; readonly last: number }
@@ -96,8 +98,11 @@ export class FashionBench {
     return { accuracy: await evaluate({ device, train, test, normalization, students, seed, ...protocol }) }
   }
 
-  get adapter(): string {
-    return this.device.info.description
+  /** An experiment whose distillations take so many iterations. */
+  experiment(name: string, iterations: number): Experiment {
+    const { protocol, share } = scale
+    const settings = { iterations, protocol, share }
+    return { file: resultsFile(name), name, adapter: this.device.info.description, settings }
   }
 
   async randomReal(imagesPerClass: number, seed: number): Promise<Taught> {
@@ -137,7 +142,7 @@ export class FashionBench {
     const { accuracy } = await this.teach(set, run.seed)
     const ends = { first: loss[0] as number, last: loss.at(-1) as number }
     const secondsAnIteration = seconds.toSorted((a, b) => a - b)[seconds.length >> 1] as number
-    return { accuracy, iteration, loss: ends, secondsAnIteration }
+    return { accuracy, learningRate: run.learningRate, iteration, loss: ends, secondsAnIteration }
   }
 
   async #options({ space, objective, iterations, diffusion, ...run }: FashionRun): Promise<DistillOptions> {

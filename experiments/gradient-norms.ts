@@ -50,12 +50,8 @@ for (const seed of SEEDS) {
   }
 }
 
-const { cells: results } = await runCells(
-  resultsFile('gradient-norms'),
-  'gradient norms',
-  device.info.description,
-  cells,
-)
+const experiment = { file: resultsFile('gradient-norms'), name: 'gradient-norms', settings: {} }
+const results = await runCells({ ...experiment, adapter: device.info.description }, cells)
 
 for (const objective of ['DM', 'DC'] as const) {
   console.log(`\n${objective}: ‖∂L/∂Z‖, mean over ${SEEDS.length} seeds\n`)

@@ -17,7 +17,8 @@ interface Result {
   readonly accuracy: number
 }
 
-const FILE = resultsFile('learning-rates')
+const NAME = 'learning-rates'
+const FILE = resultsFile(NAME)
 const SEED = 100
 /** Where each search begins: the objective's defaults. */
 const DEFAULTS: Readonly<Record<ObjectiveName, { readonly pixel: number; readonly latent: number }>> = {
@@ -49,7 +50,7 @@ async function search(bench: FashionBench, space: SpaceName, objective: Objectiv
         run: async () => ({ accuracy: await bench.validated(run) }),
       }
     })
-    await runCells(FILE, 'learning rates', bench.adapter, cells)
+    await runCells(bench.experiment(NAME, scale.iterations.tuning), cells)
     const best = rates.indexOf(await learningRateOf(space, objective))
     if (best === 0) exponents = [(exponents[0] as number) - 1, ...exponents]
     else if (best === rates.length - 1) exponents = [...exponents, (exponents.at(-1) as number) + 1]

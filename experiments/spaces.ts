@@ -4,7 +4,7 @@
 import { type Cell, runCells } from './cells.ts'
 import { FashionBench, OBJECTIVES, type ObjectiveName, SPACES, type SpaceName, type Taught } from './fashion-runs.ts'
 import { learningRateOf } from './learning-rates.ts'
-import { resultsFile, scale } from './scale.ts'
+import { scale } from './scale.ts'
 import { accuracyHead, accuracyRow } from './tables.ts'
 
 interface Key {
@@ -38,7 +38,7 @@ for (const [imagesPerClass, objectives] of [
   }
 }
 cells.push({ key: { from: 'whole dataset', seed: 0 }, run: () => bench.teach(bench.train, 0) })
-const { cells: results } = await runCells(resultsFile('spaces'), 'spaces', bench.adapter, cells)
+const results = await runCells(bench.experiment('spaces', scale.iterations.spaces), cells)
 
 console.log(`\n${accuracyHead(['images a class', 'trained on', 'matched'])}`)
 const kinds = [...new Set(results.map(({ key: { seed: _, ...kind } }) => JSON.stringify(kind)))]

@@ -3,7 +3,7 @@
 import { type Cell, runCells } from './cells.ts'
 import { type Distilled, FashionBench } from './fashion-runs.ts'
 import { learningRateOf } from './learning-rates.ts'
-import { resultsFile, scale } from './scale.ts'
+import { scale } from './scale.ts'
 import { accuracyHead, accuracyRow, mean } from './tables.ts'
 
 const STEPS = [1, 2, 5, 10, 20]
@@ -25,7 +25,7 @@ for (let seed = 0; seed < scale.seeds; seed++) {
     })
   }
 }
-const { cells: results } = await runCells(resultsFile('steps'), 'steps', bench.adapter, cells)
+const results = await runCells(bench.experiment('steps', scale.iterations.parts), cells)
 
 console.log(`\n${accuracyHead(['steps', 'seconds an iteration'])}`)
 for (const steps of STEPS) {
