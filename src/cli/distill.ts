@@ -65,6 +65,13 @@ export const distillCommand = command(
     },
     experts: { type: 'string', valueHint: 'DIR', description: 'For mtt: a folder that the command experts made' },
     lr: { type: 'string', valueHint: 'X', description: "Learning rate; default the objective's" },
+    init: { type: 'enum', options: ['real', 'gaussian'], description: 'Where learning starts; default real images' },
+    'real-batch': { type: 'string', valueHint: 'N', description: 'Real images a class and iteration; default 64' },
+    chunk: {
+      type: 'string',
+      valueHint: 'N',
+      description: 'Images that are generated at once: what memory grows with; default 10',
+    },
     ipc: { type: 'string', valueHint: 'N', default: '1', description: 'Images a class' },
     steps: { type: 'string', valueHint: 'N', default: '100', description: 'Iterations' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same result' },
@@ -80,7 +87,7 @@ export const distillCommand = command(
     'save-every': { type: 'string', valueHint: 'SECONDS', default: '20', description: 'How often the state is saved' },
   },
   async ({ data, classes, learn, objective: name, experts, lr, ipc, steps, seed, out, force, resume, ...rest }) => {
-    const { 'save-every': seconds, estimate, ...space } = rest
+    const { 'save-every': seconds, 'real-batch': realBatch, estimate, init, chunk, ...space } = rest
     const saving = { saveEvery: number('save-every', seconds) }
     if (!resume && !force && !estimate && existsSync(join(out, 'metrics.json'))) {
       throw optionError(
@@ -89,12 +96,18 @@ export const distillCommand = command(
       )
     }
     const counts = { imagesPerClass: integer('ipc', ipc), steps: integer('steps', steps), seed: integer('seed', seed) }
-    const rate = lr === undefined ? {} : { learningRate: positiveNumber('lr', lr) }
+    const optional = {
+      ...(lr !== undefined && { learningRate: positiveNumber('lr', lr) }),
+      ...(realBatch !== undefined && { realBatch: integer('real-batch', realBatch) }),
+      ...(chunk !== undefined && { chunk: integer('chunk', chunk) }),
+      ...(learn !== undefined && { learn }),
+      ...(init !== undefined && { init }),
+    }
     const objective = await objectiveOf(name, experts)
     const device = await openDevice()
     try {
       const images = await openSpace(device, data, classes, space)
-      const given = { ...images, objective, ...counts, ...rate, ...(learn && { learn }) }
+      const given = { ...images, objective, ...counts, ...optional }
       if (estimate) {
         await printEstimate(given)
         return

@@ -206,7 +206,9 @@ describe('ld3m-gpu', () => {
     const pixels = await distilled('pixels', '--space', 'pixel', '--objective', 'dc', '--lr', '0.5')
     expect(pixels.config).toMatchObject({ space: 'pixel', learningRate: 0.5, objective: { name: 'DC' } })
     expect(pixels.set.latents).toBe(undefined)
-    const decoded = await distilled('decoded', '--space', 'autoencoder', '--prior', prior)
+    const drawn = ['--init', 'gaussian', '--real-batch', '2', '--chunk', '1']
+    const decoded = await distilled('decoded', '--space', 'autoencoder', '--prior', prior, ...drawn)
+    expect(decoded.config).toMatchObject({ init: 'gaussian', realBatch: 2, chunk: 1 })
     expect(decoded.set.conditioning).toBe(undefined)
     const how = ['--timesteps', '3', '--guidance', '1', '--residual', 'paper', '--learn', 'latents']
     const { config } = await distilled('paper', '--prior', prior, ...how)
