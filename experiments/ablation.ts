@@ -4,7 +4,7 @@ import { type Cell, runCells } from './cells.ts'
 import { type Distilled, FashionBench } from './fashion-runs.ts'
 import { learningRateOf } from './learning-rates.ts'
 import { scale } from './scale.ts'
-import { accuracyHead, accuracyRow } from './tables.ts'
+import { accuracyTable } from './tables.ts'
 
 const LEARN = ['conditioning', 'latents', 'both'] as const
 const RESIDUALS = ['none', 'code'] as const
@@ -32,16 +32,11 @@ for (let seed = 0; seed < scale.seeds; seed++) {
 }
 const results = await runCells(bench.experiment('ablation', scale.iterations.parts), cells)
 
-console.log(`\n${accuracyHead(['learned', 'residual'])}`)
-for (const learn of LEARN) {
-  for (const residual of RESIDUALS) {
+const rows = LEARN.flatMap((learn) =>
+  RESIDUALS.map((residual) => {
     const own = results.filter(({ key }) => key.learn === learn && key.residual === residual)
-    console.log(
-      accuracyRow(
-        [learn, residual],
-        own.map(({ result }) => result),
-      ),
-    )
-  }
-}
+    return { head: [learn, residual], results: own.map(({ result }) => result) }
+  }),
+)
+console.log(`\n${accuracyTable(['learned', 'residual'], rows)}`)
 bench.close()

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { dataError } from '../src/errors.ts'
 import { differences } from '../src/io/index.ts'
 import { writeFileAtomic } from '../src/node/index.ts'
+import { tableOnly } from './scale.ts'
 
 /** One measurement: what identifies it, and what computes it. */
 export interface Cell<Key, Result> {
@@ -45,7 +46,7 @@ export async function readExperiment<Key, Result>(file: string): Promise<Experim
 }
 
 /**
- * Computes the cells that the file does not have yet, in order, and saves after each.
+ * Computes the cells that the file does not have yet, in order, and saves after each; with `--table`, none.
  * @throws Ld3mError `data` if the file's cells were computed with other settings
  */
 export async function runCells<Key, Result>(
@@ -60,7 +61,8 @@ export async function runCells<Key, Result>(
   const done = [...(found?.cells ?? [])]
   const keys = new Set(done.map(({ key }) => JSON.stringify(key)))
   const missing = cells.filter(({ key }) => !keys.has(JSON.stringify(key)))
-  console.log(`${name}: ${done.length} cells are there, ${missing.length} to compute`)
+  console.log(`${name}: ${done.length} cells are there, ${missing.length} are missing`)
+  if (tableOnly) return done
   for (const [i, { key, run }] of missing.entries()) {
     const started = performance.now()
     const result = await run()

@@ -54,7 +54,13 @@ const SCALES = {
   },
 } as const satisfies Record<string, Scale>
 
-const { values } = parseArgs({ options: { scale: { type: 'string', default: 'cores' } }, strict: false })
+const { values } = parseArgs({
+  options: { scale: { type: 'string', default: 'cores' }, table: { type: 'boolean', default: false } },
+  strict: false,
+})
+
+/** `--table`: an experiment shows what it has, and computes nothing. */
+export const tableOnly = values.table === true
 
 export const scale: Scale = (() => {
   const found = Object.entries(SCALES).find(([name]) => name === values.scale)

@@ -5,7 +5,7 @@ import { type Cell, runCells } from './cells.ts'
 import { FashionBench, OBJECTIVES, type ObjectiveName, SPACES, type SpaceName, type Taught } from './fashion-runs.ts'
 import { learningRateOf } from './learning-rates.ts'
 import { scale } from './scale.ts'
-import { accuracyHead, accuracyRow } from './tables.ts'
+import { accuracyTable } from './tables.ts'
 
 interface Key {
   readonly from: SpaceName | 'random real' | 'whole dataset'
@@ -40,16 +40,11 @@ for (const [imagesPerClass, objectives] of [
 cells.push({ key: { from: 'whole dataset', seed: 0 }, run: () => bench.teach(bench.train, 0) })
 const results = await runCells(bench.experiment('spaces', scale.iterations.spaces), cells)
 
-console.log(`\n${accuracyHead(['images a class', 'trained on', 'matched'])}`)
 const kinds = [...new Set(results.map(({ key: { seed: _, ...kind } }) => JSON.stringify(kind)))]
-for (const kind of kinds) {
-  const rows = results.filter(({ key: { seed: _, ...other } }) => JSON.stringify(other) === kind)
+const rows = kinds.map((kind) => {
+  const own = results.filter(({ key: { seed: _, ...other } }) => JSON.stringify(other) === kind)
   const { from, objective = '–', imagesPerClass = 'all' } = JSON.parse(kind) as Key
-  console.log(
-    accuracyRow(
-      [String(imagesPerClass), from, objective],
-      rows.map(({ result }) => result),
-    ),
-  )
-}
+  return { head: [String(imagesPerClass), from, objective], results: own.map(({ result }) => result) }
+})
+console.log(`\n${accuracyTable(['images a class', 'trained on', 'matched'], rows)}`)
 bench.close()

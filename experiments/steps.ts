@@ -4,7 +4,7 @@ import { type Cell, runCells } from './cells.ts'
 import { type Distilled, FashionBench } from './fashion-runs.ts'
 import { learningRateOf } from './learning-rates.ts'
 import { scale } from './scale.ts'
-import { accuracyHead, accuracyRow, mean } from './tables.ts'
+import { accuracyTable, mean } from './tables.ts'
 
 const STEPS = [1, 2, 5, 10, 20]
 
@@ -27,10 +27,9 @@ for (let seed = 0; seed < scale.seeds; seed++) {
 }
 const results = await runCells(bench.experiment('steps', scale.iterations.parts), cells)
 
-console.log(`\n${accuracyHead(['steps', 'seconds an iteration'])}`)
-for (const steps of STEPS) {
+const rows = STEPS.map((steps) => {
   const own = results.filter(({ key }) => key.steps === steps).map(({ result }) => result)
-  const seconds = mean(own.map(({ secondsAnIteration }) => secondsAnIteration))
-  console.log(accuracyRow([String(steps), seconds.toFixed(2)], own))
-}
+  return { head: [String(steps), mean(own.map((result) => result.secondsAnIteration)).toFixed(2)], results: own }
+})
+console.log(`\n${accuracyTable(['steps', 'seconds an iteration'], rows)}`)
 bench.close()

@@ -21,15 +21,27 @@ const of = (result: Taught, name: string): number => result.accuracy[name]?.mean
 /** Mean accuracy of the architectures that were not matched. */
 export const acrossUnseen = (result: Taught): number => mean(unseen.map(({ name }) => of(result, name)))
 
-/** A row of a table of accuracies: what it is of, each architecture's over the seeds, and the mean of the unseen. */
-export const accuracyRow = (head: readonly string[], results: readonly Taught[]): string =>
-  row([
-    ...head,
-    ...ARCHITECTURES.map((name) => spread(results.map((result) => of(result, name)))),
-    spread(results.map(acrossUnseen)),
-  ])
+/** A row of a table of accuracies. */
+export interface AccuracyRow {
+  /** What it is of. */
+  readonly head: readonly string[]
+  /** One a seed. */
+  readonly results: readonly Taught[]
+}
 
-export const accuracyHead = (head: readonly string[]): string =>
-  `${row([...head, ...ARCHITECTURES, 'mean of unseen'])}\n${row([...head, ...ARCHITECTURES, ''].map(() => '---'))}`
+/** Each architecture's accuracy over the seeds, and the mean of the unseen; rows without results are left out. */
+export function accuracyTable(head: readonly string[], rows: readonly AccuracyRow[]): string {
+  const columns = [...head, 'seeds', ...ARCHITECTURES, 'mean of unseen']
+  const lines = rows
+    .filter(({ results }) => results.length > 0)
+    .map(({ head, results }) =>
+      row([
+        ...[...head, results.length],
+        ...ARCHITECTURES.map((name) => spread(results.map((result) => of(result, name)))),
+        spread(results.map(acrossUnseen)),
+      ]),
+    )
+  return [row(columns), row(columns.map(() => '---')), ...lines].join('\n')
+}
 
 export const row = (cells: readonly (string | number)[]): string => `| ${cells.join(' | ')} |`

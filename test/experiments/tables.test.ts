@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Taught } from '../../experiments/fashion-runs.ts'
-import { ARCHITECTURES, accuracyHead, accuracyRow, acrossUnseen, spread } from '../../experiments/tables.ts'
+import { ARCHITECTURES, accuracyTable, acrossUnseen, spread } from '../../experiments/tables.ts'
 
 /** A set from which the first architecture, which was matched, learned otherwise than the others. */
 const taught = (matched: number, unseen: number): Taught => ({
@@ -21,9 +21,13 @@ test('the mean of the unseen leaves out the architecture that was matched', () =
   expect(acrossUnseen(taught(0.9, 0.4))).toBeCloseTo(0.4)
 })
 
-test('a row has as many cells as its head', () => {
-  const row = accuracyRow(['LD3M'], [taught(0.9, 0.4), taught(0.7, 0.5)])
-  expect(row).toMatch(/^\| LD3M \| 80\.0 ± 14\.1 \| 45\.0 ± 7\.1 \|.* 45\.0 ± 7\.1 \|$/)
-  const bars = (line: string) => line.split('|').length
-  for (const line of accuracyHead(['from']).split('\n')) expect(bars(line)).toBe(bars(row))
+test('a table has a row for all that has results, with the number of seeds', () => {
+  const rows = [
+    { head: ['LD3M'], results: [taught(0.9, 0.4), taught(0.7, 0.5)] },
+    { head: ['pixels'], results: [] },
+  ]
+  const [head, rule, row, ...more] = accuracyTable(['from'], rows).split('\n') as [string, string, string]
+  expect(more).toEqual([])
+  expect(row).toMatch(/^\| LD3M \| 2 \| 80\.0 ± 14\.1 \| 45\.0 ± 7\.1 \|.* 45\.0 ± 7\.1 \|$/)
+  for (const line of [head, rule]) expect(line.split('|').length).toBe(row.split('|').length)
 })
