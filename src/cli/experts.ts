@@ -1,8 +1,8 @@
 import process from 'node:process'
 import { trainExperts } from '../ld3m/index.ts'
 import { expertsFolder, interruptible, openDataset, openDevice, ProgressLine, showExperts } from '../node/index.ts'
+import { counted } from '../words.ts'
 import { command, integer, positiveNumber } from './arguments.ts'
-import { counted } from './counted.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
 
 export const expertsCommand = command(

@@ -3,8 +3,8 @@ import process from 'node:process'
 import { optionError } from '../errors.ts'
 import { type DistilledSet, distilledToNpz, distilledToSafetensors } from '../ld3m/index.ts'
 import { readRunResult, writeFileAtomic, writeImageFolder } from '../node/index.ts'
+import { counted } from '../words.ts'
 import { command } from './arguments.ts'
-import { counted } from './counted.ts'
 
 const FORMATS = ['npz', 'folder', 'safetensors'] as const
 

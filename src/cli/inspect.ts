@@ -1,6 +1,7 @@
 import process from 'node:process'
 import { type Checkpoint, dtypeBytes } from '../io/index.ts'
 import { formatBytes, openCheckpointFile } from '../node/index.ts'
+import { listed } from '../words.ts'
 import { command, INERT, inertNames } from './arguments.ts'
 
 export const inspectCommand = command(
@@ -45,8 +46,7 @@ function describe({ format, tensors, others, metadata }: Checkpoint): string {
   return `${lines.join('\n')}\n`
 }
 
-const list = (names: readonly string[]) =>
-  names.slice(0, 20).map(printable).join(', ') + (names.length > 20 ? `, and ${names.length - 20} more` : '')
+const list = (names: readonly string[]) => listed(names.map(printable), 20)
 
 /** A file's names are not to control the terminal. */
 const printable = (name: string) => name.replace(/\p{C}/gu, (c) => `\\u{${c.codePointAt(0)?.toString(16)}}`)

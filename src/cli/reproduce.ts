@@ -2,8 +2,8 @@ import process from 'node:process'
 import { optionError } from '../errors.ts'
 import { type PaperRecipe, paperRecipe, paperRecipeByName, paperRows } from '../ld3m/index.ts'
 import { reproduce } from '../node/index.ts'
+import { counted } from '../words.ts'
 import { command, INERT, inertNames, integer } from './arguments.ts'
-import { counted } from './counted.ts'
 
 export const reproduceCommand = command(
   'reproduce',

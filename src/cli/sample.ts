@@ -3,8 +3,8 @@ import process from 'node:process'
 import { optionError } from '../errors.ts'
 import { imageGrid } from '../io/index.ts'
 import { loadPrior, openDevice, openRunDirectory, ProgressLine, writeFileAtomic } from '../node/index.ts'
+import { counted } from '../words.ts'
 import { command, INERT, inertNames, integer, number } from './arguments.ts'
-import { counted } from './counted.ts'
 import { priorClassIds } from './prior-classes.ts'
 
 export const sampleCommand = command(

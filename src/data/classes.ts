@@ -1,4 +1,5 @@
 import { formatValue, optionError } from '../errors.ts'
+import { listed } from '../words.ts'
 import type { DatasetInfo } from './dataset.ts'
 import { IMAGENET_SUBSETS, type ImagenetSubset, imagenetClass, imagenetSubset } from './imagenet.ts'
 
@@ -26,7 +27,7 @@ export function findClasses(
     if (typeof wanted === 'string' && isSubset(wanted)) return subsetLabels(where, name, classNames, wanted)
     throw optionError(
       `${where}: '${name}' has no class ${JSON.stringify(wanted)}.`,
-      `Its classes are ${listed(classNames)}. Subsets of ImageNet: ${Object.keys(IMAGENET_SUBSETS).join(', ')}.`,
+      `Its classes are ${withLabels(classNames)}. Subsets of ImageNet: ${Object.keys(IMAGENET_SUBSETS).join(', ')}.`,
     )
   })
   if (labels.length === 0) throw optionError(`${where}: no class is named.`, 'Name at least one class.')
@@ -53,13 +54,14 @@ function subsetLabels(where: string, name: string, classNames: readonly string[]
   if (missing.length > 0) {
     throw optionError(
       `${where}: '${name}' lacks ${missing.map((known) => `${known.wnid} (${known.name})`).join(', ')} of ${subset}.`,
-      `Its classes are ${listed(classNames)}.`,
+      `Its classes are ${withLabels(classNames)}.`,
     )
   }
   return labels
 }
 
-function listed(classNames: readonly string[]): string {
-  const shown = classNames.slice(0, SHOWN).map((name, label) => `${label} '${name}'`)
-  return shown.join(', ') + (classNames.length > SHOWN ? ` and ${classNames.length - SHOWN} more` : '')
-}
+const withLabels = (classNames: readonly string[]): string =>
+  listed(
+    classNames.map((name, label) => `${label} '${name}'`),
+    SHOWN,
+  )

@@ -1,5 +1,6 @@
 import { type AnyDataset, areClassesNamed } from '../data/index.ts'
 import { optionError } from '../errors.ts'
+import { listed } from '../words.ts'
 import type { Prior } from './prior.ts'
 
 /**
@@ -28,15 +29,12 @@ export function priorClassesOf(
   }
   if (names && areClassesNamed(names) && areClassesNamed(classNames)) {
     const foreign = classNames[byName.indexOf(-1)]
-    throw optionError(`${where}: the prior has no class '${foreign}', only ${listed(names)}.`, fix)
+    throw optionError(`${where}: the prior has no class '${foreign}', only ${listed(names, SHOWN)}.`, fix)
   }
   return classNames.map((_, label) => label)
 }
 
 const SHOWN = 20
-
-const listed = (names: readonly string[]): string =>
-  names.slice(0, SHOWN).join(', ') + (names.length > SHOWN ? ` and ${names.length - SHOWN} more` : '')
 
 function checkGiven(where: string, given: readonly number[], count: number, { config, conditional }: Prior): void {
   const { classes } = config

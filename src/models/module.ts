@@ -1,5 +1,6 @@
 import { type Shape, sameShape, type Tensor } from '../autograd/index.ts'
 import { shapeError } from '../errors.ts'
+import { listed } from '../words.ts'
 
 /** Tensors by PyTorch's state-dict names, e.g. `features.0.weight`. */
 export type StateDict = Readonly<Record<string, Tensor>>
@@ -98,13 +99,10 @@ const SHOWN = 10
 
 /** The problems by kind, or an empty text where there are none. */
 export function describeProblems({ missing, misshapen, unexpected }: StateDictProblems): string {
-  const listed = (problems: readonly string[], separator: string): string =>
-    problems.slice(0, SHOWN).join(separator) +
-    (problems.length > SHOWN ? `${separator}and ${problems.length - SHOWN} more` : '')
   return [
-    ...(missing.length > 0 ? [`missing ${listed(missing, ', ')}`] : []),
-    ...(misshapen.length > 0 ? [listed(misshapen, '; ')] : []),
-    ...(unexpected.length > 0 ? [`unexpected ${listed(unexpected, ', ')}`] : []),
+    ...(missing.length > 0 ? [`missing ${listed(missing, SHOWN)}`] : []),
+    ...(misshapen.length > 0 ? [listed(misshapen, SHOWN, '; ')] : []),
+    ...(unexpected.length > 0 ? [`unexpected ${listed(unexpected, SHOWN)}`] : []),
   ].join('; ')
 }
 

@@ -94,7 +94,7 @@ describe('findClasses', () => {
     ['half of a subset', ['tench', 'church'], ['imagenette'], /lacks n02102040 \(English springer\), .* of imagenette/],
     ['a class twice', ['cat', 'dog'], ['cat', 0], /class 'cat' is named twice/],
     ['no class', ['cat', 'dog'], [], /no class is named/],
-    ['one of very many', wnids, ['wolfhound'], /19 'n01592084' and 980 more\. Subsets of ImageNet: imagenet-a, /],
+    ['one of very many', wnids, ['wolfhound'], /19 'n01592084', and 980 more\. Subsets of ImageNet: imagenet-a, /],
   ])('refuses %s, and says which there are', (_, names, classes, message) => {
     expect(() => find(names, ...classes)).toThrow(message)
   })

@@ -1,4 +1,5 @@
 import { dataError } from '../../errors.ts'
+import { listed } from '../../words.ts'
 import { DTYPES, type Dtype, elementCount, isSize, MAX_RANK } from '../dtypes.ts'
 import { brokenFile } from '../source.ts'
 import { PickleDict, type PickleHost, PickleList, readPickle } from './pickle.ts'
@@ -231,10 +232,8 @@ export class TorchPickle implements PickleHost {
   #unknownNames(): Error | undefined {
     const names = Array.from(this.#unknown, (name) => JSON.stringify(name))
     if (names.length === 0) return undefined
-    const more = names.length > SHOWN_NAMES ? ` and ${names.length - SHOWN_NAMES} more` : ''
-    const shown = names.slice(0, SHOWN_NAMES).join(', ') + more
     return dataError(
-      `Cannot read ${this.file}: its pickle refers to ${shown}, which ${names.length === 1 ? 'is' : 'are'} no part of a tensor. Nothing of it was run.`,
+      `Cannot read ${this.file}: its pickle refers to ${listed(names, SHOWN_NAMES)}, which ${names.length === 1 ? 'is' : 'are'} no part of a tensor. Nothing of it was run.`,
       "Save the tensors alone, torch.save(model.state_dict(), …); or pass the names in 'inert' (--inert), if what they stand for can be left out.",
     )
   }

@@ -28,7 +28,3 @@ export function shortNumber(value: number): string {
   const decimals = size >= 1000 || size === 0 ? 0 : 3 - Math.floor(Math.log10(size))
   return value.toLocaleString('en-US', { maximumFractionDigits: decimals })
 }
-
-/** '1 image', '10 images'. */
-export const counted = (count: number, one: string, many = `${one}s`): string =>
-  `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`

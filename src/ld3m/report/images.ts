@@ -1,7 +1,7 @@
 import { imageGrid } from '../../io/index.ts'
 import type { HostTensor } from '../../models/index.ts'
+import { counted } from '../../words.ts'
 import type { ReportData } from './data.ts'
-import { counted } from './format.ts'
 import { type Html, html, NOTHING } from './html.ts'
 
 /** Images of a class shown on either side; more would make files of many megabytes. */

@@ -1,4 +1,5 @@
-import { counted, shortNumber } from './format.ts'
+import { counted } from '../../words.ts'
+import { shortNumber } from './format.ts'
 import { type Html, html, NOTHING } from './html.ts'
 import { linearScale, logScale, type Scale } from './scale.ts'
 
