@@ -17,7 +17,9 @@ const { values } = parseArgs({
     /** Steps of the denoiser's training. */
     training: { type: 'string', default: '3000' },
     iterations: { type: 'string', default: '100' },
-    'learning-rate': { type: 'string', default: '1' },
+    'learning-rate': { type: 'string', default: '0.1' },
+    /** Trainings of each network. */
+    runs: { type: 'string', default: '2' },
   },
 })
 const size = Number(values.size)
@@ -52,7 +54,7 @@ const started = performance.now()
 const { accuracy, chosen } = await runExperiment(`${folder}/run`, {
   ...{ train, test, distill: { ...settings, prior, objective: dm(), student: seen, diffusion: { steps: 5 } } },
   choose: { validation, students: [seen], every: Math.ceil(iterations / 4), ...scale.protocol, runs: 1 },
-  evaluate: { students: [seen, ...unseen], ...scale.protocol, runs: 3 },
+  evaluate: { students: [seen, ...unseen], ...scale.protocol, runs: Number(values.runs) },
 })
 const seconds = (performance.now() - started) / 1000
 const result = {

@@ -15,6 +15,7 @@ export {
 export { distilledFromSafetensors, distilledToSafetensors } from './distilled-file.ts'
 export { distilledToImageFolder } from './distilled-image-folder.ts'
 export { distilledToNpz } from './distilled-npz.ts'
+export type { EncodeProgress } from './encode-dataset.ts'
 export { type EvaluateOptions, type EvaluateProgress, evaluate, randomReal, type TrainingData } from './evaluate.ts'
 export {
   type ExpertManifest,

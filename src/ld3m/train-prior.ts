@@ -1,5 +1,5 @@
-import { noGrad, scope, tensor } from '../autograd/index.ts'
-import { type AnyDataset, readImages, toUnit } from '../data/index.ts'
+import { tensor } from '../autograd/index.ts'
+import type { AnyDataset } from '../data/index.ts'
 import { rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import {
@@ -9,19 +9,19 @@ import {
   freeze,
   type HostTensor,
   loadStateDict,
-  Params,
   readStateDict,
   type StateDict,
   takeFrozen,
   unet,
 } from '../models/index.ts'
-import { toSigned } from './normalization.ts'
+import { counted } from '../words.ts'
+import { type EncodeProgress, encodeDataset } from './encode-dataset.ts'
 import { seedOf } from './options.ts'
 import { Prior } from './prior.ts'
 import { type DenoiserRecipe, denoiserRecipe, type PriorRecipe, priorRecipe } from './prior-recipe.ts'
 import { autoencoderTrainer } from './train-autoencoder.ts'
 import { denoiserTrainer, EMBEDDING } from './train-denoiser.ts'
-import type { Trainer, TrainerHooks, TrainProgress } from './trainer.ts'
+import { type Trainer, type TrainerHooks, TrainingStopped, type TrainProgress } from './trainer.ts'
 
 /** An autoencoder with its parameters. */
 export interface TrainedAutoencoder {
@@ -41,6 +41,8 @@ interface TrainPriorCommon {
   signal?: AbortSignal
   /** Called every 20 steps of either stage; `save()` gives the state to resume from. */
   onProgress?: (progress: TrainProgress) => void | Promise<void>
+  /** Called between the stages, as images are encoded, and anew when the denoiser is resumed. */
+  onEncode?: (progress: EncodeProgress) => void | Promise<void>
 }
 
 interface WithBoth {
@@ -58,7 +60,7 @@ interface WithAutoencoder {
 
 export type TrainPriorOptions = TrainPriorCommon & (WithBoth | WithAutoencoder)
 
-const KNOWN = ['device', 'dataset', 'autoencoder', 'recipe', 'seed', 'resume', 'signal', 'onProgress']
+const KNOWN = ['device', 'dataset', 'autoencoder', 'recipe', 'seed', 'resume', 'signal', 'onProgress', 'onEncode']
 
 export interface TrainedPrior {
   readonly prior: Prior
@@ -131,15 +133,20 @@ function checkSizes(recipe: PriorTraining['recipe'], { channels, height, width }
  */
 export async function trainPrior(options: TrainPriorOptions): Promise<TrainedPrior> {
   const training = planPriorTraining(options)
-  const { device, dataset, resume = {}, signal, onProgress } = options
+  const { device, dataset, resume = {}, signal, onProgress, onEncode } = options
   const { recipe, seed } = training
   const hooks = { onProgress, signal }
 
   const coder = options.autoencoder
-    ? { state: freeze(options.autoencoder.state), curve: [] }
+    ? { state: freeze(options.autoencoder.state), curve: [], saved: undefined }
     : await trainAutoencoder(device, dataset, training as PriorTraining & { recipe: PriorRecipe }, resume, hooks)
   try {
-    const { latents, scale } = await encodeAll(device, dataset, recipe.autoencoder, coder.state)
+    const given = { device, dataset, autoencoder: { options: recipe.autoencoder, state: coder.state } }
+    const { latents, scale } = await encodeDataset({ ...given, signal, onEncode }, (encoded) => {
+      const what = `denoiser: aborted when ${encoded.toLocaleString('en-US')} of ${counted(dataset.count, 'image')} were encoded.`
+      if (coder.saved) return new TrainingStopped(what, 'autoencoder', coder.saved)
+      return new TrainingStopped(what, 'denoiser', resume.denoiser)
+    })
     const second = denoiserTrainer(
       ...([device, latents, dataset.labels, dataset.classNames.length, recipe.denoiser] as const),
       ...([recipe.denoiserTraining, seed, { ...hooks, recipe: training }] as const),
@@ -177,7 +184,7 @@ async function trainAutoencoder(
   training: PriorTraining & { readonly recipe: PriorRecipe },
   resume: NonNullable<TrainPriorOptions['resume']>,
   hooks: TrainerHooks,
-): Promise<{ state: StateDict; curve: readonly number[] }> {
+): Promise<{ state: StateDict; curve: readonly number[]; saved: Uint8Array }> {
   const { recipe, seed } = training
   const { denoiser: _denoiser, denoiserTraining: _training, ...own } = recipe
   const { trainer, state } = autoencoderTrainer(
@@ -188,7 +195,7 @@ async function trainAutoencoder(
     await finish(trainer, resume.autoencoder)
     const weights = await readStateDict(trainer.result)
     const frozen = takeFrozen(loadStateDict(device, autoencoder(recipe.autoencoder), weights))
-    return { state: frozen, curve: trainer.curve }
+    return { state: frozen, curve: trainer.curve, saved: await trainer.save() }
   } finally {
     trainer.dispose()
     disposeState(state)
@@ -198,45 +205,4 @@ async function trainAutoencoder(
 async function finish<B>(trainer: Trainer<B>, saved: Uint8Array | undefined): Promise<void> {
   if (saved) trainer.restore(saved)
   await trainer.run()
-}
-
-/** Pixels that are encoded at once: 200 images of 32×32. */
-const ENCODED_PIXELS = 200 * 32 * 32
-
-/** Latents of the whole dataset, scaled to unit variance, and the scale. */
-async function encodeAll(
-  device: Device,
-  dataset: AnyDataset,
-  config: AutoencoderOptions,
-  state: StateDict,
-): Promise<{ latents: HostTensor; scale: number }> {
-  const module = autoencoder(config)
-  const params = new Params(state)
-  const { count, channels, height, width } = dataset
-  const shape = [config.latentChannels, height / module.downsampling, width / module.downsampling] as const
-  const size = shape.reduce((a, b) => a * b, 1)
-  const data = new Float32Array(count * size)
-  const batch = Math.max(1, Math.floor(ENCODED_PIXELS / (height * width)))
-  for (let i = 0; i < count; i += batch) {
-    const indices = Array.from({ length: Math.min(batch, count - i) }, (_, j) => i + j)
-    const images = toUnit(await readImages(dataset, indices))
-    const z = scope(() =>
-      noGrad(() => {
-        const x = tensor(device, images, { shape: [indices.length, channels, height, width] })
-        return module.encode(params, toSigned(x))
-      }),
-    )
-    data.set(await z.read(), i * size)
-    z.dispose()
-  }
-  let sum = 0
-  let squares = 0
-  for (const v of data) {
-    sum += v
-    squares += v * v
-  }
-  const mean = sum / data.length
-  const scale = 1 / Math.sqrt(squares / data.length - mean * mean)
-  for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) * scale
-  return { latents: { shape: [count, ...shape], data }, scale }
 }

@@ -51,10 +51,10 @@ export class TrainingStopped extends Ld3mError {
   constructor(
     what: string,
     readonly stage: string,
-    /** The same as `save()` of `TrainProgress` gives. */
-    readonly state: Uint8Array,
+    /** The same as `save()` of `TrainProgress` gives; none before the first step. */
+    readonly state: Uint8Array | undefined,
   ) {
-    super('aborted', what, 'Go on from the saved state.')
+    super('aborted', what, state ? 'Go on from the saved state.' : 'Call it again to begin.')
   }
 }
 

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path'
 import { dataError, optionError } from '../errors.ts'
 import { differences } from '../io/index.ts'
 import {
+  type EncodeProgress,
   type Prior,
   type PriorTraining,
   planPriorTraining,
@@ -37,7 +38,7 @@ interface TrainingRecord extends PriorTraining {
  */
 export async function trainPriorFile(
   path: string,
-  options: Omit<TrainPriorOptions, 'resume' | 'signal' | 'onProgress'>,
+  options: Omit<TrainPriorOptions, 'resume' | 'signal' | 'onProgress' | 'onEncode'>,
 ): Promise<Prior> {
   const training = planPriorTraining(options as TrainPriorOptions)
   if (existsSync(path)) return await loadTrained(path, training, options)
@@ -57,9 +58,15 @@ export async function trainPriorFile(
     await folder.writeBytes(stateOf(stage), await save())
     lastSave = performance.now()
   }
+  const onEncode = ({ encoded, count, secondsLeft }: EncodeProgress) =>
+    line.update(
+      `encoding ${bar(encoded / count)} ${encoded}/${count}  ${formatDuration(secondsLeft)} left`,
+      encoded === count,
+    )
+  const resume = { autoencoder, denoiser }
   try {
     const { prior, curves } = await interruptible((signal) =>
-      trainPrior({ ...(options as TrainPriorOptions), resume: { autoencoder, denoiser }, signal, onProgress }),
+      trainPrior({ ...(options as TrainPriorOptions), resume, signal, onProgress, onEncode }),
     )
     const record: TrainingRecord = { ...training, curves, every: 20 }
     await writeFileAtomic(`${path}.training.json`, `${JSON.stringify(record)}\n`)
@@ -67,7 +74,8 @@ export async function trainPriorFile(
     await rm(folder.path, { recursive: true })
     return prior
   } catch (error) {
-    if (error instanceof TrainingStopped) await folder.writeBytes(stateOf(error.stage), error.state)
+    const { stage, state } = error instanceof TrainingStopped ? error : {}
+    if (stage && state) await folder.writeBytes(stateOf(stage), state)
     throw error
   } finally {
     line.end()

@@ -8,6 +8,7 @@ import {
   planPriorTraining,
   priorRecipe,
   TrainingStopped,
+  type TrainPriorOptions,
   trainPrior,
 } from '../../src/ld3m/index.ts'
 import { autoencoder, initialize, type TinyAutoencoderOptions, tinyPresets, unet } from '../../src/models/index.ts'
@@ -46,7 +47,7 @@ describe('trainPrior', () => {
     const whole = await bytesOf({ device, dataset, recipe, seed: 3 })
     expect(device.memory.current).toBe(before)
 
-    const resume: { autoencoder?: Uint8Array; denoiser?: Uint8Array } = {}
+    const resume: { autoencoder?: Uint8Array | undefined; denoiser?: Uint8Array | undefined } = {}
     // After 46 it is where the codebook is about to be renewed from the last batches: it stops once that is done.
     for (const [stage, at, done] of [
       ['autoencoder', 46, 50],
@@ -86,6 +87,52 @@ describe('trainPrior', () => {
     await expect(trainPrior({ device, dataset: tinyDataset(5), recipe, seed: 3, resume })).rejects.toThrow(
       /dataset.count \(\d+ before, \d+ now\)/,
     )
+  })
+
+  test('can be stopped while it encodes images: what was trained before is not lost', async () => {
+    // More than are encoded at once.
+    const dataset = tinyDataset(1700)
+    const before = device.memory.current
+    const stop = async (options: Omit<TrainPriorOptions, 'device' | 'dataset'>): Promise<TrainingStopped> => {
+      const controller = new AbortController()
+      const seen: number[] = []
+      const training = trainPrior({
+        ...({ device, dataset, signal: controller.signal, ...options } as TrainPriorOptions),
+        onEncode: ({ encoded, count, secondsLeft }) => {
+          expect([count, secondsLeft >= 0]).toEqual([dataset.count, true])
+          seen.push(encoded)
+          controller.abort()
+        },
+      })
+      const stopped = await training.then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      if (!(stopped instanceof TrainingStopped)) throw stopped
+      expect(seen).toEqual([3200])
+      expect(stopped.message).toContain('aborted when 3,200 of 3,400 images were encoded')
+      return stopped
+    }
+    const { stage, state } = await stop({ recipe, seed: 3 })
+    expect(stage).toBe('autoencoder')
+    expect(device.memory.current).toBe(before)
+    // What was saved is the end of the first stage: nothing of it is done again.
+    const stages = new Set<string>()
+    const { prior } = await trainPrior({
+      ...{ device, dataset, recipe, seed: 3, resume: { autoencoder: state } },
+      onProgress: ({ stage }) => void stages.add(stage),
+    })
+    expect([...stages]).toEqual(['denoiser'])
+    expect(await prior.toSafetensors()).toEqual(await bytesOf({ device, dataset, recipe, seed: 3 }))
+
+    const { autoencoder: _autoencoder, autoencoderTraining: _training, ...ofDenoiser } = recipe
+    const given = { options: prior.config.autoencoder, state: prior.autoencoderState }
+    const first = await stop({ recipe: ofDenoiser, autoencoder: given })
+    expect([first.stage, first.state, first.fix]).toEqual(['denoiser', undefined, 'Call it again to begin.'])
+    const saved = new Uint8Array([1])
+    const later = await stop({ recipe: ofDenoiser, autoencoder: given, resume: { denoiser: saved } })
+    expect([later.stage, later.state]).toEqual(['denoiser', saved])
+    prior.dispose()
   })
 
   test('draws bright images for the bright class and dark ones for the dark one', async () => {
