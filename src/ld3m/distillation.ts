@@ -6,7 +6,7 @@ import { type NamedTensors, Sgd } from '../optim/index.ts'
 import { checkStudent } from './check-student.ts'
 import { chunksOf } from './chunks.ts'
 import { DISTILL_OPTIONS, DistillationStopped, type DistillOptions, type DistillProgress } from './distill-options.ts'
-import { datasetIdentity, studentIdentity } from './distill-recipe.ts'
+import { datasetIdentity } from './distill-recipe.ts'
 import { type RunState, readRunState, writeRunState } from './distill-state.ts'
 import { knownNormalization, type Normalization, readNormalization } from './normalization.ts'
 import type { Matcher, Objective } from './objectives/index.ts'
@@ -19,6 +19,7 @@ import {
   type SyntheticParameters,
   spaceOf,
 } from './spaces/index.ts'
+import { studentIdentity } from './student-identity.ts'
 import { type DistilledSet, drawImages, drawnImages, groupedLabels, readImages, sliceAll } from './synthetic.ts'
 import { defaultStudent } from './train-step.ts'
 

@@ -26,7 +26,7 @@ import {
   priorFromCheckpoint,
   trainExperts,
 } from '../../src/ld3m/index.ts'
-import { convNet } from '../../src/models/index.ts'
+import { convNet, vit } from '../../src/models/index.ts'
 import { expectClose } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyDataset, tinyPrior } from '../support/tiny.ts'
@@ -279,6 +279,23 @@ describe('distill', () => {
     expect(error.message).toMatch(
       /features.0.weight of their ConvNet-2 is \[4, 1, 3, 3\], of the student ConvNet-2 it is \[8, 1, 3, 3\]/,
     )
+  })
+
+  test('tells networks apart whose parameters have the same shapes', async () => {
+    const transformer = (heads: number) =>
+      vit({ channels: 1, size: 8, classes: 2, width: 8, depth: 1, heads, headWidth: 8 / heads, hidden: 8 })
+    let resume = new Uint8Array()
+    const onProgress = async (progress: DistillProgress) => {
+      resume = new Uint8Array(await progress.save())
+    }
+    await distill(options({ student: transformer(2), steps: 1, onProgress }))
+    const error = await caught(distill(options({ student: transformer(4), steps: 2, resume })))
+    expect(error.message).toMatch(/student.hyperparameters.heads \(2 before, 4 now\)/)
+    const spec = { device, dataset, student: transformer(2), store: expertsInMemory(), count: 1, epochs: 3, batch: 8 }
+    const objective = mtt({ experts: await trainExperts(spec) })
+    const refused = await caught(distill(options({ student: transformer(4), objective })))
+    expect(refused.message).toMatch(/experts are ViT of other hyperparameters: heads \(2 before, 4 now\)/)
+    await distill(options({ student: transformer(2), objective, steps: 1 }))
   })
 
   test('repeats bit for bit with one seed, and differs with another', async () => {

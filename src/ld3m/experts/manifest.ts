@@ -4,6 +4,7 @@ import { dataError, shapeError } from '../../errors.ts'
 import { differences } from '../../io/index.ts'
 import type { Student } from '../../models/index.ts'
 import type { Normalization } from '../normalization.ts'
+import { studentIdentity } from '../student-identity.ts'
 import type { ExpertStore } from './store.ts'
 
 export const MANIFEST = 'manifest.json'
@@ -27,6 +28,7 @@ const recipeSchema = v.strictObject({
     inputShape: v.array(count),
     /** Shapes by name. */
     parameters: v.record(v.string(), v.array(count)),
+    hyperparameters: v.optional(v.record(v.string(), finite)),
   }),
   training: v.strictObject({
     epochs: count,
@@ -96,10 +98,6 @@ export async function readManifest(store: ExpertStore): Promise<ExpertManifest |
   return result.output
 }
 
-/** Shapes by name, as a manifest holds them. */
-export const parameterShapes = ({ parameters }: Student): Record<string, number[]> =>
-  Object.fromEntries(Object.entries(parameters).map(([name, { shape }]) => [name, [...shape]]))
-
 /** Where experts are to be of use. */
 interface Guided {
   readonly student: Student
@@ -124,14 +122,21 @@ export function checkExperts(
       'Train experts on images of that size, or use the dataset that they saw.',
     )
   }
-  const own = parameterShapes(student)
-  const names = [...Object.keys(expert.parameters), ...Object.keys(own)]
-  const differs = names.find((name) => `${expert.parameters[name]}` !== `${own[name]}`)
+  const own = studentIdentity(student)
+  const names = [...Object.keys(expert.parameters), ...Object.keys(own.parameters)]
+  const differs = names.find((name) => `${expert.parameters[name]}` !== `${own.parameters[name]}`)
   if (differs !== undefined) {
     const shape = (of: number[] | undefined) => (of ? `[${of.join(', ')}]` : 'missing')
     throw shapeError(
       `${where}: the experts are of another network: ${differs} of their ${expert.name} is ` +
-        `${shape(expert.parameters[differs])}, of the student ${student.name} it is ${shape(own[differs])}.`,
+        `${shape(expert.parameters[differs])}, of the student ${student.name} it is ${shape(own.parameters[differs])}.`,
+      'Pass the student that the experts were trained with.',
+    )
+  }
+  const [other] = differences(expert.hyperparameters ?? {}, own.hyperparameters ?? {})
+  if (other !== undefined) {
+    throw shapeError(
+      `${where}: the experts are ${expert.name} of other hyperparameters: ${other}.`,
       'Pass the student that the experts were trained with.',
     )
   }

@@ -23,16 +23,10 @@ import { checkStudent } from '../check-student.ts'
 import { chunksOf } from '../chunks.ts'
 import { normalize, readNormalization } from '../normalization.ts'
 import { atLeastOne, positive, seedOf } from '../options.ts'
+import { studentIdentity } from '../student-identity.ts'
 import { defaultStudent, labelTensor, trainStep } from '../train-step.ts'
 import { type Experts, openExperts } from './experts.ts'
-import {
-  type ExpertManifest,
-  type ExpertRecipe,
-  newManifest,
-  parameterShapes,
-  readManifest,
-  writeManifest,
-} from './manifest.ts'
+import { type ExpertManifest, type ExpertRecipe, newManifest, readManifest, writeManifest } from './manifest.ts'
 import { readSnapshot, type Snapshot, snapshotName, writeSnapshot } from './snapshot.ts'
 import type { ExpertStore } from './store.ts'
 
@@ -123,7 +117,7 @@ async function recipeOf(options: TrainExpertsOptions, student: Student): Promise
   return {
     dataset: { name: dataset.name, count: dataset.count, classNames: [...dataset.classNames] },
     normalization: { mean: [...mean], std: [...std] },
-    student: { name: student.name, inputShape: [...student.inputShape], parameters: parameterShapes(student) },
+    student: studentIdentity(student),
     training: {
       epochs: atLeastOne('trainExperts', 'epochs', options.epochs ?? 15),
       batch: atLeastOne('trainExperts', 'batch', options.batch ?? 256),

@@ -32,5 +32,7 @@ export function alexNet(options: AlexNetOptions): Student {
     return [conv, relu, ...(pooled ? [maxPoolHalf] : [])]
   })
   const extractor = compose({ features: sequential(layers.flat()) }, ({ features }, x: Tensor) => flatten(features(x)))
-  return student('AlexNet', inputShape, classes, extractor, (widths.at(-1) as number) * h * w, 'fc')
+  return student('AlexNet', inputShape, classes, extractor, (widths.at(-1) as number) * h * w, {
+    classifierName: 'fc',
+  })
 }

@@ -15,6 +15,8 @@ export interface Student extends Module<[images: Tensor, draws?: HostRandom]> {
   readonly classes: number
   /** Length of a feature vector. */
   readonly featureCount: number
+  /** What the network computes by beside its parameters' names and shapes: saved work is gone on with under the same alone. */
+  readonly hyperparameters?: Readonly<Record<string, number>>
   /** What the classifier sees: images [N, C, H, W] → [N, featureCount]. */
   features(params: Params, images: Tensor, draws?: HostRandom): Tensor
 }
@@ -58,7 +60,7 @@ export function student(
   classes: number,
   extractor: Module<[images: Tensor, draws: HostRandom | undefined]>,
   featureCount: number,
-  classifierName = 'classifier',
+  { classifierName = 'classifier', ...rest }: { classifierName?: string } & Pick<Student, 'hyperparameters'> = {},
 ): Student {
   const classifier = linear(featureCount, classes)
   const features = (params: Params, images: Tensor, draws?: HostRandom) => {
@@ -70,6 +72,7 @@ export function student(
     inputShape,
     classes,
     featureCount,
+    ...rest,
     parameters: { ...extractor.parameters, ...childParameters({ [classifierName]: classifier }) },
     features,
     apply: (params, images, draws) => classifier.apply(params.child(classifierName), features(params, images, draws)),

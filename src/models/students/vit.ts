@@ -124,5 +124,8 @@ export function vit(options: VitOptions): Student {
     parameters: { ...tokens.parameters, ...body.parameters },
     apply: (params, images, draws) => body.apply(params, images, (x) => tokens.apply(params, x, draws), draws),
   }
-  return student('ViT', inputShape, resolved.classes, extractor, width, 'mlp_head')
+  return student('ViT', inputShape, resolved.classes, extractor, width, {
+    classifierName: 'mlp_head',
+    hyperparameters: { heads, headWidth, dropout: rate },
+  })
 }
