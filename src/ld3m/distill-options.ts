@@ -79,17 +79,30 @@ export interface DistillProgress {
   save(): Promise<Uint8Array>
 }
 
-/** Why a distillation ended early, with the last good state. */
+/** Why a distillation ended early, with the last good state. Printed, an error that nobody caught shows no arrays. */
 export class DistillationStopped extends Ld3mError {
+  readonly #result: DistilledSet
+  readonly #state: Uint8Array
+
   constructor(
     code: 'aborted' | 'numeric' | 'data',
     what: string,
     fix: string,
-    /** The state after the last iteration that went well. */
-    readonly result: DistilledSet,
-    /** The same for `resume`. */
-    readonly state: Uint8Array,
+    result: DistilledSet,
+    state: Uint8Array,
   ) {
     super(code, what, fix)
+    this.#result = result
+    this.#state = state
+  }
+
+  /** The state after the last iteration that went well. */
+  get result(): DistilledSet {
+    return this.#result
+  }
+
+  /** The same for `resume`. */
+  get state(): Uint8Array {
+    return this.#state
   }
 }

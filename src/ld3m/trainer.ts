@@ -46,15 +46,22 @@ export interface TrainProgress {
   save(): Promise<Uint8Array>
 }
 
-/** Why a training ended early, with what it goes on from. */
+/** Why a training ended early, with what it goes on from. Printed, an error that nobody caught shows no arrays. */
 export class TrainingStopped extends Ld3mError {
+  readonly #state: Uint8Array | undefined
+
   constructor(
     what: string,
     readonly stage: string,
-    /** The same as `save()` of `TrainProgress` gives; none before the first step. */
-    readonly state: Uint8Array | undefined,
+    state: Uint8Array | undefined,
   ) {
     super('aborted', what, state ? 'Go on from the saved state.' : 'Call it again to begin.')
+    this.#state = state
+  }
+
+  /** The same as `save()` of `TrainProgress` gives; none before the first step. */
+  get state(): Uint8Array | undefined {
+    return this.#state
   }
 }
 

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type AnyDataset, createStreamedDataset } from '../../src/data/index.ts'
@@ -75,6 +76,7 @@ describe('trainPrior', () => {
       )
       if (!(stopped instanceof TrainingStopped)) throw stopped
       expect(stopped).toMatchObject({ stage, code: 'aborted' })
+      expect(inspect(stopped)).not.toMatch(/Array/)
       expect(stopped.message).toContain(`after ${stage === 'autoencoder' ? done : 20} of`)
       resume[stage] = stopped.state
     }
