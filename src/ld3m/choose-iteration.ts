@@ -8,7 +8,7 @@ import type { DistilledSet } from './synthetic.ts'
 import { PROTOCOL_OPTIONS } from './train-student.ts'
 
 export interface ChooseIterationOptions
-  extends Omit<EvaluateOptions, 'train' | 'test' | 'normalization' | 'onProgress'> {
+  extends Omit<EvaluateOptions, 'train' | 'test' | 'normalization' | 'resume' | 'onProgress'> {
   /** Real images that neither distilling nor testing sees; `splitDataset` makes some. */
   validation: AnyDataset
   /** Iterations between two evaluations. Default 100. */

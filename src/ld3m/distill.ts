@@ -36,6 +36,13 @@ export function planDistill(options: DistillOptions): MemoryPlan {
   return planMemory(device, () => Distillation.rehearse(options))
 }
 
+/**
+ * The options that are plain data, with their defaults filled in: what a run's record says of it.
+ * @throws Ld3mError as `distill` does: `option` or `shape`
+ */
+export const describeDistill = (options: DistillOptions): Readonly<Record<string, unknown>> =>
+  Distillation.describe(options)
+
 /** What a distillation would need, measured. */
 export interface DistillEstimate {
   /** The most GPU bytes in use at once, by `planDistill`. */

@@ -79,6 +79,13 @@ export class Distillation {
     }
   }
 
+  /** What `distill` would do with these options, as plain data: its `settings`, and how many iterations. */
+  static describe(options: DistillOptions): Readonly<Record<string, unknown>> {
+    const run = new Distillation(options)
+    run.dispose()
+    return { steps: run.iterations, ...run.settings }
+  }
+
   /** What a run records on the GPU until its first iterations are done. */
   static rehearse(options: DistillOptions): void {
     const run = new Distillation(options)
@@ -320,15 +327,29 @@ export class Distillation {
     }
   }
 
+  /** The options that are plain data, with their defaults, but for the number of iterations. */
+  get settings(): Readonly<Record<string, unknown>> {
+    return {
+      ...{
+        space: this.#space.name,
+        ...this.#space.settings,
+        imagesPerClass: this.#imagesPerClass,
+        init: this.#init,
+        seed: this.#seed,
+      },
+      ...{ learned: this.#learned, learningRate: this.#sgd.lr, momentum: this.#sgd.momentum },
+      ...{ realBatch: this.#realBatch, augmentation: this.#augmentation },
+      chunk: (this.#ranges[0] as [number, number])[1],
+    }
+  }
+
   /** All that the result's bits follow from on one adapter, but the number of iterations, which may grow. */
   async #recipe(): Promise<Readonly<Record<string, unknown>>> {
     const { name, options } = this.#objective
     return {
       ...{ dataset: this.#data, student: studentIdentity(this.#student), objective: { name, ...options } },
-      ...{ space: this.#space.name, ...(await this.#space.recipe()) },
-      ...{ imagesPerClass: this.#imagesPerClass, init: this.#init, seed: this.#seed, realBatch: this.#realBatch },
-      ...{ learned: this.#learned, learningRate: this.#sgd.lr, momentum: this.#sgd.momentum },
-      ...{ augmentation: this.#augmentation, chunk: (this.#ranges[0] as [number, number])[1] },
+      ...this.settings,
+      ...(await this.#space.identity()),
     }
   }
 

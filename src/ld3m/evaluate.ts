@@ -4,6 +4,7 @@ import { dataError, formatValue, Ld3mError, optionError, rejectUnknownOptions, s
 import type { Device } from '../gpu/index.ts'
 import { disposeState, Params, type StateDict, type Student } from '../models/index.ts'
 import { type Accuracy, summarize } from './accuracy.ts'
+import { differingLabel } from './check-classes.ts'
 import { checkStudent } from './check-student.ts'
 import { chunksOf } from './chunks.ts'
 import { imageShapeOf, LabelledImages, type TrainingSet } from './labelled-images.ts'
@@ -29,22 +30,25 @@ export interface EvaluateOptions extends TrainingProtocol {
   runs?: number
   /** Default 0. */
   seed?: number
+  /** Test accuracies of an evaluation that was stopped, by the students' names: of their first trainings, in order. */
+  resume?: Readonly<Record<string, readonly number[]>>
   signal?: AbortSignal
-  /** Called after every training. */
-  onProgress?: (progress: EvaluateProgress) => void
+  /** Called after every training, and waited for. */
+  onProgress?: (progress: EvaluateProgress) => void | Promise<void>
 }
 
 export interface EvaluateProgress {
   readonly student: string
   readonly run: number
   readonly accuracy: number
-  /** Trainings done and in all. */
+  /** Trainings done, those of `resume` among them, and in all. */
   readonly done: number
   readonly total: number
 }
 
 const KNOWN = [
-  ...['device', 'train', 'test', 'normalization', 'students', 'runs', 'seed', 'signal', 'onProgress'],
+  ...['device', 'train', 'test', 'normalization', 'students', 'runs', 'seed', 'resume'],
+  ...['signal', 'onProgress'],
   ...PROTOCOL_OPTIONS,
 ]
 
@@ -59,37 +63,28 @@ const TEST_PIXELS = TEST_BATCH * 32 * 32
  * @throws Ld3mError `option`, `shape` or `data` for input that does not fit, `numeric` if a training diverges, `aborted`
  */
 export async function evaluate(options: EvaluateOptions): Promise<Record<string, Accuracy>> {
-  rejectUnknownOptions('evaluate', options, KNOWN)
-  const { device, test, normalization, students, signal } = options
-  const runs = atLeastOne('evaluate', 'runs', options.runs ?? 3)
-  const seed = seedOf('evaluate', options.seed ?? 0)
-  if (!Array.isArray(students)) {
-    throw optionError(`evaluate: students is ${formatValue(students)}.`, 'Pass an array, such as [convNet({ … })].')
-  }
-  if (students.length === 0) throw optionError('evaluate: students is empty.', 'Name at least one architecture.')
-  const names = students.map((s) => s.name)
-  const twice = names.find((name, i) => names.indexOf(name) !== i)
-  if (twice) throw optionError(`evaluate: two students are named '${twice}'.`, 'Evaluate them in separate calls.')
-  const [c, h, w] = imageShapeOf(await trainingData(options, 0))
-  if (c !== test.channels || h !== test.height || w !== test.width) {
-    throw shapeError(
-      `evaluate: trains on images of ${c}×${h}×${w}, tests on ${test.channels}×${test.height}×${test.width}.`,
-      'Pad or resize one of them.',
-    )
-  }
-  for (const student of students) checkStudent('evaluate', student, test)
+  checkEvaluation(options, await trainingData(options, 0))
+  const { device, test, normalization, students, signal, resume = {} } = options
+  const { runs, seed } = repetitionOf(options)
   const testBatches = await uploadTest(device, test, normalization)
   const results: Record<string, Accuracy> = {}
   try {
     let done = 0
     for (const [s, student] of students.entries()) {
-      const accuracies: number[] = []
-      for (let run = 0; run < runs; run++) {
+      const accuracies = (resume[student.name] ?? []).slice(0, runs)
+      done += accuracies.length
+      for (let run = accuracies.length; run < runs; run++) {
         const random = new HostRandom({ seed, stream: run }).fork(`evaluate ${s}`)
         const state = await train(options, student, await trainingData(options, run), random)
         const accuracy = await testAccuracy(student, state, testBatches, test).finally(() => disposeState(state))
         accuracies.push(accuracy)
-        options.onProgress?.({ student: student.name, run, accuracy, done: ++done, total: students.length * runs })
+        await options.onProgress?.({
+          student: student.name,
+          run,
+          accuracy,
+          done: ++done,
+          total: students.length * runs,
+        })
         if (signal?.aborted) throw new Ld3mError('aborted', 'The evaluation was aborted.', 'Run it again.')
       }
       results[student.name] = summarize(accuracies)
@@ -99,6 +94,50 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
     for (const batch of testBatches) batch.dispose()
   }
 }
+
+/** What is checked before anything is trained; and by a run before it distils, hours earlier. */
+export type Evaluation = Pick<EvaluateOptions, 'test' | 'students' | 'runs' | 'seed' | keyof TrainingProtocol>
+
+/**
+ * Throws unless the students can be trained on such images and tested on those.
+ * @throws Ld3mError `option`, `shape` or `data`
+ */
+export function checkEvaluation(evaluation: Evaluation, data: TrainingData): void {
+  rejectUnknownOptions('evaluate', evaluation, KNOWN)
+  const { test, students } = evaluation
+  repetitionOf(evaluation)
+  if (!Array.isArray(students)) {
+    throw optionError(`evaluate: students is ${formatValue(students)}.`, 'Pass an array, such as [convNet({ … })].')
+  }
+  if (students.length === 0) throw optionError('evaluate: students is empty.', 'Name at least one architecture.')
+  const names = students.map((s) => s.name)
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice) throw optionError(`evaluate: two students are named '${twice}'.`, 'Evaluate them in separate calls.')
+  const [c, h, w] = imageShapeOf(data)
+  if (c !== test.channels || h !== test.height || w !== test.width) {
+    throw shapeError(
+      `evaluate: trains on images of ${c}×${h}×${w}, tests on ${test.channels}×${test.height}×${test.width}.`,
+      c === test.channels ? 'Open both at one size.' : 'Open both with as many channels (`channels`).',
+    )
+  }
+  const label = data.classNames && differingLabel(data.classNames, test.classNames)
+  if (label !== undefined) {
+    const [trained, tested] = [data, test].map(({ classNames }) => classNames?.[label] ?? 'none')
+    throw dataError(
+      `evaluate: class ${label} is '${trained}' in the images to train on, and '${tested}' in those to test on.`,
+      'Open both with the same classes in the same order (`classes`).',
+    )
+  }
+  for (const student of students) {
+    checkStudent('evaluate', student, test)
+    resolveProtocol('evaluate', evaluation, student, data.labels.length)
+  }
+}
+
+const repetitionOf = ({ runs, seed }: Pick<EvaluateOptions, 'runs' | 'seed'>): { runs: number; seed: number } => ({
+  runs: atLeastOne('evaluate', 'runs', runs ?? 3),
+  seed: seedOf('evaluate', seed ?? 0),
+})
 
 const trainingData = async ({ train }: EvaluateOptions, run: number): Promise<TrainingData> =>
   typeof train === 'function' ? await train(run) : train
@@ -134,6 +173,7 @@ export async function randomReal(dataset: AnyDataset, imagesPerClass: number, se
   return {
     images: { shape: [chosen.length, channels, height, width], data: toUnit(await readImages(dataset, chosen)) },
     labels: groupedLabels(dataset.classNames.length, imagesPerClass),
+    classNames: dataset.classNames,
   }
 }
 

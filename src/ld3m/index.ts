@@ -5,7 +5,7 @@ export {
   chooseIteration,
   IterationChoice,
 } from './choose-iteration.ts'
-export { type DistillEstimate, distill, estimateDistill, planDistill } from './distill.ts'
+export { type DistillEstimate, describeDistill, distill, estimateDistill, planDistill } from './distill.ts'
 export {
   DistillationStopped,
   type DistillOptions,
@@ -16,7 +16,15 @@ export { distilledFromSafetensors, distilledToSafetensors } from './distilled-fi
 export { distilledToImageFolder } from './distilled-image-folder.ts'
 export { distilledToNpz } from './distilled-npz.ts'
 export type { EncodeProgress } from './encode-dataset.ts'
-export { type EvaluateOptions, type EvaluateProgress, evaluate, randomReal, type TrainingData } from './evaluate.ts'
+export {
+  checkEvaluation,
+  type EvaluateOptions,
+  type EvaluateProgress,
+  type Evaluation,
+  evaluate,
+  randomReal,
+  type TrainingData,
+} from './evaluate.ts'
 export {
   type ExpertManifest,
   type ExpertProgress,
@@ -75,6 +83,7 @@ export { type ReportData, renderReport } from './report/index.ts'
 export type { SampleOptions } from './sample.ts'
 export { alphasCumprod, type DdimStep, ddimSteps, TRAIN_TIMESTEPS } from './schedule.ts'
 export type { ParameterName, PixelSpaceOptions, PriorSpaceOptions, SpaceOptions } from './spaces/index.ts'
+export { type StudentIdentity, studentIdentity } from './student-identity.ts'
 export type { DistilledSet } from './synthetic.ts'
 export type { AutoencoderTraining } from './train-autoencoder.ts'
 export type { DenoiserTraining } from './train-denoiser.ts'
@@ -86,5 +95,5 @@ export {
   type TrainPriorOptions,
   trainPrior,
 } from './train-prior.ts'
-export { paperProtocol, type TrainingProtocol } from './train-student.ts'
+export { describeProtocol, paperProtocol, type TrainingProtocol } from './train-student.ts'
 export { TrainingStopped, type TrainProgress } from './trainer.ts'

@@ -10,6 +10,8 @@ export interface TrainingSet {
   /** [M, C, H, W] in [0, 1]. */
   readonly images: HostTensor
   readonly labels: Int32Array
+  /** What the labels stand for, where that is known: then networks are tested on the same classes alone. */
+  readonly classNames?: readonly string[]
   /** The learning rate that was distilled with the images, where one was. */
   readonly studentLearningRate?: number
 }

@@ -51,10 +51,16 @@ export const paperProtocol = (): TrainingProtocol & { runs: number } => ({
   learningRate: ({ name }) => (name.startsWith('VGG') ? 1e-4 : 1e-3),
 })
 
-/** Steps between waits for the GPU, so that an abort is noticed and the queue stays short. */
+/** Steps, and about seconds, between waits for the GPU: an abort is noticed, and the queue stays short. */
 const STEPS_A_WAIT = 25
+const SECONDS_A_WAIT = 0.5
 /** Where the warm-up begins, as a share of the learning rate. */
 const WARMUP_START = 1e-7
+
+/** What a protocol has where nothing is said. */
+const DEFAULTS = { batch: 256, warmup: 0, momentum: 0.9, weightDecay: 5e-4, augmentation: ALL_AUGMENTATIONS } as const
+const DEFAULT_STEPS = 300
+const DEFAULT_RATE = 0.01
 
 type Resolved = Required<Omit<TrainingProtocol, 'learningRate' | 'epochs' | 'averaging'>> & {
   readonly learningRate: number
@@ -62,6 +68,27 @@ type Resolved = Required<Omit<TrainingProtocol, 'learningRate' | 'epochs' | 'ave
   /** Steps between changes of the learning rate and of the average. */
   readonly beat: number
 }
+
+/**
+ * A protocol as plain data, with its defaults.
+ * @param learned the learning rate that was distilled with the images
+ */
+export function describeProtocol(
+  { learningRate, steps, epochs, ...rest }: TrainingProtocol,
+  students: readonly Student[],
+  learned: number | undefined,
+): Readonly<Record<string, unknown>> {
+  const rateOf = (student: Student) => rateFor(student, learningRate, learned)
+  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
+  return {
+    ...(epochs === undefined ? { steps: steps ?? DEFAULT_STEPS } : { epochs }),
+    ...{ ...DEFAULTS, ...given },
+    learningRate: Object.fromEntries(students.map((student) => [student.name, rateOf(student)])),
+  }
+}
+
+const rateFor = (student: Student, rate: TrainingProtocol['learningRate'], learned: number | undefined): number =>
+  typeof rate === 'function' ? rate(student) : (rate ?? learned ?? DEFAULT_RATE)
 
 /**
  * Checks a protocol for a training of `count` images.
@@ -73,25 +100,31 @@ export function resolveProtocol(
   given: TrainingProtocol,
   student: Student,
   count: number,
-  learned = 0.01,
+  learned?: number,
 ): Resolved {
-  const batch = Math.min(atLeastOne(where, 'batch', given.batch ?? 256), count)
+  const { warmup = DEFAULTS.warmup, momentum = DEFAULTS.momentum, weightDecay = DEFAULTS.weightDecay } = given
+  const { averaging, augmentation = DEFAULTS.augmentation } = given
+  const batch = Math.min(atLeastOne(where, 'batch', given.batch ?? DEFAULTS.batch), count)
   const stepsAnEpoch = Math.ceil(count / batch)
   if (given.steps !== undefined && given.epochs !== undefined) {
     throw optionError(`${where}: steps and epochs are both given.`, 'Give one of them.')
   }
   const steps =
     given.epochs === undefined
-      ? atLeastOne(where, 'steps', given.steps ?? 300)
+      ? atLeastOne(where, 'steps', given.steps ?? DEFAULT_STEPS)
       : atLeastOne(where, 'epochs', given.epochs) * stepsAnEpoch
-  const { learningRate = learned, warmup = 0, momentum = 0.9, weightDecay = 5e-4, averaging } = given
-  const rate = typeof learningRate === 'function' ? learningRate(student) : learningRate
   if (!(warmup >= 0 && warmup <= 1)) throw optionError(`${where}: warmup is ${warmup}.`, 'Use a share, 0 to 1.')
+  if (!(momentum >= 0 && momentum < 1)) throw optionError(`${where}: momentum is ${momentum}.`, 'Use 0 ≤ momentum < 1.')
+  if (!(weightDecay >= 0 && Number.isFinite(weightDecay))) {
+    throw optionError(`${where}: weightDecay is ${weightDecay}.`, 'Use a number ≥ 0.')
+  }
+  if (averaging !== undefined && !(averaging >= 0 && averaging < 1)) {
+    throw optionError(`${where}: averaging is ${averaging}.`, 'Use a decay, 0 ≤ averaging < 1, or leave it out.')
+  }
   return {
-    ...{ steps, batch, warmup, momentum, weightDecay, averaging },
+    ...{ steps, batch, warmup, momentum, weightDecay, averaging, augmentation },
     beat: given.epochs === undefined ? 1 : stepsAnEpoch,
-    learningRate: positive(where, 'learningRate', rate),
-    augmentation: given.augmentation ?? ALL_AUGMENTATIONS,
+    learningRate: positive(where, 'learningRate', rateFor(student, given.learningRate, learned)),
   }
 }
 
@@ -121,6 +154,8 @@ export async function trainStudent(
     const training = { student, state, optimizer }
     let order = random.shuffle(count)
     let at = 0
+    let waited = { step: -1, time: performance.now() }
+    let stepsAWait = 1
     for (let step = 0; step < steps; step++) {
       const changed = step - (step % beat)
       optimizer.lr = learningRate * warmupCosineSchedule(changed, warmup * steps, steps, WARMUP_START)
@@ -137,8 +172,12 @@ export async function trainStudent(
       scope(() => void trainStep(training, given.images, given.labels, draw, dropout))
       for (const t of Object.values(given)) t.dispose()
       if ((step + 1) % beat === 0) ema?.update()
-      if (step % STEPS_A_WAIT === STEPS_A_WAIT - 1) {
+      if (step - waited.step >= stepsAWait) {
         await device.synchronize()
+        const time = performance.now()
+        const secondsAStep = (time - waited.time) / 1000 / (step - waited.step)
+        stepsAWait = Math.min(STEPS_A_WAIT, Math.max(1, Math.round(SECONDS_A_WAIT / secondsAStep)))
+        waited = { step, time }
         if (signal?.aborted) throw new Ld3mError('aborted', 'The evaluation was aborted.', 'Run it again.')
       }
     }

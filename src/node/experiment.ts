@@ -1,15 +1,18 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AnyDataset } from '../data/index.ts'
-import { dataError } from '../errors.ts'
+import { dataError, rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import {
   type ChooseIterationOptions,
   type ChosenIteration,
+  checkEvaluation,
   chooseIteration,
+  DistillationStopped,
   type DistilledSet,
   type DistillOptions,
   type DistillSettings,
+  describeDistill,
   distill,
   distilledFromSafetensors,
   distilledToSafetensors,
@@ -18,7 +21,8 @@ import {
 } from '../ld3m/index.ts'
 import { type Student, studentByName, studentNames } from '../models/index.ts'
 import { readIfThere } from './files.ts'
-import { type AccuracyTable, type CompareOptions, openRun, type Run, reopenRun } from './run.ts'
+import { type CompareOptions, checkCompare, openRun, type Run, reopenRun } from './run.ts'
+import type { AccuracyTable } from './run-evaluation.ts'
 
 export interface ExperimentOptions {
   /** What is distilled. */
@@ -51,14 +55,22 @@ type ChoiceRecord = Omit<ChosenIteration, 'set'> & { readonly history: Iteration
 /**
  * From data to a report: distils, chooses the iteration if asked to, trains networks on the result and on as many random
  * real images, and leaves all of it in a run's folder (`openRun`). Called again with the same options after it was
- * stopped, it goes on where it was; where the distillation is done, the networks are trained again.
+ * stopped, it goes on where it was; what networks were trained already in the same way is kept.
  * @throws DistillationStopped on Ctrl-C during the distillation, whose state is saved
  * @throws Ld3mError as `distill`, `evaluate` and `chooseIteration` do; `option` if the folder holds a run with other options
  */
 export async function runExperiment(folder: string, experiment: ExperimentOptions): Promise<ExperimentResult> {
+  rejectUnknownOptions('runExperiment', experiment, ['train', 'test', 'distill', 'evaluate', 'choose', 'saveEvery'])
   const { train, test } = experiment
   const evaluate = { students: experiment.evaluate?.students ?? allStudents(train), ...experiment.evaluate }
   const options: DistillOptions = { ...experiment.distill, dataset: train }
+  // Now, not when the distillation is done.
+  describeDistill(options)
+  checkCompare({ ...evaluate, train, test })
+  if (experiment.choose) {
+    const { validation, every: _every, ...judging } = experiment.choose
+    checkEvaluation({ ...judging, test: validation }, train)
+  }
   const device: Device = options.prior?.device ?? (options.device as Device)
   const earlier = existsSync(join(folder, 'metrics.json'))
   const { saveEvery } = experiment
@@ -71,6 +83,8 @@ export async function runExperiment(folder: string, experiment: ExperimentOption
     chosen = choice && describe(choice)
   } catch (error) {
     run.close()
+    if (error instanceof DistillationStopped)
+      run.say(`Saved to ${run.directory.path}; the same call goes on from there.`)
     throw error
   }
   const accuracy = await run.compare({ ...evaluate, train, test })

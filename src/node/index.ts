@@ -1,3 +1,4 @@
+export { accuracyText } from './accuracy-text.ts'
 export { type AdapterChoice, type AdapterOptions, type NodeAdapter, requestAdapter } from './adapter.ts'
 export { type OpenCheckpointFileOptions, openCheckpointFile, writeCheckpoint } from './checkpoint.ts'
 export { type LoadCifarOptions, loadCifar } from './cifar.ts'
@@ -25,8 +26,6 @@ export { type LoadPriorOptions, loadPrior } from './prior.ts'
 export { bar, formatBytes, formatDuration, ProgressLine, type ProgressStream } from './progress.ts'
 export { type ReproduceOptions, type Reproduction, reproduce } from './reproduce.ts'
 export {
-  type AccuracyTable,
-  accuracyText,
   type CompareOptions,
   openRun,
   Run,
@@ -35,6 +34,7 @@ export {
   readRunResult,
   reopenRun,
 } from './run.ts'
+export type { AccuracyTable, EvaluationRecord } from './run-evaluation.ts'
 export { type FileSource, fileSource } from './source.ts'
 export { trainPriorFile } from './train-prior.ts'
 export { tuningFolder } from './tuning-folder.ts'

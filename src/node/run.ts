@@ -1,36 +1,41 @@
 import { existsSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AnyDataset } from '../data/index.ts'
 import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
-import { differences, imageGrid } from '../io/index.ts'
+import { differences } from '../io/index.ts'
 import {
-  type Accuracy,
+  checkEvaluation,
   DistillationStopped,
   type DistilledSet,
   type DistillOptions,
   type DistillProgress,
   distilledFromSafetensors,
   distilledToSafetensors,
-  type EvaluateOptions,
+  type EvaluateProgress,
+  type Evaluation,
   evaluate,
   knownNormalization,
   type ReportData,
   randomReal,
   renderReport,
-  type TrainingProtocol,
+  summarize,
 } from '../ld3m/index.ts'
+import { listed } from '../words.ts'
+import { accuracyText } from './accuracy-text.ts'
 import { openRunDirectory, type RunDirectory, removeLeftovers } from './files.ts'
 import { bar, formatBytes, formatDuration, ProgressLine } from './progress.ts'
-
-/** Test accuracies by architecture: of training on the distilled images, and on as many random real ones. */
-export interface AccuracyTable {
-  readonly distilled: Readonly<Record<string, Accuracy>>
-  readonly randomReal: Readonly<Record<string, Accuracy>>
-  /** Of training on the whole dataset, where that was asked for. */
-  readonly wholeDataset?: Readonly<Record<string, Accuracy>>
-}
+import { beforeAfter, describeOptions, methodOf, type RunConfig } from './run-description.ts'
+import {
+  type AccuracyTable,
+  describeEvaluation,
+  type EvaluationRecord,
+  evaluationDifferences,
+  mergeEvaluations,
+  NO_ACCURACY,
+} from './run-evaluation.ts'
+import { lockFolder } from './run-lock.ts'
 
 /** What `metrics.json` holds. */
 export interface RunMetrics {
@@ -44,17 +49,28 @@ export interface RunMetrics {
   /** The objective's loss at every iteration. */
   readonly loss: readonly number[]
   readonly accuracy: AccuracyTable
+  /** How the networks were trained and tested; missing where none were. */
+  readonly evaluation?: EvaluationRecord
+  /** What other evaluations came to, the earliest first. */
+  readonly earlier?: readonly { readonly accuracy: AccuracyTable; readonly evaluation?: EvaluationRecord }[]
   /** The most GPU bytes in use at once. */
   readonly peakBytes: number
 }
 
 /** How to compare a distilled set with real images: options of `evaluate`, and the dataset that was distilled. */
-export interface CompareOptions
-  extends Pick<EvaluateOptions, 'test' | 'students' | 'runs' | 'seed' | keyof TrainingProtocol> {
+export interface CompareOptions extends Evaluation {
   /** Where the random real images come from. */
   readonly train: AnyDataset
   /** Whether to train on all of `train` as well, with the same protocol; what distillation is measured against. Default false. */
   readonly wholeDataset?: boolean
+}
+
+/**
+ * Throws unless `compare` can be called so: before hours of distilling, not after.
+ * @throws Ld3mError as `evaluate` does: `option`, `shape` or `data`
+ */
+export function checkCompare({ train, wholeDataset: _whole, ...evaluation }: CompareOptions): void {
+  checkEvaluation(evaluation, train)
 }
 
 export interface RunOptions {
@@ -62,20 +78,10 @@ export interface RunOptions {
   readonly saveEvery?: number
 }
 
-/** What `config.json` holds: the options of `distill`, with names and sizes in place of data. */
-interface RunConfig {
-  readonly dataset?: { readonly name: string; readonly [size: string]: unknown }
-  readonly objective?: { readonly name: string; readonly [option: string]: unknown }
-  readonly student?: string
-  readonly space?: string
-  readonly [option: string]: unknown
-}
-
 /** The distilled set. */
 const SET = 'distilled.safetensors'
 /** What a distillation goes on from; gone once it is done. */
 const STATE = 'state.safetensors'
-const NO_ACCURACY: AccuracyTable = { distilled: {}, randomReal: {} }
 
 /**
  * A distillation's folder and its live display. Every file is written atomically, so that the folder is readable at any
@@ -90,7 +96,11 @@ export class Run {
   readonly #line = new ProgressLine()
   readonly #started = performance.now()
   /** What an earlier run left in the folder. */
-  #before: Pick<RunMetrics, 'adapter' | 'seconds' | 'peakBytes' | 'accuracy'> | undefined
+  #before: Pick<RunMetrics, 'adapter' | 'seconds' | 'peakBytes'> | undefined
+  /** What networks learned from the set so far. */
+  #judged: Pick<RunMetrics, 'accuracy' | 'evaluation' | 'earlier'> = { accuracy: NO_ACCURACY }
+  /** Lets other processes have the folder. */
+  readonly #unlock: () => void
   readonly #saveEvery: number
   #lastSave = performance.now()
   /** Whatever must be gone before the first save. */
@@ -106,14 +116,14 @@ export class Run {
     rejectUnknownOptions('openRun', options, ['saveEvery'])
     this.#saveEvery = options.saveEvery ?? 20
     if (!(this.#saveEvery >= 0)) throw optionError(`openRun: saveEvery is ${this.#saveEvery}.`, 'Use seconds, ≥ 0.')
+    this.#unlock = lockFolder(directory.path)
     this.signal = this.#abort.signal
-    process.once('SIGINT', this.#interrupt)
-    process.once('SIGTERM', this.#interrupt)
+    this.#listen(true)
   }
 
   readonly #interrupt = (): void => {
     // Any second signal has its usual effect.
-    this.close()
+    this.#listen(false)
     this.#line.end()
     process.stdout.write('Stopping; what there is so far will be saved.\n')
     this.#abort.abort()
@@ -135,8 +145,7 @@ export class Run {
   async saveState(progress: Pick<DistillProgress, 'save' | 'snapshot'>): Promise<void> {
     await this.#cleared
     await this.directory.writeBytes(STATE, await progress.save())
-    await this.#save(await progress.snapshot(), 'distilling', NO_ACCURACY)
-    this.#lastSave = performance.now()
+    await this.#save(await progress.snapshot(), 'distilling')
   }
 
   /** Prints something that stays, below the line of progress. */
@@ -156,39 +165,41 @@ export class Run {
     distillation: Promise<DistilledSet>,
     more: Readonly<Record<string, unknown>> = {},
   ): Promise<DistilledSet> {
-    this.#config = { ...describeOptions(options), ...more }
     try {
+      this.#config = { ...describeOptions(options), ...more }
+      this.#judged = { accuracy: NO_ACCURACY }
       this.#cleared = this.#clear(options.resume !== undefined)
       const [set] = await Promise.all([distillation, this.#cleared])
-      await this.#save(set, 'evaluating', NO_ACCURACY)
+      await this.#save(set, 'evaluating')
       await this.#remove(STATE)
       return set
     } catch (error) {
       this.#line.end()
-      this.close()
       if (error instanceof DistillationStopped) {
         // First: metrics without a state are those of a distillation that is done.
         await this.directory.writeBytes(STATE, error.state)
-        await this.#saveLast(error.result, error, NO_ACCURACY)
+        await this.#saveLast(error.result, error)
       }
+      this.close()
       throw error
     }
   }
 
   /**
    * Trains students on the distilled images, on as many random real ones and, if asked to, on the whole dataset, all by
-   * one protocol (with the learning rate that was distilled, unless `learningRate` states another), saves the accuracies,
-   * prints them side by side, and closes the run. Networks that were compared before and are not now keep their rows. If it
-   * ends early, what is known by then is saved. Accuracies are fractions, 0…1.
+   * one protocol (with the learning rate that was distilled, unless `learningRate` states another), prints the accuracies
+   * side by side, and closes the run. They are saved as they come: called again, what was trained in the same way is not
+   * trained again. Networks that were compared before and are not now keep their rows, if they were trained and tested in
+   * the same way; else they move to `earlier`. Accuracies are fractions, 0…1.
    * @throws Ld3mError as `evaluate` does, `aborted` on Ctrl-C among others
    */
-  async compare({ train, wholeDataset = false, ...options }: CompareOptions): Promise<AccuracyTable> {
+  async compare({ train, wholeDataset = false, ...evaluation }: CompareOptions): Promise<AccuracyTable> {
     const set = this.#recorded('compare')
     const { device, signal } = this
     // A learned rate holds for the real images too, so that the images alone make the difference.
     const { studentLearningRate: learned } = set
     const rate = learned === undefined ? {} : { learningRate: learned }
-    if (learned !== undefined && options.learningRate === undefined) {
+    if (learned !== undefined && evaluation.learningRate === undefined) {
       this.say(`Networks are trained at the learning rate that was distilled, ${learned.toPrecision(3)}.`)
     }
     const perClass = (set.images.shape[0] as number) / set.classNames.length
@@ -198,35 +209,65 @@ export class Run {
       wholeDataset: { name: 'whole dataset', train },
     }
     const keys = ['distilled', 'randomReal', ...(wholeDataset ? (['wholeDataset'] as const) : [])] as const
-    const accuracy: { -readonly [K in keyof AccuracyTable]: AccuracyTable[K] } = {
-      ...(this.#before?.accuracy ?? NO_ACCURACY),
-    }
+    const options = { ...rate, ...evaluation, device, signal, normalization: set.normalization }
     try {
+      checkEvaluation(options, set)
+      this.#beginEvaluation(describeEvaluation({ ...evaluation, train }, set))
       for (const key of keys) {
-        const onProgress: EvaluateOptions['onProgress'] = ({ student, run, accuracy, done, total }) => {
+        const rows = this.#judged.accuracy[key] ?? {}
+        const resume = Object.fromEntries(Object.entries(rows).map(([name, { runs }]) => [name, runs]))
+        const onProgress = async ({ student, run, accuracy, done, total }: EvaluateProgress) => {
           const percent = `${student}, run ${run + 1}: ${(100 * accuracy).toFixed(1)} %`
           this.#line.update(`evaluating ${bar(done / total)} ${sources[key].name}: ${percent}`, done === total)
+          this.#note(key, student, [...(this.#judged.accuracy[key]?.[student]?.runs ?? []), accuracy])
+          if (performance.now() - this.#lastSave >= this.#saveEvery * 1000) await this.#save(set, 'evaluating')
         }
-        const protocol = { ...rate, ...options, device, signal, normalization: set.normalization, onProgress }
-        accuracy[key] = { ...accuracy[key], ...(await evaluate({ ...protocol, train: sources[key].train })) }
+        await evaluate({ ...options, resume, onProgress, train: sources[key].train })
       }
     } catch (error) {
       this.#line.end()
+      await this.#saveLast(set, error as Error)
       this.close()
-      await this.#saveLast(set, error as Error, accuracy)
       throw error
     }
+    const { accuracy } = this.#judged
+    await this.#save(set, 'finished')
     this.close()
-    await this.#save(set, 'finished', accuracy)
     process.stdout.write(`\n${accuracyText(accuracy)}\n\n`)
     this.#end()
     return accuracy
   }
 
+  /** Goes on with the accuracies that are there, if they are of such an evaluation, or puts them aside. */
+  #beginEvaluation(now: EvaluationRecord): void {
+    const { accuracy, evaluation: before, earlier = [] } = this.#judged
+    const differing = before ? evaluationDifferences(before, now) : []
+    if (before && differing.length === 0) {
+      this.#judged = { ...this.#judged, evaluation: mergeEvaluations(before, now) }
+      return
+    }
+    const isEmpty = Object.keys({ ...accuracy.distilled, ...accuracy.randomReal }).length === 0
+    if (!isEmpty) {
+      const how = differing.length > 0 ? `: ${listed(differing, 3)}` : ''
+      this.say(`Accuracies that were here are of another evaluation${how}. metrics.json keeps them as 'earlier'.`)
+    }
+    this.#judged = {
+      ...{ accuracy: NO_ACCURACY, evaluation: now },
+      earlier: isEmpty ? earlier : [...earlier, { accuracy, ...(before && { evaluation: before }) }],
+    }
+  }
+
+  /** Takes down what a network learned in its trainings so far. */
+  #note(key: keyof AccuracyTable, student: string, runs: readonly number[]): void {
+    const { accuracy } = this.#judged
+    const rows = { ...accuracy[key], [student]: summarize(runs) }
+    this.#judged = { ...this.#judged, accuracy: { ...accuracy, [key]: rows } }
+  }
+
   /** Closes a run that is not to be compared. */
   async finish(): Promise<void> {
+    await this.#save(this.#recorded('finish'), 'finished')
     this.close()
-    await this.#save(this.#recorded('finish'), 'finished', this.#before?.accuracy ?? NO_ACCURACY)
     this.#end()
   }
 
@@ -237,14 +278,16 @@ export class Run {
 
   /**
    * Throws unless the folder's distillation was asked for with these options, and of images with the same statistics,
-   * where those need no reading of files.
+   * where those need no reading of files. One that was interrupted may be given another number of steps.
    * @param more what `record` was given
    * @throws Ld3mError `option`, naming those that differ, with both values
    */
   checkOptions(options: DistillOptions, more: Readonly<Record<string, unknown>> = {}): void {
     const normalization = knownNormalization(options.dataset)
+    const now: RunConfig = JSON.parse(JSON.stringify({ ...describeOptions(options), ...more }))
+    const steps = this.isInterrupted ? now.steps : this.#config.steps
     const differing = [
-      ...differences(this.#config, JSON.parse(JSON.stringify({ ...describeOptions(options), ...more }))),
+      ...differences({ ...this.#config, steps }, now),
       ...(normalization ? differences(this.#recorded('checkOptions').normalization, normalization, 'dataset') : []),
     ]
     if (differing.length === 0) return
@@ -293,6 +336,8 @@ export class Run {
     run.#set = set
     run.#config = config
     run.#before = metrics
+    const { accuracy, evaluation, earlier } = metrics as RunMetrics
+    run.#judged = { accuracy, ...(evaluation && { evaluation }), ...(earlier && { earlier }) }
     return run
   }
 
@@ -317,22 +362,29 @@ export class Run {
     process.stdout.write(`Saved to ${this.directory.path} (open report.html).\n`)
   }
 
-  /** Stops listening for Ctrl-C. */
+  /** Stops listening for Ctrl-C, and lets others have the folder. */
   close(): void {
-    process.off('SIGINT', this.#interrupt)
-    process.off('SIGTERM', this.#interrupt)
+    this.#listen(false)
+    this.#unlock()
+  }
+
+  #listen(listens: boolean): void {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.off(signal, this.#interrupt)
+      if (listens) process.once(signal, this.#interrupt)
+    }
   }
 
   /** Saves what there is after an error, which the caller then throws; a second error is only told. */
-  async #saveLast(set: DistilledSet, error: Error, accuracy: AccuracyTable): Promise<void> {
+  async #saveLast(set: DistilledSet, error: Error): Promise<void> {
     try {
-      await this.#save(set, error.message, accuracy)
+      await this.#save(set, error.message)
     } catch (second) {
       process.stderr.write(`The state so far could not be saved: ${(second as Error).message}\n`)
     }
   }
 
-  async #save(set: DistilledSet, status: string, accuracy: AccuracyTable): Promise<void> {
+  async #save(set: DistilledSet, status: string): Promise<void> {
     this.#set = set
     const { directory } = this
     const metrics: RunMetrics = {
@@ -341,7 +393,7 @@ export class Run {
       seconds: (this.#before?.seconds ?? 0) + (performance.now() - this.#started) / 1000,
       iterations: set.loss.length,
       loss: set.loss,
-      accuracy,
+      ...this.#judged,
       peakBytes: Math.max(this.#before?.peakBytes ?? 0, this.device.memory.peak),
     }
     await directory.writeJson('config.json', this.#config)
@@ -350,23 +402,43 @@ export class Run {
     await directory.writeHtml('report.html', renderReport(this.#reportData(set, metrics)))
     // Last: whoever finds new metrics finds the files that go with them.
     await directory.writeJson('metrics.json', metrics)
+    this.#lastSave = performance.now()
   }
 
-  #reportData(set: DistilledSet, { status, adapter, seconds, iterations, loss, accuracy }: RunMetrics): ReportData {
+  #reportData(
+    set: DistilledSet,
+    { status, adapter, seconds, iterations, loss, accuracy, evaluation }: RunMetrics,
+  ): ReportData {
     return {
       title: `${this.#config.dataset?.name}, distilled with ${methodOf(this.#config)}`,
       ...{ status, adapter, seconds, iterations, loss, accuracy, config: this.#config, classNames: set.classNames },
       images: { initial: set.initialImages, final: set.images, labels: set.labels },
       seenArchitecture: this.#config.student ?? 'ConvNet-3',
+      ...(evaluation && { evaluation }),
       ...(set.studentLearningRate !== undefined && { studentLearningRate: set.studentLearningRate }),
       file: SET,
     }
   }
 }
 
-/** Opens (and makes) the folder of a run. */
-export const openRun = async (directory: string, device: Device, options: RunOptions = {}): Promise<Run> =>
-  new Run(await openRunDirectory(directory), device, options)
+/** What may be in a folder before a run is: a prior, experts, an earlier run, what a kill left. */
+const OWN = /^(\..*|experts|images\.png|run\.lock|.*\.(safetensors|json|html|log)|.*\.safetensors\..*)$/
+
+/**
+ * Opens (and makes) the folder of a run.
+ * @throws Ld3mError `option` if it holds other things, such as a dataset, or another process uses it
+ */
+export async function openRun(directory: string, device: Device, options: RunOptions = {}): Promise<Run> {
+  const opened = await openRunDirectory(directory)
+  const foreign = (await readdir(opened.path)).filter((name) => !OWN.test(name))
+  if (foreign.length > 0) {
+    throw optionError(
+      `${opened.path} is not a run's folder: it holds ${listed(foreign, 3)}.`,
+      'Give a folder of its own, such as runs/first.',
+    )
+  }
+  return new Run(opened, device, options)
+}
 
 /**
  * Opens the folder of an earlier run, to compare what it distilled.
@@ -389,72 +461,4 @@ async function readRunFile(directory: string, name: string): Promise<Uint8Array>
     const what = `Cannot read ${join(directory, name)}: ${(cause as Error).message}.`
     throw dataError(what, 'Name the folder of a distillation that has saved something.', cause)
   }
-}
-
-/** The objective and where it learns; LD3M's name is that of latent diffusion alone. */
-function methodOf({ objective, space }: RunConfig): string {
-  if (space === 'pixel') return `${objective?.name} in pixel space`
-  return space === 'autoencoder' ? `${objective?.name} in an autoencoder's latents` : `LD3M and ${objective?.name}`
-}
-
-/** What a run was asked to do, without the data itself. */
-function describeOptions(options: DistillOptions): RunConfig {
-  const { dataset, prior, device: _device, objective, student, ...others } = options
-  const { signal: _signal, onProgress: _onProgress, resume: _resume, ...rest } = others
-  const { name, count, channels, height, width, classNames } = dataset
-  return {
-    ...rest,
-    dataset: { name, count, channels, height, width, classNames },
-    ...(prior ? { prior: prior.config } : {}),
-    objective: { name: objective.name, ...objective.options },
-    ...(student ? { student: student.name } : {}),
-  }
-}
-
-/** One PNG: the initial images above the final ones, or, with several a class, left and right of a row a class. */
-function beforeAfter({ initialImages, images, classNames }: DistilledSet): Uint8Array {
-  const [count, ...shape] = images.shape as [number, ...number[]]
-  const size = shape.reduce((a, b) => a * b, 1)
-  const perClass = count / classNames.length
-  const rows = perClass === 1 ? 1 : classNames.length
-  const perRow = count / rows
-  const both = new Float32Array(2 * images.data.length)
-  for (let row = 0; row < rows; row++) {
-    const part = (data: Float32Array) => data.subarray(row * perRow * size, (row + 1) * perRow * size)
-    both.set(part(initialImages.data), 2 * row * perRow * size)
-    both.set(part(images.data), (2 * row + 1) * perRow * size)
-  }
-  const scale = Math.max(1, Math.round(96 / (shape[2] as number)))
-  return imageGrid({
-    images: both,
-    shape: [2 * count, ...shape],
-    columns: perClass === 1 ? count : 2 * perClass,
-    scale,
-    padding: 4,
-  })
-}
-
-/** A table of accuracies in percent, one architecture a row. */
-export function accuracyText({ distilled, randomReal, wholeDataset }: AccuracyTable): string {
-  const show = (a: Accuracy | undefined) => (a ? `${(100 * a.mean).toFixed(1)} ± ${(100 * a.std).toFixed(1)}` : '–')
-  const rows = Object.keys(distilled).map((name) => {
-    const gain = 100 * ((distilled[name]?.mean ?? Number.NaN) - (randomReal[name]?.mean ?? Number.NaN))
-    return [
-      name,
-      show(distilled[name]),
-      show(randomReal[name]),
-      Number.isNaN(gain) ? '–' : `${gain > 0 ? '+' : ''}${gain.toFixed(1)}`,
-      ...(wholeDataset ? [show(wholeDataset[name])] : []),
-    ]
-  })
-  const head = ['test accuracy in %', 'distilled', 'random real', 'gain', ...(wholeDataset ? ['whole dataset'] : [])]
-  const table = [head, ...rows]
-  const widths = head.map((_, i) => Math.max(...table.map((row) => (row[i] as string).length)))
-  return table
-    .map((row) =>
-      row
-        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number)))
-        .join('   '),
-    )
-    .join('\n')
 }

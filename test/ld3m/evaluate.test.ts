@@ -134,7 +134,7 @@ describe('evaluate', () => {
       return 1e-12
     }
     await evaluate(optionsOf({ runs: 1, steps: 1, learningRate }))
-    expect(seen).toEqual(['ConvNet-1'])
+    expect(new Set(seen)).toEqual(new Set(['ConvNet-1']))
   })
 
   test('a distilled learning rate is what students are trained with, unless another is asked for', async () => {
@@ -182,12 +182,37 @@ describe('evaluate', () => {
     expect([...best.set.images.data]).toEqual(sets.get(best.iteration))
   })
 
+  test('goes on from the trainings that were done, with the accuracies of one that was not stopped', async () => {
+    const students = [student, convNet({ ...task, depth: 2 })]
+    const rest = optionsOf({ students, runs: 3, steps: 4 })
+    const done: Record<string, number[]> = {}
+    const controller = new AbortController()
+    const onProgress: EvaluateOptions['onProgress'] = async (progress) => {
+      // What comes next waits for this.
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      done[progress.student] = [...(done[progress.student] ?? []), progress.accuracy]
+      if (progress.done === 4) controller.abort()
+    }
+    await expect(evaluate({ ...rest, onProgress, signal: controller.signal })).rejects.toThrow(/aborted/)
+    expect(Object.values(done).map(({ length }) => length)).toEqual([3, 1])
+    const steps: [string, number, number][] = []
+    const resumed = await evaluate({
+      ...{ ...rest, resume: done },
+      onProgress: ({ student, run, done }) => void steps.push([student, run, done]),
+    })
+    expect(steps).toEqual([
+      ['ConvNet-2', 1, 5],
+      ['ConvNet-2', 2, 6],
+    ])
+    expect(resumed).toEqual(await evaluate(rest))
+  })
+
   test('gives all memory back, also when it is aborted', async () => {
     const before = device.memory.current
     await evaluate(optionsOf({ steps: 2 }))
     await expect(evaluate(optionsOf({ signal: AbortSignal.abort() }))).rejects.toThrow(/aborted/)
     await expect(evaluate(optionsOf({ momentum: 2 }))).rejects.toThrow(/momentum is 2/)
-    await expect(evaluate(optionsOf({ averaging: 2 }))).rejects.toThrow(/decay is 2/)
+    await expect(evaluate(optionsOf({ averaging: 2 }))).rejects.toThrow(/averaging is 2/)
     expect(device.memory.current).toBe(before)
   })
 
@@ -206,13 +231,24 @@ describe('evaluate', () => {
       { train: { ...set, labels: Int32Array.of(1, 2) } },
       /label 2; ConvNet-1 has 2 outputs/,
     ],
+    [
+      'the same classes in another order',
+      { train: { ...set, classNames: ['bright', 'dark'] } },
+      /class 0 is 'bright' in the images to train on, and 'dark' in those to test on/,
+    ],
+    [
+      'fewer classes',
+      { train: { ...set, classNames: ['0'] } },
+      /class 1 is 'none' in the images to train on, and 'bright' in those to test on/,
+    ],
+    ['a negative decay', { weightDecay: -1 }, /weightDecay is -1/],
     ['no runs', { runs: 0 }, /runs is 0/],
     ['half a step', { steps: 0.5 }, /steps is 0.5/],
     ['a negative rate', { learningRate: -1 }, /learningRate is -1/],
     ['an unknown option', { epoch: 3 } as object, /unknown option 'epoch'.*epochs/],
     ['steps and epochs at once', { epochs: 3 }, /steps and epochs are both given/],
     ['a warm-up of two trainings', { warmup: 2 }, /warmup is 2/],
-    ['an average of nothing but the past', { averaging: 1 }, /decay is 1/],
+    ['an average of nothing but the past', { averaging: 1 }, /averaging is 1/],
   ])('refuses %s', async (_, more, message) => {
     await expect(evaluate(optionsOf(more))).rejects.toThrow(message)
   })

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -72,6 +73,33 @@ describe('an experiment', () => {
     expect(await text(broken, 'choice.json')).toBe(await text(whole, 'choice.json'))
   })
 
+  test.each<[string, () => object, RegExp]>([
+    ['an unknown option', () => ({ evalute: {} }), /runExperiment: unknown option 'evalute'/],
+    [
+      'an unknown option of the evaluation',
+      () => ({ evaluate: { students: [student], step: 3 } }),
+      /evaluate: unknown option 'step'/,
+    ],
+    ['no trainings', () => ({ evaluate: { students: [student], runs: 0 } }), /runs is 0/],
+    ['no networks', () => ({ evaluate: { students: [] } }), /students is empty/],
+    [
+      'other classes to test on',
+      () => ({ test: { ...tinyDataset(5), classNames: ['bright', 'dark'] } }),
+      /class 0 is 'dark' in the images to train on, and 'bright' in those to test on/,
+    ],
+    [
+      'other classes to choose by',
+      () => ({
+        choose: { students: [student], validation: { ...tinyDataset(5), classNames: ['bright', 'dark'] } },
+      }),
+      /class 0 is 'dark' in the images to train on/,
+    ],
+  ])('says before it distils what cannot be judged: %s', async (_, more, message) => {
+    const folder = join(await folderOf({}), 'run')
+    await expect(runExperiment(folder, { ...experiment(), ...more() })).rejects.toThrow(message)
+    expect(existsSync(folder)).toBe(false)
+  })
+
   test('that is done is judged again without distilling, and not with other options', async () => {
     const folder = join(await folderOf({}), 'run')
     const first = await runExperiment(folder, experiment())
@@ -84,7 +112,7 @@ describe('an experiment', () => {
     expect(await readFile(join(folder, 'distilled.safetensors'))).toEqual(before)
     const other = { ...rest, distill: { ...distill, imagesPerClass: 2, seed: 1 } }
     await expect(runExperiment(folder, other)).rejects.toThrow(
-      /other options: imagesPerClass \(none before, 2 now\), seed \(none before, 1 now\)/,
+      /other options: imagesPerClass \(1 before, 2 now\), seed \(0 before, 1 now\)/,
     )
     // Of the same names and sizes.
     const images = rest.train.images.map((v) => 255 - v)

@@ -1,14 +1,17 @@
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createStreamedDataset } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { decodePng } from '../../src/io/index.ts'
 import { type DistillOptions, distill, distilledFromSafetensors, dm } from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
 import {
   accuracyText,
+  type CompareOptions,
   openRun,
   openRunDirectory,
   Run,
@@ -118,6 +121,125 @@ describe('a run', () => {
     const metrics = await json<RunMetrics>(join(directory, 'metrics.json'))
     expect(metrics.status).toMatch(/The evaluation was aborted/)
     expect(metrics.loss).toEqual(set.loss)
+  })
+
+  test('whose comparison is stopped keeps what was trained, and does not train it again', async () => {
+    const options = optionsOf()
+    const distilled = async (name: string) => {
+      const run = await openRun(join(folder, name), device, { saveEvery: 0 })
+      await run.record(options, distill(options))
+      return run
+    }
+    const students = [student, convNet({ channels: 1, size: 8, classes: 2, depth: 1, width: 4 })]
+    const how = { ...comparison(options), students, runs: 2 }
+    const whole = await (await distilled('judged')).compare(how)
+
+    const stopped = await distilled('half-judged')
+    const metrics = join(folder, 'half-judged', 'metrics.json')
+    // Each training on random real images reads its own, after those that are read to check them.
+    let reads = 0
+    const { images, count: _count, ...info } = tinyDataset()
+    const train = createStreamedDataset({ ...info, load: async (i) => images.slice(i * 64, (i + 1) * 64) })
+    const read: typeof train.read = async (indices) => {
+      if (++reads === 4) process.emit('SIGINT')
+      return await train.read(indices)
+    }
+    await expect(stopped.compare({ ...how, train: { ...train, read } })).rejects.toMatchObject({ code: 'aborted' })
+    const { accuracy } = await json<RunMetrics>(metrics)
+    expect(accuracy.distilled).toEqual(whole.distilled)
+    expect(accuracy.randomReal['ConvNet-2']).toEqual(whole.randomReal['ConvNet-2'])
+
+    const trained: string[] = []
+    const write = process.stdout.write.bind(process.stdout)
+    process.stdout.write = (text: string | Uint8Array) => {
+      if (`${text}`.includes('evaluating')) trained.push(`${text}`)
+      return write(text)
+    }
+    try {
+      expect(await (await reopenRun(join(folder, 'half-judged'), device)).compare(how)).toEqual(whole)
+    } finally {
+      process.stdout.write = write
+    }
+    expect(trained.join('')).not.toMatch(/distilled: ConvNet/)
+    expect(await json<RunMetrics>(metrics)).toMatchObject({ status: 'finished', accuracy: whole })
+  })
+
+  test('keeps accuracies of one evaluation apart from those of another', async () => {
+    const directory = join(folder, 'evaluations')
+    const options = optionsOf()
+    const other = convNet({ channels: 1, size: 8, classes: 2, depth: 1, width: 4 })
+    const judge = async (more: Partial<CompareOptions>) => {
+      const run = existsSync(directory) ? await reopenRun(directory, device) : await openRun(directory, device)
+      if (!run.result) await run.record(options, distill(options))
+      const accuracy = await run.compare({ ...comparison(options), runs: 1, ...more })
+      return { accuracy, metrics: await json<RunMetrics>(join(directory, 'metrics.json')) }
+    }
+    const first = await judge({})
+    expect(first.metrics.evaluation).toMatchObject({
+      test: { name: 'tiny', count: 24 },
+      protocol: { steps: 3, batch: 256, momentum: 0.9, learningRate: { 'ConvNet-2': 0.01 } },
+      networks: { 'ConvNet-2': { inputShape: [1, 8, 8], parameters: 238 } },
+    })
+    // Another network, trained and tested alike, and one training more: rows are added.
+    const second = await judge({ students: [other] })
+    expect(Object.keys(second.accuracy.distilled)).toEqual(['ConvNet-2', 'ConvNet-1'])
+    const third = await judge({ runs: 2 })
+    expect(third.accuracy.distilled['ConvNet-2']?.runs[0]).toBe(first.accuracy.distilled['ConvNet-2']?.mean)
+    expect(third.accuracy.distilled['ConvNet-1']).toEqual(second.accuracy.distilled['ConvNet-1'])
+    expect(third.metrics.earlier ?? []).toEqual([])
+    const report = await readFile(join(directory, 'report.html'), 'utf8')
+    expect(report).toMatch(/tested on 24 real images of tiny/)
+    // Another protocol, and a network of that name that is another one.
+    const wider = convNet({ channels: 1, size: 8, classes: 2, depth: 2, width: 8 })
+    const fourth = await judge({ steps: 4 })
+    expect(Object.keys(fourth.accuracy.distilled)).toEqual(['ConvNet-2'])
+    const fifth = await judge({ steps: 4, students: [wider] })
+    expect(fifth.metrics.earlier?.map(({ accuracy }) => accuracy)).toEqual([third.accuracy, fourth.accuracy])
+    expect(fifth.metrics.earlier?.[0]?.evaluation).toEqual(third.metrics.evaluation)
+  })
+
+  test('is of one process at a time', async () => {
+    const directory = join(folder, 'locked')
+    await mkdir(directory)
+    // A process that is there, and then is not.
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
+    await writeFile(join(directory, 'run.lock'), `${other.pid} ${hostname()}`)
+    await expect(openRun(directory, device)).rejects.toThrow(new RegExp(`is in use by process ${other.pid} on `))
+    await writeFile(join(directory, 'run.lock'), `1 elsewhere.${hostname()}`)
+    await expect(openRun(directory, device)).rejects.toThrow(/in use by process 1 on elsewhere.*delete .*run.lock/)
+    await writeFile(join(directory, 'run.lock'), `${other.pid} ${hostname()}`)
+    const gone = new Promise((resolve) => other.once('exit', resolve))
+    other.kill()
+    await gone
+    const run = await openRun(directory, device)
+    expect(await readdir(directory)).toEqual(['run.lock'])
+    run.close()
+    expect(await readdir(directory)).toEqual([])
+  })
+
+  test('is not made of a folder of something else', async () => {
+    const directory = join(folder, 'photographs')
+    await mkdir(join(directory, 'cats'), { recursive: true })
+    await mkdir(join(directory, 'dogs'))
+    await expect(openRun(directory, device)).rejects.toThrow(/photographs is not a run's folder: it holds cats, dogs\./)
+    expect((await readdir(directory)).sort()).toEqual(['cats', 'dogs'])
+  })
+
+  test('that was interrupted may be made longer or shorter', async () => {
+    const directory = join(folder, 'longer')
+    const options = { ...optionsOf(), steps: 2 }
+    const controller = new AbortController()
+    const run = await openRun(directory, device)
+    const stopped = distill({ ...options, signal: controller.signal, onProgress: () => controller.abort() })
+    await expect(run.record(options, stopped)).rejects.toThrow(/aborted after 1 of 2/)
+    const again = await reopenRun(directory, device)
+    again.checkOptions({ ...options, steps: 3 })
+    const longer = { ...options, steps: 3, resume: await again.savedState() }
+    expect(await again.record(longer, distill(longer))).toEqual(await distill({ ...options, steps: 3 }))
+    await again.finish()
+    const done = await reopenRun(directory, device)
+    expect(() => done.checkOptions({ ...options, steps: 4 })).toThrow(/other options: steps \(3 before, 4 now\)/)
+    done.close()
   })
 
   test('is taken up again: compared later, it has a whole report', async () => {

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
-import { areClassesNamed } from '../../data/index.ts'
 import { dataError, shapeError } from '../../errors.ts'
 import { differences } from '../../io/index.ts'
 import type { Student } from '../../models/index.ts'
+import { differingLabel } from '../check-classes.ts'
 import type { Normalization } from '../normalization.ts'
 import { studentIdentity } from '../student-identity.ts'
 import type { ExpertStore } from './store.ts'
@@ -140,11 +140,11 @@ export function checkExperts(
       'Pass the student that the experts were trained with.',
     )
   }
-  const named = areClassesNamed(dataset.classNames) && areClassesNamed(classNames)
-  if (named && differences(dataset.classNames, classNames).length > 0) {
-    const label = classNames.findIndex((name, k) => name !== dataset.classNames[k])
+  const label = differingLabel(dataset.classNames, classNames)
+  if (label !== undefined) {
+    const [own, theirs] = [classNames, dataset.classNames].map((of) => of[label] ?? 'none')
     throw dataError(
-      `${where}: class ${label} is '${classNames[label]}', for the experts it was '${dataset.classNames[label]}'.`,
+      `${where}: class ${label} is '${own}', for the experts it was '${theirs}'.`,
       'Train the experts on the dataset that is distilled, or select its classes in their order.',
     )
   }

@@ -32,6 +32,8 @@ export interface ReportData {
     readonly randomReal: Readonly<Record<string, Accuracy>>
     readonly wholeDataset?: Readonly<Record<string, Accuracy>>
   }
+  /** How the networks were trained, and what on they were tested: plain data. */
+  readonly evaluation?: { readonly test: { readonly name: string; readonly count: number } }
   /** The architecture that the distillation matched on, marked apart from those it never saw. */
   readonly seenArchitecture?: string
   /** The learning rate for students that was learned with the images. */
@@ -42,7 +44,7 @@ export interface ReportData {
 
 const FIELDS = [
   ...['title', 'adapter', 'seconds', 'iterations', 'config', 'classNames', 'images', 'loss', 'accuracy', 'status'],
-  ...['seenArchitecture', 'studentLearningRate', 'file'],
+  ...['evaluation', 'seenArchitecture', 'studentLearningRate', 'file'],
 ]
 
 /**

@@ -56,7 +56,7 @@ export function renderReport(data: ReportData): string {
   ${
     rows.length > 0
       ? html`<p class="lead">Networks trained from scratch on the distilled images, and on as many random real ones,
-  tested on real images.</p>
+  tested on ${tested(data)}.</p>
   ${accuracyTable(
     rows,
     rows.some(({ seen }) => seen),
@@ -72,6 +72,7 @@ ${data.file === undefined ? NOTHING : useSection(data.file, data.studentLearning
 <section aria-labelledby="configuration">
   <h2 id="configuration">Configuration</h2>
   ${configurationTable(data.config)}
+  ${data.evaluation ? html`<h3>Networks</h3>${configurationTable({ ...data.evaluation })}` : NOTHING}
 </section>
 </main>
 </body>
@@ -79,6 +80,9 @@ ${data.file === undefined ? NOTHING : useSection(data.file, data.studentLearning
 `
   return page.text
 }
+
+const tested = ({ evaluation }: ReportData): string =>
+  evaluation ? `${counted(evaluation.test.count, 'real image')} of ${evaluation.test.name}` : 'real images'
 
 const fact = (name: string, value: string): Html => html`<div><dt>${name}</dt><dd>${value}</dd></div>`
 

@@ -117,7 +117,8 @@ svg .chance { stroke: var(--whisker); stroke-width: 1.2; stroke-dasharray: 3 4; 
   .accuracies td .muted, .tag { display: block; width: fit-content; margin-left: auto; }
   .tag { margin-left: -2px; }
   .accuracies tr > :nth-child(5) { display: none; }
-  .configuration th { padding-right: 20px; }
+  .configuration tr { display: block; padding: 6px 0; border-bottom: 1px solid var(--line); }
+  .configuration th, .configuration td { display: block; width: auto; padding: 0; border: 0; white-space: normal; }
   .classes.single { grid-template-columns: 1fr 1fr; gap: 22px 18px; }
 }
 @media print {

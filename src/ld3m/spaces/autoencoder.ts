@@ -11,7 +11,8 @@ export const autoencoderSpace = (prior: Prior): ImageSpace => ({
   learnable: ['latents'],
   initial: (start) => scope(() => noGrad(() => ({ latents: initialLatents(prior, start) }))),
   noise: () => [],
-  recipe: async () => ({ prior: await prior.identity() }),
+  settings: {},
+  identity: async () => ({ prior: await prior.identity() }),
   images: (parameters, _noise, normalization) =>
     normalize(fromSigned(prior.decode(parameter(parameters, 'latents'))), normalization),
 })

@@ -34,7 +34,8 @@ export function latentDiffusionSpace(
       const { start, steps } = drawNoise(prior, count, diffusion, seed)
       return [start, ...steps]
     },
-    recipe: async () => ({ prior: await prior.identity(), priorClasses: [...priorClasses], diffusion }),
+    settings: { priorClasses: [...priorClasses], diffusion },
+    identity: async () => ({ prior: await prior.identity() }),
     images: (parameters, noise, normalization) => {
       const [start, ...steps] = noise as [(typeof noise)[number], ...typeof noise]
       const [latents, conditioning] = [parameter(parameters, 'latents'), parameter(parameters, 'conditioning')]

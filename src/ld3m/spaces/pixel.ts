@@ -23,7 +23,8 @@ export const pixelSpace = (device: Device, imageShape: readonly [number, number,
       }),
     ),
   noise: () => [],
-  recipe: async () => ({}),
+  settings: {},
+  identity: async () => ({}),
   // A tensor of its own, which callers may free.
   images: (parameters) => ops.scale(parameter(parameters, 'pixels'), 1),
 })

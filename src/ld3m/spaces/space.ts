@@ -30,8 +30,10 @@ export interface ImageSpace {
   initial(start: SpaceStart): SyntheticParameters
   /** Draws the noise of a sampling phase. Keep it until the gradient is taken: both passes must see the same. */
   noise(count: number, seed: number): SpaceNoise
-  /** What images follow from besides parameters and noise: plain data, the same for the same images. */
-  recipe(): Promise<Readonly<Record<string, unknown>>>
+  /** Its options, with their defaults, as plain data. */
+  readonly settings: Readonly<Record<string, unknown>>
+  /** What images follow from besides settings, parameters and noise: plain data, the same for the same images. */
+  identity(): Promise<Readonly<Record<string, unknown>>>
   /** Images as networks see them, [N, C, H, W], of parameters and noise of N images. */
   images(parameters: SyntheticParameters, noise: SpaceNoise, normalization: Normalization): Tensor
 }
