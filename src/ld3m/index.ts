@@ -82,7 +82,13 @@ export {
 export { type ReportData, renderReport } from './report/index.ts'
 export type { SampleOptions } from './sample.ts'
 export { alphasCumprod, type DdimStep, ddimSteps, TRAIN_TIMESTEPS } from './schedule.ts'
-export type { ParameterName, PixelSpaceOptions, PriorSpaceOptions, SpaceOptions } from './spaces/index.ts'
+export type {
+  AutoencoderSpaceOptions,
+  LatentDiffusionSpaceOptions,
+  ParameterName,
+  PixelSpaceOptions,
+  SpaceOptions,
+} from './spaces/index.ts'
 export { type StudentIdentity, studentIdentity } from './student-identity.ts'
 export type { DistilledSet } from './synthetic.ts'
 export type { AutoencoderTraining } from './train-autoencoder.ts'

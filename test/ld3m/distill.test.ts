@@ -17,12 +17,12 @@ import {
   type Experts,
   estimateDistill,
   expertsInMemory,
+  type LatentDiffusionSpaceOptions,
   mtt,
   normalizationOf,
   type Objective,
   type PixelSpaceOptions,
   Prior,
-  type PriorSpaceOptions,
   planDistill,
   priorFromCheckpoint,
   trainExperts,
@@ -37,7 +37,7 @@ let prior: Prior
 let experts: Experts
 const dataset = tinyDataset()
 const student = convNet({ channels: 1, size: 8, classes: 2, depth: 2, width: 4 })
-type Options = DistillSettings & PriorSpaceOptions
+type Options = DistillSettings & LatentDiffusionSpaceOptions
 const options = (more: Partial<Options> = {}): Options => ({
   ...{ dataset, prior, student, objective: dm(), imagesPerClass: 2, steps: 3, realBatch: 4 },
   diffusion: { steps: 2 },
@@ -407,8 +407,8 @@ describe('spaces', () => {
   })
 
   test('without diffusion, latents are decoded as they are', async () => {
-    const { diffusion: _, ...rest } = options({ space: 'autoencoder', learningRate: 1 })
-    const set = await distill(rest)
+    const { diffusion: _, priorClasses: _classes, ...rest } = options({ learningRate: 1 })
+    const set = await distill({ ...rest, space: 'autoencoder' })
     expect(set.conditioning).toBe(undefined)
     expect(set.latents!.shape).toEqual([4, 2, 4, 4])
     expect(set.images.data).not.toEqual(set.initialImages.data)
@@ -447,8 +447,8 @@ describe('spaces', () => {
   })
 
   function noDiffusion(more: Partial<Options>): object {
-    const { diffusion: _, ...rest } = options({ space: 'autoencoder', ...more })
-    return rest
+    const { diffusion: _, ...rest } = options(more)
+    return { ...rest, space: 'autoencoder' }
   }
 })
 

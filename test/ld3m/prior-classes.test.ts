@@ -6,9 +6,9 @@ import {
   type DistilledSet,
   distill,
   dm,
+  type LatentDiffusionSpaceOptions,
   type Prior,
   type PriorConfig,
-  type PriorSpaceOptions,
   priorFromCheckpoint,
 } from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 const priorOf = (more: Partial<PriorConfig>): Prior => tinyPrior(device, { ...tinyConfig, ...more })
 
-const distilled = (prior: Prior, classNames: readonly string[], more: Partial<PriorSpaceOptions> = {}) => {
+const distilled = (prior: Prior, classNames: readonly string[], more: Partial<LatentDiffusionSpaceOptions> = {}) => {
   const dataset = { ...tinyDataset(), classNames }
   const student = convNet({ channels: 1, size: 8, classes: 2, depth: 1, width: 2 })
   return distill({ dataset, prior, student, objective: dm(), steps: 1, learn: 'latents', ...more })

@@ -9,10 +9,10 @@ import {
   distill,
   dm,
   evaluate,
+  type LatentDiffusionSpaceOptions,
   normalizationOf,
   type Objective,
   type Prior,
-  type PriorSpaceOptions,
   planDistill,
   randomReal,
 } from '../../src/ld3m/index.ts'
@@ -24,7 +24,7 @@ let device: Device
 let prior: Prior
 const memory = tinyDataset()
 const student = convNet({ channels: 1, size: 8, classes: 2, depth: 2, width: 4 })
-type Options = DistillSettings & PriorSpaceOptions
+type Options = DistillSettings & LatentDiffusionSpaceOptions
 const options = (more: Partial<Options>): Options => ({
   ...{ dataset: memory, prior, student, objective: dm(), imagesPerClass: 2, steps: 3, realBatch: 4 },
   diffusion: { steps: 2 },

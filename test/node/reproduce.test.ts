@@ -58,12 +58,13 @@ function shrunk(recipe: PaperRecipe): PaperRecipe {
   const students = [student, alexNet({ ...task, widths: [4, 4] })]
   const { distill, evaluate, choose, experts } = recipe
   const brief = { students, epochs: 2, runs: 1 }
+  const smaller = { student, imagesPerClass: 1, steps: 4, realBatch: 2, learningRate: 0.1 }
   return {
     ...{ ...recipe, size: 16 },
-    distill: {
-      ...{ ...distill, student, imagesPerClass: 1, steps: 4, realBatch: 2, learningRate: 0.1 },
-      ...(distill.diffusion && { diffusion: { ...distill.diffusion, steps: 2 } }),
-    },
+    distill:
+      distill.space === 'autoencoder'
+        ? { ...distill, ...smaller }
+        : { ...distill, ...smaller, diffusion: { ...distill.diffusion, steps: 2 } },
     evaluate: { ...evaluate, ...brief },
     choose: { ...choose, ...brief, every: 2, validationFraction: 0.25 },
     ...(experts && { experts: { ...experts, student, count: 2, epochs: 4, batch: 8 } }),

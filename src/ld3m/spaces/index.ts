@@ -19,17 +19,14 @@ export {
   sliceParameters,
 } from './space.ts'
 
-/** The space of a prior's latents, with its diffusion or without. */
-export interface PriorSpaceOptions {
-  /**
-   * Where images are learned: 'latent-diffusion', LD3M's, or 'autoencoder', latents that are decoded without diffusion.
-   * Default 'latent-diffusion'.
-   */
-  space?: 'latent-diffusion' | 'autoencoder'
+/** LD3M's space: latents and conditionings of a prior, through its reverse process. */
+export interface LatentDiffusionSpaceOptions {
+  /** Where images are learned: 'latent-diffusion', the default. */
+  space?: 'latent-diffusion'
   /** The frozen latent diffusion model; its device does the work. */
   prior: Prior
   device?: never
-  /** The reverse process of 'latent-diffusion'. */
+  /** The reverse process. */
   diffusion?: DiffusionOptions
   /**
    * The prior's class id of each class of the dataset. Default those of the same names; where one of the two has no names,
@@ -38,9 +35,20 @@ export interface PriorSpaceOptions {
   priorClasses?: readonly number[]
 }
 
-/** The space of pixels, without a prior. */
+/** The space of a prior's latents, which are decoded without diffusion: a baseline. */
+export interface AutoencoderSpaceOptions {
+  /** Where images are learned: 'autoencoder'. */
+  space: 'autoencoder'
+  /** Its autoencoder is used alone; its device does the work. */
+  prior: Prior
+  device?: never
+  diffusion?: never
+  priorClasses?: never
+}
+
+/** The space of pixels, without a prior: the other baseline. */
 export interface PixelSpaceOptions {
-  /** Where images are learned: 'pixel', the baseline without a prior. */
+  /** Where images are learned: 'pixel'. */
   space: 'pixel'
   /** Does the work. */
   device: Device
@@ -49,7 +57,7 @@ export interface PixelSpaceOptions {
   priorClasses?: never
 }
 
-export type SpaceOptions = PriorSpaceOptions | PixelSpaceOptions
+export type SpaceOptions = LatentDiffusionSpaceOptions | AutoencoderSpaceOptions | PixelSpaceOptions
 
 export const SPACE_OPTIONS = ['space', 'prior', 'device', 'diffusion', 'priorClasses'] as const
 
