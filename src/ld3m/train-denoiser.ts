@@ -1,5 +1,4 @@
 import { HostRandom, ops, random, type Tensor, tensor } from '../autograd/index.ts'
-import { optionError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { type HostTensor, initialize, Params, type StateDict, type UnetOptions, unet } from '../models/index.ts'
 import { alphasCumprod, TRAIN_TIMESTEPS } from './schedule.ts'
@@ -48,13 +47,11 @@ export function denoiserTrainer(
   rest: TrainerHooks & { recipe: object },
 ): { trainer: Trainer<NoisyLatents>; state: StateDict } {
   const denoiser = unet(config)
-  const { contextDim } = config
-  if (contextDim === undefined) {
-    throw optionError('trainPrior: the denoiser has no contextDim.', 'Give the length of a class embedding.')
-  }
+  // Recipes are checked before.
+  const contextDim = config.contextDim as number
   const embedding = { shape: [classes + 1, contextDim], init: { kind: 'normal', std: 1 } } as const
   const module = { parameters: { ...denoiser.parameters, [EMBEDDING]: embedding } }
-  const state = initialize(device, module, { seed: seed + 1 })
+  const state = initialize(device, module, { seed: (seed + 1) % 2 ** 32 })
   const params = new Params(state)
   const [count, ...shape] = latents.shape as [number, ...number[]]
   const size = shape.reduce((a, b) => a * b, 1)

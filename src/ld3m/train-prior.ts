@@ -1,6 +1,6 @@
 import { tensor } from '../autograd/index.ts'
 import type { AnyDataset } from '../data/index.ts'
-import { rejectUnknownOptions, shapeError } from '../errors.ts'
+import { rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import {
   type AutoencoderOptions,
@@ -15,6 +15,7 @@ import {
   unet,
 } from '../models/index.ts'
 import { counted } from '../words.ts'
+import { checkDenoiserRecipe, checkPriorRecipe } from './check-prior-recipe.ts'
 import { type EncodeProgress, encodeDataset } from './encode-dataset.ts'
 import { seedOf } from './options.ts'
 import { Prior } from './prior.ts'
@@ -79,49 +80,30 @@ export interface PriorTraining {
 
 /**
  * What `trainPrior` would do with these options, defaults filled in.
- * @throws Ld3mError `option` or `shape` for options that do not fit the dataset or each other
+ * @throws Ld3mError `option` for a recipe that is not whole or out of range; `option` or `shape` for parts that do not fit
+ * the dataset or each other
  */
 export function planPriorTraining(options: TrainPriorOptions): PriorTraining {
   rejectUnknownOptions('trainPrior', options, KNOWN)
   const { name, count, channels, height, width, classNames } = options.dataset
-  const recipe = options.autoencoder
-    ? {
-        ...(options.recipe ?? denoiserRecipe(options.dataset, options.autoencoder.options)),
-        autoencoder: options.autoencoder.options,
-      }
-    : (options.recipe ?? priorRecipe(options.dataset))
-  checkSizes(recipe, options.dataset)
   return {
-    recipe,
+    recipe: plannedRecipe(options),
     seed: seedOf('trainPrior', options.seed ?? 0),
     dataset: { name, count, channels, height, width, classNames: [...classNames] },
   }
 }
 
-/** Throws unless autoencoder and denoiser fit the images and each other: before hours of training, not after. */
-function checkSizes(recipe: PriorTraining['recipe'], { channels, height, width }: AnyDataset): void {
-  const { downsampling } = autoencoder(recipe.autoencoder)
-  unet(recipe.denoiser)
-  if (recipe.autoencoder.channels !== channels) {
-    throw shapeError(
-      `trainPrior: the autoencoder takes ${recipe.autoencoder.channels} channels; the dataset has ${channels}.`,
-      'Open the dataset with as many channels, or use another autoencoder.',
-    )
+/** The recipe with what is given, checked. */
+function plannedRecipe({ autoencoder: given, recipe, dataset }: TrainPriorOptions): PriorTraining['recipe'] {
+  if (!given) {
+    const whole = recipe ?? priorRecipe(dataset)
+    checkPriorRecipe(whole, dataset)
+    return whole
   }
-  if (recipe.denoiser.inChannels !== recipe.autoencoder.latentChannels) {
-    throw shapeError(
-      `trainPrior: the denoiser has inChannels ${recipe.denoiser.inChannels}, the autoencoder latentChannels ` +
-        `${recipe.autoencoder.latentChannels}.`,
-      'Make them equal.',
-    )
-  }
-  const unit = downsampling * 2 ** (recipe.denoiser.channelMult.length - 1)
-  if (height % unit !== 0 || width % unit !== 0) {
-    throw shapeError(
-      `trainPrior: autoencoder and denoiser halve images ${Math.log2(unit)} times; the dataset's are ${height}×${width}.`,
-      `Use sides that ${unit} divides, or fewer levels.`,
-    )
-  }
+  rejectUnknownOptions('trainPrior: autoencoder', given, ['options', 'state'])
+  const own = recipe ?? denoiserRecipe(dataset, given.options)
+  checkDenoiserRecipe(own, given.options, dataset)
+  return { ...own, autoencoder: given.options }
 }
 
 /**

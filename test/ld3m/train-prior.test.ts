@@ -2,6 +2,7 @@ import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type AnyDataset, createStreamedDataset } from '../../src/data/index.ts'
+import { Ld3mError } from '../../src/errors.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import {
   denoiserRecipe,
@@ -39,6 +40,22 @@ const bytesOf = async (options: Parameters<typeof trainPrior>[0]): Promise<Uint8
   const bytes = await prior.toSafetensors()
   prior.dispose()
   return bytes
+}
+
+/** A copy of nested options with one value changed. */
+const withValue = (options: object, [name = '', ...rest]: readonly string[], value: unknown): object => ({
+  ...options,
+  [name]: rest.length === 0 ? value : withValue(options[name as never] as object, rest, value),
+})
+
+const messageOf = (f: () => unknown): string => {
+  try {
+    f()
+  } catch (error) {
+    if (error instanceof Ld3mError && error.code === 'option') return error.message
+    throw error
+  }
+  return 'nothing was thrown'
 }
 
 describe('trainPrior', () => {
@@ -187,6 +204,54 @@ describe('trainPrior', () => {
     expect(() => planPriorTraining({ device, dataset: grey, autoencoder: taesd })).toThrow(/takes 3 channels.*has 1/)
     const given = { device, dataset, recipe, epochs: 3 }
     expect(() => planPriorTraining(given)).toThrow(/unknown option 'epochs'/)
+    const [{ contextDim: _, ...unconditional }, kl] = [recipe.denoiser, { ...recipe.autoencoder, kind: 'kl' }]
+    expect(() => planPriorTraining({ device, dataset, recipe: { ...recipe, denoiser: unconditional } })).toThrow(
+      /recipe\.denoiser has no contextDim/,
+    )
+    expect(() => planPriorTraining({ device, dataset, recipe: { ...recipe, autoencoder: kl as never } })).toThrow(
+      /kind/,
+    )
+  })
+
+  const none = [undefined, null, 'x', Number.NaN, -1]
+  const [first, second] = ['recipe.autoencoderTraining', 'recipe.denoiserTraining'] as const
+  test.each<[path: string, refused: readonly unknown[], said: RegExp]>([
+    ...[first, second].flatMap((stage): [string, unknown[], RegExp][] => [
+      [`${stage}.steps`, [...none, 0, 2.5], /Use an integer ≥ 1/],
+      [`${stage}.batch`, [...none, 0, 2.5], /Use an integer ≥ 1/],
+      [`${stage}.learningRate`, [...none, 0, Number.POSITIVE_INFINITY], /Use a number > 0/],
+      [`${stage}.ema`, [3], /unknown option 'ema'.*Known options: .*batch/],
+      [stage, [undefined, null, 3], /Pass an object; known options: .*batch/],
+    ]),
+    [`${second}.emaDecay`, [...none, 1], /Use a number ≥ 0 and < 1/],
+    [`${second}.conditionDropout`, [...none, 1.1], /Use a number ≥ 0 and ≤ 1/],
+    ['recipe.denoiserTraning', [{ steps: 3 }], /unknown option 'denoiserTraning'.*Known options: .*denoiserTraining/],
+    ['recipe.name', [undefined, 3, ''], /Use a text/],
+    ['recipe.denoiser', [undefined, null, 3], /Pass a network's options/],
+    ['recipe.autoencoder', [undefined, null, 3], /Pass a network's options/],
+    ['recipe', ['x', [1]], /Pass an object/],
+  ])('refuses a recipe whose %s is not right, by name', (path, refused, said) => {
+    const options = { device, dataset: tinyDataset(), recipe }
+    expect(() => planPriorTraining(options)).not.toThrow()
+    for (const value of refused) {
+      const broken = withValue(options, path.split('.'), value) as typeof options
+      const message = messageOf(() => planPriorTraining(broken))
+      expect(message, String(value)).toMatch(said)
+      const [last, at] = [path.split('.').at(-1) as string, path.slice(0, path.lastIndexOf('.'))]
+      expect(message).toContain(message.includes('unknown option') ? `trainPrior: ${at}: ` : `trainPrior: ${path}`)
+      expect(message).toContain(last)
+    }
+  })
+
+  test('refuses what a given autoencoder leaves no room for, and one that is none', () => {
+    const given = { device, dataset: tinyDataset(), autoencoder: { options: recipe.autoencoder, state: {} } }
+    expect(() => planPriorTraining({ ...given, recipe })).toThrow(/recipe: unknown option 'autoencoder(Training)?'/)
+    const { autoencoder: _autoencoder, autoencoderTraining: _training, ...own } = recipe
+    expect(planPriorTraining({ ...given, recipe: own }).recipe).toEqual({ ...own, autoencoder: recipe.autoencoder })
+    const steps = { ...own, denoiserTraining: { ...own.denoiserTraining, steps: 0 } }
+    expect(() => planPriorTraining({ ...given, recipe: steps })).toThrow(/denoiserTraining\.steps is 0/)
+    const bare = { ...given, autoencoder: recipe.autoencoder as never }
+    expect(() => planPriorTraining(bare)).toThrow(/trainPrior: autoencoder: unknown option/)
   })
 })
 
