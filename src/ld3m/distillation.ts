@@ -8,6 +8,7 @@ import { chunksOf } from './chunks.ts'
 import { DISTILL_OPTIONS, DistillationStopped, type DistillOptions, type DistillProgress } from './distill-options.ts'
 import { datasetIdentity } from './distill-recipe.ts'
 import { type RunState, readRunState, writeRunState } from './distill-state.ts'
+import { hasExploded, whatBecame } from './explosion.ts'
 import { knownNormalization, type Normalization, readNormalization } from './normalization.ts'
 import type { Matcher, Objective } from './objectives/index.ts'
 import { atLeastOne, oneOf, positive, seedOf } from './options.ts'
@@ -25,9 +26,6 @@ import { defaultStudent } from './train-step.ts'
 
 /** Iterations that a plan runs through: augmentation draws its operations, so that their peaks differ a little. */
 const PLANNED_ITERATIONS = 3
-
-/** A loss so many times the first one is that of a run that went astray: losses of random networks differ far less. */
-const EXPLOSION = 1e6
 
 /** A run of `distill`, from its first image on; owns what is learned. */
 export class Distillation {
@@ -194,15 +192,14 @@ export class Distillation {
       ['gradient of what the objective learns itself', own],
     ]
     const [first = loss] = this.#loss
-    const exploded = watched.find(([what, value]) => {
-      return !Number.isFinite(value) || (what === 'loss' && first > 0 && value > EXPLOSION * first)
-    })
+    const exploded = watched.find(([what, value]) =>
+      what === 'loss' ? hasExploded(value, first) : !Number.isFinite(value),
+    )
     if (exploded) {
       for (const g of [...Object.values(step.gradients), ...Object.values(step.own)]) g.dispose()
       const [what, value] = exploded
-      const from = Number.isFinite(value) ? ` from ${first} at first` : ''
       const fix = 'Start again with a lower learningRate; the last good state is kept.'
-      await this.#stop('numeric', `The ${what} became ${value}${from},`, fix)
+      await this.#stop('numeric', `The ${what} ${whatBecame(value, first)},`, fix)
     }
     this.#update(step.gradients, step.own)
     this.#loss.push(loss)

@@ -4,6 +4,7 @@ import type { Device } from '../gpu/index.ts'
 import { differences, readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
 import type { StateDict } from '../models/index.ts'
 import { Adam, Ema } from '../optim/index.ts'
+import { hasExploded, whatBecame } from './explosion.ts'
 
 export interface TrainerOptions<Batch> {
   /** For messages and for the metadata of saved states. */
@@ -77,6 +78,12 @@ export class Trainer<Batch = unknown> {
   readonly #adam: Adam
   readonly #ema: Ema | undefined
   readonly #curve: number[] = []
+  /** Losses of the last steps, which nobody has read. */
+  readonly #unread: Tensor[] = []
+  /** Those since the last entry of the curve. */
+  #losses: number[] = []
+  /** Of the very first step, also where this run goes on from a saved state. */
+  #firstLoss: number | undefined
 
   constructor(options: TrainerOptions<Batch>) {
     this.#options = options
@@ -94,12 +101,14 @@ export class Trainer<Batch = unknown> {
     return this.#curve
   }
 
-  /** @throws TrainingStopped if the signal fires; Ld3mError `numeric`, or what `batch` throws */
+  /**
+   * @throws TrainingStopped if the signal fires; Ld3mError `numeric` if a loss is not finite or exceeds a million times
+   * the first one, or what `batch` throws
+   */
   async run(): Promise<void> {
     const { name, device, steps, signal, batch, canStop = () => true } = this.#options
     const started = performance.now()
     const first = this.step
-    const losses: Tensor[] = []
     const read = (step: number): Promise<Batch> => {
       const ahead = batch(step)
       // Whoever waits for that step is told; until then nobody is.
@@ -112,22 +121,23 @@ export class Trainer<Batch = unknown> {
         if (signal?.aborted && canStop(this.step)) await this.#stop()
         const data: Batch = await next
         next = this.step + 1 < steps ? read(this.step + 1) : undefined
-        losses.push(this.#update(data))
+        this.#unread.push(this.#update(data))
         await this.#options.afterStep?.(this.step)
         this.step++
         if (this.step % STEPS_A_WAIT === 0) await device.synchronize()
         if (this.step % REPORT_EVERY !== 0 && this.step !== steps) continue
-        const mean = await this.#meanOf(losses.splice(0))
-        this.#curve.push(mean)
+        await this.#readLosses()
+        const loss = meanOf(this.#losses.splice(0))
+        this.#curve.push(loss)
         const seconds = (performance.now() - started) / 1000
         const secondsLeft = (seconds / (this.step - first)) * (steps - this.step)
         await this.#options.onProgress?.({
-          ...{ stage: name, step: this.step, steps, loss: mean, seconds, secondsLeft },
+          ...{ stage: name, step: this.step, steps, loss, seconds, secondsLeft },
           save: () => this.save(),
         })
       }
     } finally {
-      for (const loss of losses) loss.dispose()
+      for (const loss of this.#unread.splice(0)) loss.dispose()
     }
   }
 
@@ -144,19 +154,30 @@ export class Trainer<Batch = unknown> {
     })
   }
 
-  /** The mean of losses, which are freed. */
-  async #meanOf(losses: readonly Tensor[]): Promise<number> {
-    let sum = 0
-    for (const loss of losses) sum += await loss.item()
-    for (const loss of losses) loss.dispose()
-    const mean = sum / losses.length
-    if (Number.isFinite(mean)) return mean
-    const what = `${this.#options.name}: the loss became ${mean} by step ${this.step}.`
-    throw new Ld3mError('numeric', what, 'Lower the learning rate.')
+  /** Reads the losses of the last steps. Throws at the first that says that the training went astray. */
+  async #readLosses(): Promise<void> {
+    const { name, steps } = this.#options
+    let done = this.step - this.#unread.length
+    for (const tensor of this.#unread) {
+      const loss = await tensor.item()
+      this.#firstLoss ??= loss
+      if (hasExploded(loss, this.#firstLoss)) {
+        throw new Ld3mError(
+          'numeric',
+          `${name}: the loss ${whatBecame(loss, this.#firstLoss)}, after ${done} of ${steps} steps.`,
+          'Start again with a lower learningRate; what was saved before is left as it is.',
+        )
+      }
+      this.#losses.push(loss)
+      done++
+    }
+    for (const tensor of this.#unread.splice(0)) tensor.dispose()
   }
 
   async #stop(): Promise<never> {
     const { name, steps } = this.#options
+    // A training that went astray is not saved.
+    await this.#readLosses()
     throw new TrainingStopped(`${name}: aborted after ${this.step} of ${steps} steps.`, name, await this.save())
   }
 
@@ -171,6 +192,7 @@ export class Trainer<Batch = unknown> {
       recipe: JSON.stringify(this.#options.recipe),
       step: `${this.step}`,
       curve: JSON.stringify(this.#curve),
+      ...(this.#firstLoss !== undefined && { firstLoss: `${this.#firstLoss}` }),
     })
   }
 
@@ -193,6 +215,7 @@ export class Trainer<Batch = unknown> {
     }
     for (const [n, t] of Object.entries(state)) t.write(toFloat32(tensors.get(n) as StoredTensor))
     this.step = Number(metadata.step)
+    if (metadata.firstLoss !== undefined) this.#firstLoss = Number(metadata.firstLoss)
     this.#adam.stepCount = this.step
     if (this.#ema) this.#ema.updates = this.step
     this.#curve.push(...(JSON.parse(metadata.curve ?? '[]') as number[]))
@@ -214,6 +237,8 @@ export class Trainer<Batch = unknown> {
     this.#ema?.dispose()
   }
 }
+
+const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
 
 /** A column [N, 1, 1, 1] of one number a sample. */
 export const perSample = (device: Device, values: readonly number[]): Tensor =>

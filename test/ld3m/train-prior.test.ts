@@ -11,6 +11,7 @@ import {
   priorRecipe,
   TrainingStopped,
   type TrainPriorOptions,
+  type TrainProgress,
   trainPrior,
 } from '../../src/ld3m/index.ts'
 import { autoencoder, initialize, type TinyAutoencoderOptions, tinyPresets, unet } from '../../src/models/index.ts'
@@ -106,6 +107,33 @@ describe('trainPrior', () => {
     await expect(trainPrior({ device, dataset: tinyDataset(5), recipe, seed: 3, resume })).rejects.toThrow(
       /dataset.count \(\d+ before, \d+ now\)/,
     )
+  })
+
+  test.each([
+    ['autoencoder', 5],
+    ['denoiser', 1e4],
+  ] as const)('stops where the loss of its %s explodes, and saves nothing of it', async (stage, learningRate) => {
+    const before = device.memory.current
+    const training = { ...recipe[`${stage}Training`], learningRate }
+    const exploding = { device, recipe: { ...recipe, [`${stage}Training`]: training } }
+    const { steps } = training
+    const said = new RegExp(`^${stage}: the loss became \\S+ from \\S+ at first, after \\d+ of ${steps} steps.*lower`)
+    const stopped = { code: 'numeric', message: expect.stringMatching(said) }
+    const onProgress = ({ stage: at, loss }: TrainProgress) => {
+      if (at === stage) expect(loss).toBeLessThan(1e6)
+    }
+    await expect(trainPrior({ ...exploding, dataset: tinyDataset(), onProgress })).rejects.toMatchObject(stopped)
+
+    // Nor is it saved where it is aborted before anybody has looked.
+    const controller = new AbortController()
+    const read = async (indices: ArrayLike<number>) => {
+      if (++reads > 5) controller.abort()
+      return await (streamed(tinyDataset()) as Extract<AnyDataset, { read: unknown }>).read(indices)
+    }
+    let reads = stage === 'autoencoder' ? 0 : Number.NEGATIVE_INFINITY
+    const aborted = { ...exploding, dataset: { ...streamed(tinyDataset()), read }, signal: controller.signal }
+    await expect(trainPrior(aborted)).rejects.toMatchObject(stopped)
+    expect(device.memory.current).toBe(before)
   })
 
   test('can be stopped while it encodes images: what was trained before is not lost', async () => {
