@@ -37,8 +37,9 @@ export const expertsCommand = command(
     try {
       const dataset = await openDataset(data, images)
       const onProgress = showExperts(line)
-      const experts = await interruptible((signal) =>
-        trainExperts({ ...{ device, dataset, store: expertsFolder(out), signal, ...options }, onProgress }),
+      const experts = await interruptible(
+        (signal) => trainExperts({ ...{ device, dataset, store: expertsFolder(out), signal, ...options }, onProgress }),
+        line,
       )
       const { epochs } = experts.manifest.training
       process.stdout.write(`${counted(experts.count, 'expert')} of ${counted(epochs, 'epoch')} in ${out}\n`)

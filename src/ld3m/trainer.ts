@@ -27,7 +27,7 @@ export interface TrainerOptions<Batch> {
   afterStep?: (step: number) => Promise<void>
   /** False where more is kept between steps than a saved state holds. Must be true every `reportEvery` steps. */
   canStop?: (step: number) => boolean
-  /** Called every `reportEvery` steps with their mean loss. */
+  /** Called after the first step and every `reportEvery` steps. */
   onProgress?: ((progress: TrainProgress) => void | Promise<void>) | undefined
   signal?: AbortSignal | undefined
 }
@@ -39,9 +39,10 @@ export interface TrainProgress {
   readonly stage: string
   readonly step: number
   readonly steps: number
-  /** Mean over the steps since the last report. */
+  /** Mean over the steps since the last multiple of 20. */
   readonly loss: number
   readonly seconds: number
+  /** By the steps since the first report, which compile nothing; at first by those before it. */
   readonly secondsLeft: number
   /** Everything needed to go on from here, as safetensors. */
   save(): Promise<Uint8Array>
@@ -109,6 +110,8 @@ export class Trainer<Batch = unknown> {
     const { name, device, steps, signal, batch, canStop = () => true } = this.#options
     const started = performance.now()
     const first = this.step
+    /** When the first report was done: steps before it compile kernels. */
+    let warm: { readonly step: number; readonly time: number } | undefined
     const read = (step: number): Promise<Batch> => {
       const ahead = batch(step)
       // Whoever waits for that step is told; until then nobody is.
@@ -125,16 +128,23 @@ export class Trainer<Batch = unknown> {
         await this.#options.afterStep?.(this.step)
         this.step++
         if (this.step % STEPS_A_WAIT === 0) await device.synchronize()
-        if (this.step % REPORT_EVERY !== 0 && this.step !== steps) continue
+        const isMark = this.step % REPORT_EVERY === 0 || this.step === steps
+        // The first step is reported as well, or the first after which the state can be saved.
+        if (!isMark && (warm || !canStop(this.step))) continue
         await this.#readLosses()
-        const loss = meanOf(this.#losses.splice(0))
-        this.#curve.push(loss)
-        const seconds = (performance.now() - started) / 1000
-        const secondsLeft = (seconds / (this.step - first)) * (steps - this.step)
+        const loss = meanOf(this.#losses)
+        if (isMark) {
+          this.#curve.push(loss)
+          this.#losses = []
+        }
+        const now = performance.now()
+        const secondsAStep = (now - (warm?.time ?? started)) / 1000 / (this.step - (warm?.step ?? first))
         await this.#options.onProgress?.({
-          ...{ stage: name, step: this.step, steps, loss, seconds, secondsLeft },
+          ...{ stage: name, step: this.step, steps, loss, seconds: (now - started) / 1000 },
+          secondsLeft: secondsAStep * (steps - this.step),
           save: () => this.save(),
         })
+        warm ??= { step: this.step, time: performance.now() }
       }
     } finally {
       for (const loss of this.#unread.splice(0)) loss.dispose()

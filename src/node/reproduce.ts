@@ -132,11 +132,13 @@ async function expertsFor(
 ): Promise<Experts> {
   const line = new ProgressLine()
   try {
-    return await interruptible((signal) =>
-      trainExperts({
-        ...{ ...recipe, device, dataset, store: expertsFolder(join(out, 'experts')), seed, signal },
-        onProgress: showExperts(line),
-      }),
+    return await interruptible(
+      (signal) =>
+        trainExperts({
+          ...{ ...recipe, device, dataset, store: expertsFolder(join(out, 'experts')), seed, signal },
+          onProgress: showExperts(line),
+        }),
+      line,
     )
   } finally {
     line.end()

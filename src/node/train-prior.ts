@@ -65,8 +65,9 @@ export async function trainPriorFile(
     )
   const resume = { autoencoder, denoiser }
   try {
-    const { prior, curves } = await interruptible((signal) =>
-      trainPrior({ ...(options as TrainPriorOptions), resume, signal, onProgress, onEncode }),
+    const { prior, curves } = await interruptible(
+      (signal) => trainPrior({ ...(options as TrainPriorOptions), resume, signal, onProgress, onEncode }),
+      line,
     )
     const record: TrainingRecord = { ...training, curves, every: 20 }
     await writeFileAtomic(`${path}.training.json`, `${JSON.stringify(record)}\n`)
@@ -75,7 +76,11 @@ export async function trainPriorFile(
     return prior
   } catch (error) {
     const { stage, state } = error instanceof TrainingStopped ? error : {}
-    if (stage && state) await folder.writeBytes(stateOf(stage), state)
+    if (stage && state) {
+      await folder.writeBytes(stateOf(stage), state)
+      line.end()
+      process.stdout.write(`The state is in ${path}.state; the same call goes on from there.\n`)
+    }
     throw error
   } finally {
     line.end()

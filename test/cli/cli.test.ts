@@ -416,11 +416,16 @@ describe('ld3m-gpu', () => {
     child.stderr.on('data', (chunk) => (printed += chunk))
     // The first line of progress; a second signal would end the process at once.
     let told = false
+    let out = ''
     child.stdout.on('data', (chunk) => {
-      if (!told && `${chunk}`.includes('autoencoder')) told = child.kill('SIGINT')
+      out += chunk
+      if (!told && out.includes('autoencoder')) told = child.kill('SIGINT')
     })
     expect(await new Promise((done) => child.on('exit', done)), printed).toBe(130)
     expect(printed).toMatch(/autoencoder: aborted after \d+ of 60 steps/)
+    expect(out).toMatch(
+      /autoencoder \S+ 1\/60 {2}loss \S+ .* left\nStopping; .*\nThe state is in .*new.broken\.safetensors\.state; the same/,
+    )
     expect(await readdir(`${broken}.state`)).toEqual(['autoencoder.safetensors'])
 
     expect((await run(...args(broken))).code).toBe(0)

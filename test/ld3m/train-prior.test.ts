@@ -184,7 +184,22 @@ describe('trainPrior', () => {
 
   test('draws bright images for the bright class and dark ones for the dark one', async () => {
     const longer = { ...recipe, denoiserTraining: { ...recipe.denoiserTraining, steps: 300 } }
-    const { prior, curves } = await trainPrior({ device, dataset: tinyDataset(), recipe: longer })
+    const reports: Record<string, TrainProgress[]> = { autoencoder: [], denoiser: [] }
+    const onProgress = (progress: TrainProgress) => void reports[progress.stage]?.push(progress)
+    const { prior, curves } = await trainPrior({ device, dataset: tinyDataset(), recipe: longer, onProgress })
+    // The first step is told at once; it is no point of the curve of its own.
+    expect(reports.autoencoder?.map(({ step }) => step)).toEqual([1, 20, 40, 60])
+    expect(reports.denoiser?.map(({ step }) => step)).toEqual([
+      1,
+      ...Array.from({ length: 15 }, (_, i) => 20 * (i + 1)),
+    ])
+    for (const stage of ['autoencoder', 'denoiser'] as const) {
+      expect(reports[stage]?.slice(1).map(({ loss }) => loss)).toEqual(curves[stage])
+      for (const { step, steps, secondsLeft } of reports[stage] ?? []) {
+        if (step === steps) expect(secondsLeft).toBe(0)
+        else expect(secondsLeft).toBeGreaterThan(0)
+      }
+    }
     expect(curves.autoencoder.length).toBe(3)
     expect(curves.denoiser.at(-1)).toBeLessThan(curves.denoiser[0] as number)
     const brightness = async (classId: number) => {
