@@ -40,7 +40,7 @@ interface TrainPriorCommon {
   resume?: { readonly autoencoder?: Uint8Array | undefined; readonly denoiser?: Uint8Array | undefined }
   /** Stops the training with an error that carries its state. */
   signal?: AbortSignal
-  /** Called after the first step of either stage and every 20 steps; `save()` gives the state to resume from. */
+  /** Called every 20 steps of either stage, at first every 5, and after the very first; `save()` gives the state to resume from. */
   onProgress?: (progress: TrainProgress) => void | Promise<void>
   /** Called between the stages, as images are encoded, and anew when the denoiser is resumed. */
   onEncode?: (progress: EncodeProgress) => void | Promise<void>

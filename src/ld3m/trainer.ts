@@ -25,9 +25,9 @@ export interface TrainerOptions<Batch> {
   loss: (batch: Batch, step: number) => Tensor
   /** Called after each step, outside any scope. */
   afterStep?: (step: number) => Promise<void>
-  /** False where more is kept between steps than a saved state holds. Must be true every `reportEvery` steps. */
+  /** False where more is kept between steps than a saved state holds. Must be true every 20 steps. */
   canStop?: (step: number) => boolean
-  /** Called after the first step and every `reportEvery` steps. */
+  /** Called every 20 steps, at first every 5, and after the very first. */
   onProgress?: ((progress: TrainProgress) => void | Promise<void>) | undefined
   signal?: AbortSignal | undefined
 }
@@ -129,8 +129,9 @@ export class Trainer<Batch = unknown> {
         this.step++
         if (this.step % STEPS_A_WAIT === 0) await device.synchronize()
         const isMark = this.step % REPORT_EVERY === 0 || this.step === steps
-        // The first step is reported as well, or the first after which the state can be saved.
-        if (!isMark && (warm || !canStop(this.step))) continue
+        // At first more often: the first step tells that it runs, the next few how long it will take.
+        const isEarly = !warm || (this.step - first < REPORT_EVERY && this.step % STEPS_A_WAIT === 0)
+        if (!isMark && !(isEarly && canStop(this.step))) continue
         await this.#readLosses()
         const loss = meanOf(this.#losses)
         if (isMark) {

@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { dataError, optionError } from '../errors.ts'
-import { differences } from '../io/index.ts'
+import { differences, imageGrid } from '../io/index.ts'
 import {
   type EncodeProgress,
+  judgePrior,
   type Prior,
   type PriorTraining,
   planPriorTraining,
@@ -13,6 +14,7 @@ import {
   type TrainProgress,
   trainPrior,
 } from '../ld3m/index.ts'
+import { counted } from '../words.ts'
 import { openRunDirectory, readIfThere, writeFileAtomic } from './files.ts'
 import { interruptible } from './interrupt.ts'
 import { loadPrior } from './prior.ts'
@@ -27,11 +29,16 @@ interface TrainingRecord extends PriorTraining {
   /** Mean losses, one for each `every` steps. */
   readonly curves: { readonly autoencoder: readonly number[]; readonly denoiser: readonly number[] }
   readonly every: 20
+  /** PSNR in dB of the autoencoder on `count` of the images; null where it gives back every pixel. */
+  readonly reconstruction: { readonly count: number; readonly psnr: number | null }
 }
+
+/** Pixels of a picture's cells, about. */
+const CELL = 96
 
 /**
  * Trains a prior into a safetensors file, with progress on the terminal, and writes beside it what it was trained by and
- * its losses (`PATH.training.json`). The state is saved once a minute and on Ctrl-C (in the folder `PATH.state`, until the
+ * its losses and how good it is (`PATH.training.json`), and a picture of that (`PATH.png`, see `judgePrior`). The state is saved once a minute and on Ctrl-C (in the folder `PATH.state`, until the
  * training is done): called again with the same options, it goes on from there, and ends with the same file as a
  * training that was not interrupted. A prior that is done is loaded.
  * @throws Ld3mError as `trainPrior` does; `option` if what is there was trained otherwise; `aborted` on Ctrl-C
@@ -69,10 +76,20 @@ export async function trainPriorFile(
       (signal) => trainPrior({ ...(options as TrainPriorOptions), resume, signal, onProgress, onEncode }),
       line,
     )
-    const record: TrainingRecord = { ...training, curves, every: 20 }
+    line.update('looking at what the prior draws')
+    const { picture, columns, count, psnr } = await judgePrior(prior, options.dataset, { seed: training.seed })
+    const scale = Math.max(1, Math.round(CELL / training.dataset.height))
+    await writeFileAtomic(`${path}.png`, imageGrid({ images: picture.data, shape: picture.shape, columns, scale }))
+    const reconstruction = { count, psnr }
+    const record: TrainingRecord = { ...training, curves, every: 20, reconstruction }
     await writeFileAtomic(`${path}.training.json`, `${JSON.stringify(record)}\n`)
     await writeFileAtomic(path, await prior.toSafetensors())
     await rm(folder.path, { recursive: true })
+    line.end()
+    process.stdout.write(
+      `The autoencoder gives ${counted(count, 'training image')} back at ${psnr.toFixed(1)} dB (PSNR). ` +
+        `${path}.png shows, in rows, images, what comes back of them, and samples of their classes.\n`,
+    )
     return prior
   } catch (error) {
     const { stage, state } = error instanceof TrainingStopped ? error : {}
@@ -96,7 +113,13 @@ async function loadTrained(
   const bytes = await readIfThere(`${path}.training.json`)
   const fix = 'Give another file name, or load it with loadPrior.'
   if (!bytes) throw optionError(`${path} is there already, without a record of how it was trained.`, fix)
-  const { curves: _curves, every: _every, ...before } = parse(`${path}.training.json`, bytes)
+  // What is measured says nothing of how it was trained.
+  const {
+    curves: _curves,
+    every: _every,
+    reconstruction: _reconstruction,
+    ...before
+  } = parse(`${path}.training.json`, bytes)
   const differing = differences(before, JSON.parse(JSON.stringify(training)))
   if (differing.length > 0) {
     throw optionError(`${path} is there already, trained otherwise: ${differing.slice(0, 5).join(', ')}.`, fix)

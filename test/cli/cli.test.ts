@@ -404,7 +404,8 @@ describe('ld3m-gpu', () => {
     const [whole, broken] = [join(files, 'whole.safetensors'), join(files, 'new', 'broken.safetensors')]
     const steps = ['--autoencoder-steps', '60', '--denoiser-steps', '4']
     const args = (out: string) => ['train-prior', '--data', images, '--size', '16', ...steps, '--out', out]
-    expect((await run(...args(whole))).code).toBe(0)
+    const trained = await run(...args(whole))
+    expect(trained.code).toBe(0)
 
     const child = spawn(process.execPath, ['--import', './scripts/register.mjs', 'src/cli/main.ts', ...args(broken)], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -432,10 +433,16 @@ describe('ld3m-gpu', () => {
     expect(await readFile(broken)).toEqual(await readFile(whole))
     expect((await readdir(join(files, 'new'))).sort()).toEqual([
       'broken.safetensors',
+      'broken.safetensors.png',
       'broken.safetensors.training.json',
     ])
-    const { curves } = JSON.parse(await readFile(`${broken}.training.json`, 'utf8'))
+    const { curves, reconstruction } = JSON.parse(await readFile(`${broken}.training.json`, 'utf8'))
     expect([curves.autoencoder.length, curves.denoiser.length]).toEqual([3, 1])
+    expect(reconstruction).toEqual({ count: 6, psnr: expect.closeTo(Number(/at (\S+) dB/.exec(trained.out)?.[1]), 1) })
+    // Two classes; real images, reconstructions and samples, of 16×16 pixels six times as large.
+    const { width, height } = decodePng(await readFile(`${broken}.png`))
+    expect([width, height]).toEqual([2 * 98 + 2, 3 * 98 + 2])
+    expect(await readFile(`${broken}.png`)).toEqual(await readFile(`${whole}.png`))
 
     expect((await run(...args(broken))).out).toContain('is trained already')
     expect((await run(...args(broken), '--seed', '1')).err).toMatch(
