@@ -1,6 +1,6 @@
 import process from 'node:process'
 import { optionError } from '../errors.ts'
-import { denoiserRecipe, priorRecipe, type TrainPriorOptions } from '../ld3m/index.ts'
+import { type DenoiserRecipe, denoiserRecipe, emaDecayFor, priorRecipe, type TrainPriorOptions } from '../ld3m/index.ts'
 import { loadPrior, openDataset, openDevice, trainPriorFile } from '../node/index.ts'
 import { command, INERT, inertNames, integer } from './arguments.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
@@ -27,26 +27,33 @@ export const trainPriorCommand = command(
       description: 'A prior whose autoencoder is kept, so that the denoiser alone is trained',
     },
     ...INERT,
+    width: { type: 'string', valueHint: 'N', description: "Channels of each network's first level; default 32" },
     'autoencoder-steps': { type: 'string', valueHint: 'N', description: 'Steps of the autoencoder; default by size' },
+    'autoencoder-batch': { type: 'string', valueHint: 'N', description: 'Images a step; default by size' },
     'denoiser-steps': { type: 'string', valueHint: 'N', description: 'Steps of the denoiser; default 20000' },
+    'denoiser-batch': { type: 'string', valueHint: 'N', description: 'Latents a step; default 64' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same prior' },
     out: { type: 'string', valueHint: 'FILE', required: true, description: 'The prior, safetensors' },
   },
-  async ({ data, classes, size, channels, autoencoder: file, inert, seed: seedText, out, ...texts }) => {
+  async ({ data, classes, size, channels, width, autoencoder: file, inert, seed: seedText, out, ...texts }) => {
     const format = {
       ...(size !== undefined && { size: integer('size', size) }),
       ...(channels !== undefined && { channels: integer('channels', channels) as 1 | 3 }),
       ...(classes !== undefined && { classes: classes.split(',') }),
     }
-    const steps = (name: 'autoencoder-steps' | 'denoiser-steps') =>
-      texts[name] === undefined ? {} : { steps: integer(name, texts[name]) }
-    const [ofAutoencoder, ofDenoiser, seed] = [
-      steps('autoencoder-steps'),
-      steps('denoiser-steps'),
-      integer('seed', seedText),
-    ]
-    if (file !== undefined && texts['autoencoder-steps'] !== undefined) {
-      throw optionError('--autoencoder-steps is of no use with --autoencoder, which is kept.', 'Leave one out.')
+    const ofStage = (stage: 'autoencoder' | 'denoiser'): { steps?: number; batch?: number } =>
+      Object.fromEntries(
+        (['steps', 'batch'] as const).flatMap((what) => {
+          const text = texts[`${stage}-${what}`]
+          return text === undefined ? [] : [[what, integer(`${stage}-${what}`, text)]]
+        }),
+      )
+    const [ofAutoencoder, ofDenoiser, seed] = [ofStage('autoencoder'), ofStage('denoiser'), integer('seed', seedText)]
+    const channelsOf = <T extends string>(name: T) =>
+      width === undefined ? {} : ({ [name]: integer('width', width) } as { [K in T]: number })
+    const [useless] = Object.keys(ofAutoencoder)
+    if (file !== undefined && useless !== undefined) {
+      throw optionError(`--autoencoder-${useless} is of no use with --autoencoder, which is kept.`, 'Leave one out.')
     }
     if (file === undefined && inert !== undefined) {
       throw optionError('--inert is of no use without --autoencoder.', 'Leave it out.')
@@ -54,19 +61,24 @@ export const trainPriorCommand = command(
     const device = await openDevice()
     try {
       const dataset = await openDataset(data, format)
-      const withSteps = <R extends { denoiserTraining: object }>(recipe: R): R => ({
+      const ofLatents = <R extends DenoiserRecipe>(recipe: R): R => ({
         ...recipe,
-        denoiserTraining: { ...recipe.denoiserTraining, ...ofDenoiser },
+        denoiser: { ...recipe.denoiser, ...channelsOf('modelChannels') },
+        denoiserTraining: {
+          ...{ ...recipe.denoiserTraining, ...ofDenoiser },
+          emaDecay: emaDecayFor(ofDenoiser.steps ?? recipe.denoiserTraining.steps),
+        },
       })
       let chosen: Pick<TrainPriorOptions, 'autoencoder' | 'recipe'>
       if (file === undefined) {
-        const recipe = priorRecipe(dataset)
+        const recipe = ofLatents(priorRecipe(dataset))
+        const autoencoder = { ...recipe.autoencoder, ...channelsOf('baseChannels') }
         const autoencoderTraining = { ...recipe.autoencoderTraining, ...ofAutoencoder }
-        chosen = { recipe: withSteps({ ...recipe, autoencoderTraining }) }
+        chosen = { recipe: { ...recipe, autoencoder, autoencoderTraining } }
       } else {
         const { config, autoencoderState: state } = await loadPrior(device, file, inertNames(inert))
         const autoencoder = { options: config.autoencoder, state }
-        chosen = { autoencoder, recipe: withSteps(denoiserRecipe(dataset, config.autoencoder)) }
+        chosen = { autoencoder, recipe: ofLatents(denoiserRecipe(dataset, config.autoencoder)) }
       }
       await trainPriorFile(out, { ...{ device, dataset, seed }, ...chosen })
       process.stdout.write(`The prior is in ${out}; \`ld3m-gpu sample\` draws images from it.\n`)

@@ -57,7 +57,7 @@ export {
 export { type LdmOptions, ldmFfhq, ldmImageNet } from './presets.ts'
 export { Prior, type PriorConfig, priorParameters } from './prior.ts'
 export { type PriorOptions, priorFromCheckpoint } from './prior-file.ts'
-export { type DenoiserRecipe, denoiserRecipe, type PriorRecipe, priorRecipe } from './prior-recipe.ts'
+export { type DenoiserRecipe, denoiserRecipe, emaDecayFor, type PriorRecipe, priorRecipe } from './prior-recipe.ts'
 export { priorAtSize, withRandomDenoiser } from './prior-variants.ts'
 export {
   type DiffusionOptions,

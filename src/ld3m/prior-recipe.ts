@@ -42,7 +42,7 @@ const AUTOENCODER_TRAININGS = {
  * A recipe for images of this size, for a GPU: about 2 million parameters, and as many steps as samples need to look like
  * their classes. It is a place to start from: spread it, and change what should be otherwise.
  *
- *     const recipe = { ...priorRecipe(dataset), denoiserTraining: { …, steps: 2000 } }
+ *     const recipe = { ...priorRecipe(dataset), denoiserTraining: { …, steps: 2000, emaDecay: emaDecayFor(2000) } }
  *
  * @throws Ld3mError `shape` if the images' sides do not fit
  */
@@ -55,6 +55,14 @@ export function priorRecipe(images: Images): PriorRecipe {
     ...denoiserRecipe(images, ofImages),
   }
 }
+
+/**
+ * `emaDecay` for a training of so many steps: an average over about a twentieth of them. A longer one still holds a part of
+ * the random weights that a short training begins with, of which nothing can be drawn.
+ */
+export const emaDecayFor = (steps: number): number => Math.max(0, 1 - 20 / steps)
+
+const DENOISER_STEPS = 20_000
 
 /**
  * The same for the latents of an autoencoder that is there already: a denoiser with attention at maps of 8×8 and less.
@@ -82,7 +90,10 @@ export function denoiserRecipe(images: Images, options: AutoencoderOptions): Den
       attentionLevels: Array.from({ length: levels - first }, (_, i) => first + i),
       ...{ numResBlocks: 1, contextDim: 64, numHeads: 1, groups: 8 },
     },
-    denoiserTraining: { steps: 20_000, batch: 64, learningRate: 1e-3, emaDecay: 0.999, conditionDropout: 0.1 },
+    denoiserTraining: {
+      ...{ steps: DENOISER_STEPS, batch: 64, learningRate: 1e-3, conditionDropout: 0.1 },
+      emaDecay: emaDecayFor(DENOISER_STEPS),
+    },
   }
 }
 

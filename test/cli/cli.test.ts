@@ -140,6 +140,10 @@ describe('ld3m-gpu', () => {
       ['train-prior', '--data', 'x', '--out', 'y', '--autoencoder', 'z', '--autoencoder-steps', '9'],
       '--autoencoder-steps is of no use with --autoencoder, which is kept. Leave one out.',
     ],
+    [
+      ['train-prior', '--data', 'x', '--out', 'y', '--autoencoder', 'z', '--autoencoder-batch', '9'],
+      '--autoencoder-batch is of no use with --autoencoder, which is kept. Leave one out.',
+    ],
     [['experts', '--data', 'x', '--out', 'y', '--lr', '0'], "--lr is '0'. Use a number above 0."],
     [
       ['export', '--run', 'nowhere', '--format', 'npz', '--out', 'y'],
@@ -403,7 +407,8 @@ describe('ld3m-gpu', () => {
     const [images, files] = [await folderOf(pictures), await folderOf({})]
     const [whole, broken] = [join(files, 'whole.safetensors'), join(files, 'new', 'broken.safetensors')]
     const steps = ['--autoencoder-steps', '60', '--denoiser-steps', '4']
-    const args = (out: string) => ['train-prior', '--data', images, '--size', '16', ...steps, '--out', out]
+    const small = ['--width', '16', '--autoencoder-batch', '5', '--denoiser-batch', '6']
+    const args = (out: string) => ['train-prior', '--data', images, '--size', '16', ...steps, ...small, '--out', out]
     const trained = await run(...args(whole))
     expect(trained.code).toBe(0)
 
@@ -436,8 +441,12 @@ describe('ld3m-gpu', () => {
       'broken.safetensors.png',
       'broken.safetensors.training.json',
     ])
-    const { curves, reconstruction } = JSON.parse(await readFile(`${broken}.training.json`, 'utf8'))
+    const { curves, recipe, reconstruction } = JSON.parse(await readFile(`${broken}.training.json`, 'utf8'))
     expect([curves.autoencoder.length, curves.denoiser.length]).toEqual([3, 1])
+    const { autoencoder, autoencoderTraining, denoiser, denoiserTraining } = recipe
+    expect([autoencoder.baseChannels, denoiser.modelChannels]).toEqual([16, 16])
+    expect([autoencoderTraining.batch, denoiserTraining.batch]).toEqual([5, 6])
+    expect(denoiserTraining.emaDecay).toBe(0)
     expect(reconstruction).toEqual({ count: 6, psnr: expect.closeTo(Number(/at (\S+) dB/.exec(trained.out)?.[1]), 1) })
     // Two classes; real images, reconstructions and samples, of 16×16 pixels six times as large.
     const { width, height } = decodePng(await readFile(`${broken}.png`))

@@ -6,6 +6,7 @@ import { Ld3mError } from '../../src/errors.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import {
   denoiserRecipe,
+  emaDecayFor,
   type PriorRecipe,
   planPriorTraining,
   priorRecipe,
@@ -311,6 +312,11 @@ describe('the default recipes', () => {
     expect(denoiser.inChannels).toBe(channels)
     // Attention at 8×8 and below.
     expect((side as number) / 2 ** (denoiser.attentionLevels[0] as number)).toBe(8)
+  })
+
+  test('average over a twentieth of the steps, so that nothing of the initial weights is left', () => {
+    expect(priorRecipe(images(32)).denoiserTraining.emaDecay).toBe(0.999)
+    for (const steps of [1, 20, 100, 1300, 1e6]) expect(emaDecayFor(steps) ** steps).toBeLessThan(1e-8)
   })
 
   test('fit every size that they accept, and name the step of sizes otherwise', () => {
