@@ -1,9 +1,30 @@
 import process from 'node:process'
 import { optionError } from '../errors.ts'
-import { type DenoiserRecipe, denoiserRecipe, emaDecayFor, priorRecipe, type TrainPriorOptions } from '../ld3m/index.ts'
-import { loadPrior, openDataset, openDevice, trainPriorFile } from '../node/index.ts'
+import {
+  type DenoiserRecipe,
+  denoiserRecipe,
+  emaDecayFor,
+  estimateTrainPrior,
+  priorRecipe,
+  type TrainPriorOptions,
+} from '../ld3m/index.ts'
+import { formatBytes, formatDuration, loadPrior, openDataset, openDevice, trainPriorFile } from '../node/index.ts'
+import { counted } from '../words.ts'
 import { command, INERT, inertNames, integer } from './arguments.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
+
+/** Prints what a training would take. */
+async function printEstimate(options: TrainPriorOptions): Promise<void> {
+  const { peakBytes, seconds, stages, encodingSeconds } = await estimateTrainPrior(options)
+  const parts = stages.map(
+    ({ stage, steps, secondsPerStep }) =>
+      `${counted(steps, 'step')} of the ${stage} of ${secondsPerStep.toPrecision(2)} s`,
+  )
+  process.stdout.write(
+    `About ${formatBytes(peakBytes)} of GPU memory and ${formatDuration(seconds)}: ${parts.join(', ')}, as three after a ` +
+      `first one took, and ${formatDuration(encodingSeconds)} for encoding; without saving.\n`,
+  )
+}
 
 export const trainPriorCommand = command(
   'train-prior',
@@ -33,9 +54,22 @@ export const trainPriorCommand = command(
     'denoiser-steps': { type: 'string', valueHint: 'N', description: 'Steps of the denoiser; default 20000' },
     'denoiser-batch': { type: 'string', valueHint: 'N', description: 'Latents a step; default 64' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same prior' },
+    estimate: { type: 'boolean', default: false, description: 'Tell memory and time, by a few steps of each stage' },
     out: { type: 'string', valueHint: 'FILE', required: true, description: 'The prior, safetensors' },
   },
-  async ({ data, classes, size, channels, width, autoencoder: file, inert, seed: seedText, out, ...texts }) => {
+  async ({
+    data,
+    classes,
+    size,
+    channels,
+    width,
+    autoencoder: file,
+    inert,
+    seed: seedText,
+    estimate,
+    out,
+    ...texts
+  }) => {
     const format = {
       ...(size !== undefined && { size: integer('size', size) }),
       ...(channels !== undefined && { channels: integer('channels', channels) as 1 | 3 }),
@@ -80,7 +114,12 @@ export const trainPriorCommand = command(
         const autoencoder = { options: config.autoencoder, state }
         chosen = { autoencoder, recipe: ofLatents(denoiserRecipe(dataset, config.autoencoder)) }
       }
-      await trainPriorFile(out, { ...{ device, dataset, seed }, ...chosen })
+      const options = { ...{ device, dataset, seed }, ...chosen } as TrainPriorOptions
+      if (estimate) {
+        await printEstimate(options)
+        return
+      }
+      await trainPriorFile(out, options)
       process.stdout.write(`The prior is in ${out}; \`ld3m-gpu sample\` draws images from it.\n`)
     } finally {
       device.destroy()

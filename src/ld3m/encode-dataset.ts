@@ -1,7 +1,14 @@
-import { noGrad, scope, tensor } from '../autograd/index.ts'
+import { noGrad, scope, type Tensor, tensor } from '../autograd/index.ts'
 import { type AnyDataset, readImages, toUnit } from '../data/index.ts'
 import type { Device } from '../gpu/index.ts'
-import { type AutoencoderOptions, autoencoder, type HostTensor, Params, type StateDict } from '../models/index.ts'
+import {
+  type Autoencoder,
+  type AutoencoderOptions,
+  autoencoder,
+  type HostTensor,
+  Params,
+  type StateDict,
+} from '../models/index.ts'
 import { toSigned } from './normalization.ts'
 
 /** Pixels that are encoded at once: 200 images of 32×32. */
@@ -32,22 +39,16 @@ export async function encodeDataset(
 ): Promise<{ latents: HostTensor; scale: number }> {
   const module = autoencoder(options)
   const params = new Params(state)
-  const { count, channels, height, width } = dataset
+  const { count, height, width } = dataset
   const shape = [options.latentChannels, height / module.downsampling, width / module.downsampling] as const
   const size = shape.reduce((a, b) => a * b, 1)
   const data = new Float32Array(count * size)
-  const batch = Math.max(1, Math.floor(ENCODED_PIXELS / (height * width)))
+  const batch = encodedAtOnce(dataset)
   const started = performance.now()
   for (let i = 0; i < count; i += batch) {
     if (signal?.aborted) throw stopped(i)
     const indices = Array.from({ length: Math.min(batch, count - i) }, (_, j) => i + j)
-    const images = toUnit(await readImages(dataset, indices))
-    const z = scope(() =>
-      noGrad(() => {
-        const x = tensor(device, images, { shape: [indices.length, channels, height, width] })
-        return module.encode(params, toSigned(x))
-      }),
-    )
+    const z = encodeBatch(device, module, params, dataset, toUnit(await readImages(dataset, indices)))
     data.set(await z.read(), i * size)
     z.dispose()
     const encoded = i + indices.length
@@ -56,6 +57,25 @@ export async function encodeDataset(
   }
   return { latents: { shape: [count, ...shape], data }, scale: scaleToUnit(data) }
 }
+
+/** Images of a dataset that are encoded at once. */
+export const encodedAtOnce = ({ height, width }: Pick<AnyDataset, 'height' | 'width'>): number =>
+  Math.max(1, Math.floor(ENCODED_PIXELS / (height * width)))
+
+/** Latents of images in [0, 1], as many as there are of the dataset's size. */
+export const encodeBatch = (
+  device: Device,
+  module: Autoencoder,
+  params: Params,
+  { channels, height, width }: Pick<AnyDataset, 'channels' | 'height' | 'width'>,
+  images: Float32Array<ArrayBuffer>,
+): Tensor =>
+  scope(() =>
+    noGrad(() => {
+      const shape = [images.length / (channels * height * width), channels, height, width]
+      return module.encode(params, toSigned(tensor(device, images, { shape })))
+    }),
+  )
 
 /** Scales values to a variance of one, in place, and gives what they were multiplied by. */
 function scaleToUnit(data: Float32Array): number {

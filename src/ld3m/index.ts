@@ -16,6 +16,7 @@ export { distilledFromSafetensors, distilledToSafetensors } from './distilled-fi
 export { distilledToImageFolder } from './distilled-image-folder.ts'
 export { distilledToNpz } from './distilled-npz.ts'
 export type { EncodeProgress } from './encode-dataset.ts'
+export { estimateTrainPrior, type PriorEstimate } from './estimate-prior.ts'
 export {
   checkEvaluation,
   type EvaluateOptions,

@@ -51,6 +51,7 @@ export function autoencoderTrainer(
       const chosen = Array.from({ length: batch }, () => random.integer(dataset.count))
       return toUnit(await readImages(dataset, chosen))
     },
+    blank: () => new Float32Array(shape.reduce((a, b) => a * b)),
     loss: (images, step) => {
       const x = toSigned(tensor(device, images, { shape }))
       const z = module.encode(params, x)

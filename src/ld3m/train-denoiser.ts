@@ -77,6 +77,10 @@ export function denoiserTrainer(
       }
       return { latents: chosen, ids, timesteps, noiseSeed: draws.integer(2 ** 32) }
     },
+    blank: () => ({
+      ...{ latents: new Float32Array(batch * size), ids: new Int32Array(batch), noiseSeed: 0 },
+      timesteps: Array.from({ length: batch }, () => 0),
+    }),
     loss: ({ latents: chosen, ids, timesteps, noiseSeed }) => {
       const alphaBar = timesteps.map((t) => alphasCumprod[t] as number)
       const z0 = tensor(device, chosen, { shape: [batch, ...shape] })

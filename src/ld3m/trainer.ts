@@ -21,6 +21,8 @@ export interface TrainerOptions<Batch> {
   recipe: object
   /** What a step is taken on; read while the GPU works on the step before. Its draws must depend on `step` alone. */
   batch: (step: number) => Promise<Batch>
+  /** What `batch` gives, but read from nowhere: a plan of memory runs through it. */
+  blank: () => Batch
   /** The loss of one step; its draws must depend on `step` alone, so that a resumed run repeats them. */
   loss: (batch: Batch, step: number) => Tensor
   /** Called after each step, outside any scope. */
@@ -71,6 +73,9 @@ export class TrainingStopped extends Ld3mError {
 const STEPS_A_WAIT = 5
 /** Steps between reports. */
 const REPORT_EVERY = 20
+
+/** The second updates what the first one allocates. */
+const REHEARSED_STEPS = 2
 
 /** Adam on a loss, with a moving average, reports, and a state that can be saved and resumed exactly. */
 export class Trainer<Batch = unknown> {
@@ -150,6 +155,12 @@ export class Trainer<Batch = unknown> {
     } finally {
       for (const loss of this.#unread.splice(0)) loss.dispose()
     }
+  }
+
+  /** What the first steps record on the GPU, in a plan of memory. */
+  rehearse(): void {
+    for (let i = 0; i < REHEARSED_STEPS; i++) this.#unread.push(this.#update(this.#options.blank()))
+    for (const loss of this.#unread.splice(0)) loss.dispose()
   }
 
   #update(data: Batch): Tensor {

@@ -409,6 +409,10 @@ describe('ld3m-gpu', () => {
     const steps = ['--autoencoder-steps', '60', '--denoiser-steps', '4']
     const small = ['--width', '16', '--autoencoder-batch', '5', '--denoiser-batch', '6']
     const args = (out: string) => ['train-prior', '--data', images, '--size', '16', ...steps, ...small, '--out', out]
+    expect((await run(...args(whole), '--estimate')).out).toMatch(
+      /About \S+ MB of GPU memory and \d.*: 60 steps of the autoencoder of \S+ s, 4 steps of the denoiser of \S+ s, as three/,
+    )
+    expect(await readdir(files)).toEqual([])
     const trained = await run(...args(whole))
     expect(trained.code).toBe(0)
 
