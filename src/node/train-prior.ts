@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { dataError, optionError } from '../errors.ts'
+import { dataError, Ld3mError, optionError } from '../errors.ts'
 import { differences, imageGrid } from '../io/index.ts'
 import {
   type EncodeProgress,
@@ -97,6 +97,10 @@ export async function trainPriorFile(
       await folder.writeBytes(stateOf(stage), state)
       line.end()
       process.stdout.write(`The state is in ${path}.state; the same call goes on from there.\n`)
+    }
+    if (error instanceof Ld3mError && error.code === 'numeric' && (await readdir(folder.path)).length > 0) {
+      line.end()
+      process.stdout.write(`What was saved is in ${path}.state; delete the file of a stage to begin that anew.\n`)
     }
     throw error
   } finally {

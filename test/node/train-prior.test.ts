@@ -1,0 +1,61 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { decodePng } from '../../src/io/index.ts'
+import type { PriorRecipe } from '../../src/ld3m/index.ts'
+import { trainPriorFile } from '../../src/node/index.ts'
+import { testDevice } from '../support/device.ts'
+import { folderOf } from '../support/image-files.ts'
+import { tinyConfig, tinyDataset } from '../support/tiny.ts'
+
+const recipe: PriorRecipe = {
+  name: 'tiny',
+  autoencoder: tinyConfig.autoencoder as PriorRecipe['autoencoder'],
+  denoiser: tinyConfig.denoiser,
+  autoencoderTraining: { steps: 20, batch: 8, learningRate: 3e-3 },
+  denoiserTraining: { steps: 5, batch: 8, learningRate: 3e-3, emaDecay: 0, conditionDropout: 0.1 },
+}
+
+/** What some work printed. */
+async function printed(work: () => Promise<unknown>): Promise<string> {
+  let text = ''
+  const spy = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    text += chunk
+    return true
+  })
+  try {
+    await work()
+  } finally {
+    spy.mockRestore()
+  }
+  return text
+}
+
+test('trainPriorFile keeps nothing of a stage that explodes, and what was trained before it', async () => {
+  const device = await testDevice()
+  const folder = await folderOf({})
+  const path = join(folder, 'prior.safetensors')
+  const dataset = tinyDataset()
+  const exploding = { ...recipe, denoiserTraining: { ...recipe.denoiserTraining, learningRate: 1e4 } }
+  const first = await printed(async () => {
+    const stopped = trainPriorFile(path, { device, dataset, recipe: exploding })
+    await expect(stopped).rejects.toThrow(/^denoiser: the loss became \S+ from \S+ at first/)
+  })
+  expect(first).toMatch(/What was saved is in \S+prior\.safetensors\.state; delete/)
+  expect(await readdir(folder)).toEqual(['prior.safetensors.state'])
+  expect(await readdir(`${path}.state`)).toEqual(['autoencoder.safetensors'])
+
+  // With a lower rate the autoencoder that is there serves.
+  const second = await printed(async () => (await trainPriorFile(path, { device, dataset, recipe })).dispose())
+  expect(second).not.toMatch(/^autoencoder /m)
+  const psnr = Number(/gives 24 training images back at (\S+) dB/.exec(second)?.[1])
+  const { reconstruction, curves } = JSON.parse(await readFile(`${path}.training.json`, 'utf8'))
+  expect(reconstruction).toEqual({ count: 24, psnr: expect.closeTo(psnr, 1) })
+  expect([curves.autoencoder.length, curves.denoiser.length]).toEqual([1, 1])
+  // Two columns and three rows of 8×8 pixels, twelve times as large.
+  expect(decodePng(await readFile(`${path}.png`))).toMatchObject({ width: 2 * 98 + 2, height: 3 * 98 + 2 })
+
+  // What is measured says nothing of how it was trained.
+  const third = await printed(async () => (await trainPriorFile(path, { device, dataset, recipe })).dispose())
+  expect(third).toContain('is trained already')
+})
