@@ -37,10 +37,10 @@ interface TrainingRecord extends PriorTraining {
 const CELL = 96
 
 /**
- * Trains a prior into a safetensors file, with progress on the terminal, and writes beside it what it was trained by and
- * its losses and how good it is (`PATH.training.json`), and a picture of that (`PATH.png`, see `judgePrior`). The state is saved once a minute and on Ctrl-C (in the folder `PATH.state`, until the
- * training is done): called again with the same options, it goes on from there, and ends with the same file as a
- * training that was not interrupted. A prior that is done is loaded.
+ * Trains a prior into a safetensors file, with progress on the terminal. Beside it are written what it was trained by, its
+ * losses and how good it is (`PATH.training.json`), and a picture of that (`PATH.png`, see `judgePrior`). The state is saved
+ * once a minute and on Ctrl-C (in the folder `PATH.state`, until the training is done): called again with the same options,
+ * it goes on from there, and ends with the same file as a training that was not interrupted. A prior that is done is loaded.
  * @throws Ld3mError as `trainPrior` does; `option` if what is there was trained otherwise; `aborted` on Ctrl-C
  */
 export async function trainPriorFile(
