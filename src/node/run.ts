@@ -25,6 +25,7 @@ import {
 import { listed } from '../words.ts'
 import { accuracyText } from './accuracy-text.ts'
 import { openRunDirectory, type RunDirectory, removeLeftovers } from './files.ts'
+import { type StopSignal, stopSignal } from './interrupt.ts'
 import { bar, formatBytes, formatDuration, ProgressLine } from './progress.ts'
 import { beforeAfter, describeOptions, methodOf, type RunConfig } from './run-description.ts'
 import {
@@ -85,15 +86,12 @@ const STATE = 'state.safetensors'
 
 /**
  * A distillation's folder and its live display. Every file is written atomically, so that the folder is readable at any
- * moment, also after a kill: `images.png` (initial and
- * final), `distilled.safetensors`, `config.json`, `metrics.json`, `report.html`; and `state.safetensors`, from which the distillation
- * can go on, until it is done.
+ * moment, also after a kill: `images.png` (initial and final), `distilled.safetensors`, `config.json`, `metrics.json`,
+ * `report.html`; and `state.safetensors`, from which the distillation can go on, until it is done.
  */
 export class Run {
-  /** Fires on Ctrl-C (the first; the second ends the process at once). */
-  readonly signal: AbortSignal
-  readonly #abort = new AbortController()
   readonly #line = new ProgressLine()
+  readonly #stop: StopSignal
   readonly #started = performance.now()
   /** What an earlier run left in the folder. */
   #before: Pick<RunMetrics, 'adapter' | 'seconds' | 'peakBytes'> | undefined
@@ -117,16 +115,12 @@ export class Run {
     this.#saveEvery = options.saveEvery ?? 20
     if (!(this.#saveEvery >= 0)) throw optionError(`openRun: saveEvery is ${this.#saveEvery}.`, 'Use seconds, ≥ 0.')
     this.#unlock = lockFolder(directory.path)
-    this.signal = this.#abort.signal
-    this.#listen(true)
+    this.#stop = stopSignal(this.#line)
   }
 
-  readonly #interrupt = (): void => {
-    // Any second signal has its usual effect.
-    this.#listen(false)
-    this.#line.end()
-    process.stdout.write('Stopping; what there is so far will be saved.\n')
-    this.#abort.abort()
+  /** Fires on Ctrl-C (the first; the second ends the process at once). */
+  get signal(): AbortSignal {
+    return this.#stop.signal
   }
 
   /** Shows an iteration and saves the state now and then: pass it to `distill`. */
@@ -364,15 +358,8 @@ export class Run {
 
   /** Stops listening for Ctrl-C, and lets others have the folder. */
   close(): void {
-    this.#listen(false)
+    this.#stop.release()
     this.#unlock()
-  }
-
-  #listen(listens: boolean): void {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.off(signal, this.#interrupt)
-      if (listens) process.once(signal, this.#interrupt)
-    }
   }
 
   /** Saves what there is after an error, which the caller then throws; a second error is only told. */
