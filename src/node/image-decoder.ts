@@ -52,6 +52,17 @@ export async function openImageDecoder({ size, channels = 3 }: ImageFormat): Pro
   }
 }
 
+/** Whether a file, whatever its name, begins as an image does that can be decoded. */
+export async function isReadableImage(path: string): Promise<boolean> {
+  const sharp = await loadSharp()
+  try {
+    await sharp(path).metadata()
+    return true
+  } catch {
+    return false
+  }
+}
+
 async function decode(opened: Sharp, size: number, channels: 1 | 3): Promise<Uint8Array> {
   const { autoOrient } = await opened.metadata()
   const shorter = Math.min(autoOrient.width, autoOrient.height)

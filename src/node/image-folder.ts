@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { basename, extname, join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import {
   createStreamedDataset,
   type Dataset,
@@ -11,6 +11,7 @@ import {
 import { dataError, rejectUnknownOptions } from '../errors.ts'
 import { checkSplit, isSplitName, type Listing, listFolder, named, namesOfSplit, type Split } from './folders.ts'
 import { type ImageFormat, openImageDecoder } from './image-decoder.ts'
+import { countedByKind, imagesOf, KINDS } from './image-kinds.ts'
 
 export interface ImageFolderOptions extends ImageFormat {
   /** Which of the folders `train`, `val`, `test`. Default 'train', or everything where there are no such folders. */
@@ -26,16 +27,12 @@ export interface ImageFolderOptions extends ImageFormat {
 
 export const IMAGE_FOLDER_FIELDS = ['split', 'classes', 'name', 'size', 'channels'] as const
 
-const EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff'])
-
-export const isImageFile = (name: string): boolean => EXTENSIONS.has(extname(name).toLowerCase())
-
 /**
  * Loads a folder of images into memory: `root/CLASS/…/x.jpg`, as torchvision's ImageFolder takes it, or, with parts,
  * `root/train/CLASS/…`, as ImageNet is laid out. Where all folders are named by ImageNet's
  * ids (`n01440764`), the classes get ImageNet's names (`tench`). How images are resized, cropped and converted: see `ImageFormat` and the guide.
- * @throws Ld3mError `data` if there are no images, the layout is mixed, or an image cannot be read, by its name; `option`
- * for a class or a split that is not there
+ * @throws Ld3mError `data` if there are no images, the layout is mixed, images are of a kind that is not read (HEIC, BMP),
+ * or one cannot be read, by its name; `option` for a class or a split that is not there
  */
 export async function loadImageFolder(path: string, options: ImageFolderOptions): Promise<Dataset> {
   rejectUnknownOptions('loadImageFolder', options, IMAGE_FOLDER_FIELDS)
@@ -57,26 +54,32 @@ export async function streamImageFolder(
     : folders
   const files: string[] = []
   const counts: number[] = []
+  const unreadable: string[] = []
   for (const folder of chosen) {
-    const own = await imagesUnder(join(root, folder))
-    if (own.length === 0) {
-      throw dataError(`The class folder ${join(root, folder)} holds no images.`, `Fill or remove it. ${KINDS}`)
-    }
+    const own = await imagesUnder(join(root, folder), unreadable)
     for (const file of own) files.push(file)
     counts.push(own.length)
+  }
+  if (unreadable.length > 0) {
+    throw dataError(
+      `${root} holds images of kinds that are not read: ${countedByKind(unreadable)}, such as ${unreadable[0]}.`,
+      'Convert them, say to JPEG, or move them out of the folder.',
+    )
+  }
+  const empty = counts.indexOf(0)
+  if (empty >= 0) {
+    throw dataError(`The class folder ${join(root, chosen[empty]!)} holds no images.`, `Fill or remove it. ${KINDS}`)
   }
   const { size, channels = 3 } = format
   return createStreamedDataset({
     name,
     labels: Uint16Array.from(counts.flatMap((count, label) => new Array<number>(count).fill(label))),
-    classNames: readable(chosen),
+    classNames: readableNames(chosen),
     ...{ channels, height: size, width: size },
     load: async (index) => await decode(await readImage(files[index]!), files[index]!),
     ...(cacheBytes !== undefined && { cacheBytes }),
   })
 }
-
-const KINDS = `Images are files ending in ${[...EXTENSIONS].join(', ')}.`
 
 /** The folder whose subfolders are the classes. */
 async function classRoot(path: string, split: Split | undefined): Promise<string> {
@@ -84,7 +87,7 @@ async function classRoot(path: string, split: Split | undefined): Promise<string
   const parts: string[] = []
   // A class may be called "train": what holds images itself is a class.
   for (const folder of top.folders.filter(isSplitName)) {
-    if (!holdsImages(await listFolder(join(path, folder)))) parts.push(folder)
+    if (!(await holdsImages(join(path, folder)))) parts.push(folder)
   }
   if (parts.length === 0) {
     if (split === undefined) return path
@@ -113,8 +116,9 @@ async function classRoot(path: string, split: Split | undefined): Promise<string
 /** The names of the class folders. */
 async function classFolders(root: string): Promise<readonly string[]> {
   const listing = await listFolder(root)
-  if (holdsImages(listing)) {
-    const stray = listing.files.filter(isImageFile)
+  const { readable, unreadable } = await imagesOf(root, listing)
+  const stray = [...readable, ...unreadable]
+  if (stray.length > 0) {
     throw dataError(
       `${root} holds images that belong to no class: ${named(stray)}.`,
       'Put the images of each class into a folder of its own.',
@@ -126,10 +130,14 @@ async function classFolders(root: string): Promise<readonly string[]> {
   return listing.folders
 }
 
-const holdsImages = ({ files }: Listing): boolean => files.some(isImageFile)
+/** True if there is an image in a folder itself. */
+async function holdsImages(path: string, listing?: Listing): Promise<boolean> {
+  const { readable, unreadable } = await imagesOf(path, listing ?? (await listFolder(path)))
+  return readable.length + unreadable.length > 0
+}
 
 /** ImageNet's names instead of WordNet's ids, if all are such ids. */
-function readable(folders: readonly string[]): string[] {
+function readableNames(folders: readonly string[]): string[] {
   const classes = folders.map((folder) => imagenetClass(folder))
   return folders.map((folder, k) =>
     classes.every((known, i) => known?.wnid === folders[i]) ? classes[k]!.name : folder,
@@ -139,16 +147,20 @@ function readable(folders: readonly string[]): string[] {
 /** True if there is an image anywhere below a folder. */
 async function anyImage(path: string): Promise<boolean> {
   const listing = await listFolder(path)
-  if (holdsImages(listing)) return true
+  if (await holdsImages(path, listing)) return true
   for (const folder of listing.folders) if (await anyImage(join(path, folder))) return true
   return false
 }
 
-/** All images below a folder, in the order of their names, folder by folder. */
-async function imagesUnder(path: string): Promise<string[]> {
-  const { folders, files } = await listFolder(path)
-  const own = files.filter(isImageFile).map((file) => join(path, file))
-  for (const folder of folders) for (const file of await imagesUnder(join(path, folder))) own.push(file)
+/** All images below a folder, in the order of their names, folder by folder; those of kinds that are not read go to `unreadable`. */
+async function imagesUnder(path: string, unreadable: string[]): Promise<string[]> {
+  const listing = await listFolder(path)
+  const found = await imagesOf(path, listing)
+  for (const file of found.unreadable) unreadable.push(join(path, file))
+  const own = found.readable.map((file) => join(path, file))
+  for (const folder of listing.folders) {
+    for (const file of await imagesUnder(join(path, folder), unreadable)) own.push(file)
+  }
   return own
 }
 

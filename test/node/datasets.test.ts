@@ -1,5 +1,6 @@
 import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import sharp, { type AvailableFormatInfo } from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { type AnyDataset, inMemory, isStreamed } from '../../src/data/index.ts'
 import { writeIdx } from '../../src/io/index.ts'
@@ -60,6 +61,50 @@ describe('loadImageFolder', () => {
     const root = await folderOf({ 'train/a.png': red, 'car/b.png': green })
     await symlink(join(root, 'car'), join(root, 'bus'))
     expect(await contents(await loadImageFolder(root, { size }))).toEqual(['bus 010', 'car 010', 'train 100'])
+  })
+
+  test('reads every usual spelling of JPEG, what else sharp reads, and files without an ending by what they hold', async () => {
+    const encoded = sharp(red)
+    const photograph = await encoded.jpeg().toBuffer()
+    const names = ['a.jpg', 'b.JFIF', 'c.jpe', 'd.jif', 'e', 'f.pjpeg']
+    const root = await folderOf({
+      ...Object.fromEntries(names.map((name) => [`cat/${name}`, photograph])),
+      'cat/g.webp': await encoded.webp().toBuffer(),
+      'cat/h.avif': await encoded.avif().toBuffer(),
+      'cat/i.gif': await encoded.gif().toBuffer(),
+      'cat/j.tif': await encoded.tiff().toBuffer(),
+      'cat/README': 'not an image',
+      'cat/desktop.ini': '[.ShellClassInfo]',
+      'cat/Thumbs.db': 'thumbnails',
+      'cat/._a.jpg': 'of a Mac',
+      'cat/.DS_Store': 'of a Mac',
+    })
+    expect(await contents(await loadImageFolder(root, { size }))).toEqual(Array(10).fill('cat 100'))
+  })
+
+  test('the endings of images are those that the installed sharp says it reads', async () => {
+    const { jpeg, png, webp, heif, gif, tiff } = sharp.format as unknown as Record<string, AvailableFormatInfo>
+    const suffixes = [jpeg, png, webp, heif, gif, tiff].flatMap((format) => format?.input.fileSuffix ?? [])
+    const root = await folderOf(Object.fromEntries(suffixes.map((suffix) => [`cat/x${suffix}`, red])))
+    expect((await loadImageFolder(root, { size })).count).toBe(suffixes.length)
+    expect(suffixes).toContain('.jpe')
+    expect(suffixes).not.toContain('.heic')
+  })
+
+  test('leaves out no image silently: those of kinds that are not read are counted by kind', async () => {
+    const root = await folderOf({
+      'cat/0015.jpg': red,
+      'cat/deep/IMG_1.HEIC': 'x',
+      'dog/IMG_2.heic': 'x',
+      'dog/y.bmp': 'BM',
+      'dog/notes.txt': 'not an image',
+    })
+    await expect(loadImageFolder(root, { size })).rejects.toMatchObject({
+      code: 'data',
+      message: `${root} holds images of kinds that are not read: 2 .heic, 1 .bmp, such as ${join(root, 'cat/deep/IMG_1.HEIC')}. Convert them, say to JPEG, or move them out of the folder.`,
+    })
+    const flat = await folderOf({ 'IMG_1.HEIC': 'x' })
+    await expect(loadImageFolder(flat, { size })).rejects.toThrow(/belong to no class: IMG_1.HEIC/)
   })
 
   test.each<[string, Record<string, Uint8Array | string>, object, RegExp]>([
