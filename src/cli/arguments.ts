@@ -50,6 +50,10 @@ export const INERT = sharedArguments({
 export const inertNames = (inert: string | undefined): { inert?: string[] } =>
   inert === undefined ? {} : { inert: inert.split(',') }
 
+/** The entries of a list with commas between; a backslash before a comma makes it a part of an entry. */
+export const commaSeparated = (list: string): string[] =>
+  list.split(/(?<!\\),/).map((entry) => entry.replaceAll('\\,', ','))
+
 /** The integer that an option's text is. */
 export function integer(option: string, text: string): number {
   if (!/^\d+$/.test(text)) throw optionError(`--${option} is '${text}'.`, 'Use a whole number from 0.')

@@ -1,6 +1,9 @@
 import { type AnyDataset, areClassesNamed, findClasses, selectClasses } from '../data/index.ts'
+import { dataError, optionError } from '../errors.ts'
 import type { DistilledSet, Prior } from '../ld3m/index.ts'
-import { openDataset } from '../node/index.ts'
+import { hasParts, openDataset, type RunConfig } from '../node/index.ts'
+import { commaSeparated } from './arguments.ts'
+import { checkUndivided, divided, type ImageSizes, recordedHoldOut } from './hold-out.ts'
 
 /** What `--data` of every command may name. */
 export const DATA_KINDS = 'IDX, CIFAR or Parquet files, or folders of images'
@@ -9,32 +12,104 @@ export const DATA_KINDS = 'IDX, CIFAR or Parquet files, or folders of images'
 export const CLASSES = {
   type: 'string',
   valueHint: 'A,B',
-  description: 'Classes to take, by name, or a subset of ImageNet such as imagenette; default all',
+  description:
+    'Classes to take, by name (\\, for a comma in one), or a subset of ImageNet such as imagenette; default all',
 } as const
 
+/** What a command line says of its training images. */
+export interface TrainingData {
+  readonly path: string
+  /** Names, or a subset of ImageNet, separated by commas; undefined for all. */
+  readonly classes: string | undefined
+  /** How much of each class is kept to test on, of data without parts. */
+  readonly holdOut: number | undefined
+}
+
 /**
- * The training images of a dataset as a prior takes them.
- * @param classes names, or a subset of ImageNet, separated by commas; undefined for all
+ * The training images of a dataset.
  * @returns of the classes asked for, and of all
  */
-export async function dataToDistill(
-  path: string,
-  { config }: Prior,
-  classes: string | undefined,
+export async function trainingImages(
+  { path, classes, holdOut }: TrainingData,
+  sizes: ImageSizes,
 ): Promise<{ dataset: AnyDataset; whole: AnyDataset }> {
-  const { height, channels } = config.image
-  const whole = await openDataset(path, { size: height, channels: channels as 1 | 3 })
-  const labels = classes === undefined ? undefined : findClasses('--classes', whole, classes.split(','))
+  if (holdOut !== undefined) await checkUndivided(path)
+  const whole = holdOut === undefined ? await openDataset(path, sizes) : (await divided(path, holdOut, sizes)).train
+  const labels = classes === undefined ? undefined : findClasses('--classes', whole, commaSeparated(classes))
   return { dataset: labels ? selectClasses(whole, labels) : whole, whole }
 }
 
-/** A split of a dataset as a distilled set has it: of the same size, with the same classes in the same order. */
-export async function dataToEvaluate(path: string, split: 'train' | 'test', set: DistilledSet): Promise<AnyDataset> {
+/** The same, as a prior takes them. */
+export async function dataToDistill(
+  data: TrainingData,
+  { config }: Prior,
+): Promise<{ dataset: AnyDataset; whole: AnyDataset }> {
+  const { height, channels } = config.image
+  return await trainingImages(data, { size: height, channels: channels as 1 | 3 })
+}
+
+/** What a command line says of the images that a run is judged by. */
+export interface EvaluationData {
+  readonly path: string
+  readonly holdOut: number | undefined
+  /** The folder of the run, and what it recorded. */
+  readonly run: string
+  readonly config: RunConfig
+}
+
+/** Both parts of a dataset as a distilled set has it: of the same size, with the same classes in the same order. */
+export async function dataToEvaluate(
+  data: EvaluationData,
+  set: DistilledSet,
+): Promise<{ train: AnyDataset; test: AnyDataset }> {
   const [, channels, height] = set.images.shape as [number, number, number, number]
-  const dataset = await openDataset(path, { split, size: height, channels: channels as 1 | 3 })
+  const { path, run, config } = data
+  // Of a run that held nothing out, other images can be divided.
+  const recorded = config.holdOut === undefined ? undefined : recordedHoldOut(run, config, data.holdOut)
+  const holdOut = recorded ?? data.holdOut
+  const sizes = { size: height, channels: channels as 1 | 3 }
+  if (await hasParts(path)) {
+    if (data.holdOut !== undefined) await checkUndivided(path)
+    const part = async (split: 'train' | 'test') => asDistilled(await openDataset(path, { ...sizes, split }), set)
+    return { train: await part('train'), test: await part('test') }
+  }
+  if (holdOut === undefined) {
+    throw dataError(
+      `${path} has no parts, and all of its images were there to be distilled.`,
+      'Distil again with --hold-out 0.1, which keeps a tenth of each class to test on, or give data with parts.',
+    )
+  }
+  const parts = await divided(path, holdOut, sizes)
+  const [train, test] = [asDistilled(parts.train, set), asDistilled(parts.test, set)]
+  checkUnseen(data, recorded, train, test)
+  return { train, test }
+}
+
+/** Throws if images to test on were distilled, as far as the counts of the run's record tell. */
+function checkUnseen(
+  { path, run, config: { dataset: distilled } }: EvaluationData,
+  recorded: number | undefined,
+  train: AnyDataset,
+  test: AnyDataset,
+): void {
+  if (distilled?.name !== train.name) return
+  if (recorded === undefined && distilled.count === train.count + test.count) {
+    throw optionError(
+      `${run} was distilled from all images of ${path}, so that none is left to test on.`,
+      'Distil again with --hold-out.',
+    )
+  }
+  if (recorded !== undefined && distilled.count !== train.count) {
+    throw dataError(
+      `${path} is not as it was: ${run} was distilled from ${distilled.count} images, and now it has ${train.count} to train on.`,
+      'Give the folder as it was, or distil again.',
+    )
+  }
+}
+
+function asDistilled(dataset: AnyDataset, { classNames }: DistilledSet): AnyDataset {
   // IDX files hold no names: a set that was distilled under names of its own has the order of the labels.
-  const named = set.classNames.some((name) => !dataset.classNames.includes(name))
-  if (!areClassesNamed(dataset.classNames) && named && dataset.classNames.length === set.classNames.length)
-    return dataset
-  return selectClasses(dataset, set.classNames)
+  const named = classNames.some((name) => !dataset.classNames.includes(name))
+  if (!areClassesNamed(dataset.classNames) && named && dataset.classNames.length === classNames.length) return dataset
+  return selectClasses(dataset, findClasses('--data', dataset, classNames))
 }

@@ -12,9 +12,19 @@ import {
   openExperts,
   planDistill,
 } from '../ld3m/index.ts'
-import { expertsFolder, formatBytes, formatDuration, openDevice, openRun, reopenRun } from '../node/index.ts'
+import {
+  expertsFolder,
+  formatBytes,
+  formatDuration,
+  hasParts,
+  openDevice,
+  openRun,
+  readRunConfig,
+  reopenRun,
+} from '../node/index.ts'
 import { command, integer, number, positiveNumber } from './arguments.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
+import { HOLD_OUT, holdOutOf, recordedHoldOut } from './hold-out.ts'
 import { openSpace, SPACE_ARGUMENTS } from './space.ts'
 
 const OBJECTIVES = ['dm', 'dc', 'mtt'] as const
@@ -52,6 +62,7 @@ export const distillCommand = command(
     },
     ...SPACE_ARGUMENTS,
     classes: CLASSES,
+    'hold-out': HOLD_OUT,
     learn: {
       type: 'enum',
       options: ['latents', 'conditioning', 'both'],
@@ -86,8 +97,30 @@ export const distillCommand = command(
     estimate: { type: 'boolean', default: false, description: 'Tell memory and time, by a trial of three iterations' },
     'save-every': { type: 'string', valueHint: 'SECONDS', default: '20', description: 'How often the state is saved' },
   },
-  async ({ data, classes, learn, objective: name, experts, lr, ipc, steps, seed, out, force, resume, ...rest }) => {
-    const { 'save-every': seconds, 'real-batch': realBatch, estimate, init, chunk, ...space } = rest
+  async ({
+    data: path,
+    classes,
+    learn,
+    objective: name,
+    experts,
+    lr,
+    ipc,
+    steps,
+    seed,
+    out,
+    force,
+    resume,
+    ...rest
+  }) => {
+    const {
+      'hold-out': fraction,
+      'save-every': seconds,
+      'real-batch': realBatch,
+      estimate,
+      init,
+      chunk,
+      ...space
+    } = rest
     const saving = { saveEvery: number('save-every', seconds) }
     if (!resume && !force && !estimate && existsSync(join(out, 'metrics.json'))) {
       throw optionError(
@@ -104,26 +137,34 @@ export const distillCommand = command(
       ...(init !== undefined && { init }),
     }
     const objective = await objectiveOf(name, experts)
+    const given = holdOutOf(fraction)
+    const holdOut = resume ? recordedHoldOut(out, await readRunConfig(out), given) : given
+    const recorded = { ...(holdOut !== undefined && { holdOut }) }
     const device = await openDevice()
     try {
-      const images = await openSpace(device, data, classes, space)
-      const given = { ...images, objective, ...counts, ...optional }
+      const images = await openSpace(device, { path, classes, holdOut }, space)
+      const asked = { ...images, objective, ...counts, ...optional }
       if (estimate) {
-        await printEstimate(given)
+        await printEstimate(asked)
         return
       }
       const run = await (resume ? reopenRun : openRun)(out, device, saving)
       try {
         if (resume && !run.isInterrupted) {
-          run.checkOptions(given)
+          run.checkOptions(asked, recorded)
           run.say('The distillation is done already.')
           await run.finish()
           return
         }
-        const options = { ...given, ...(resume && { resume: await run.savedState() }) }
+        const options = { ...asked, ...(resume && { resume: await run.savedState() }) }
+        if (holdOut === undefined && !resume && !(await hasParts(path))) {
+          run.say(
+            `${path} has no parts, so that nothing is left to test on: --hold-out 0.1 keeps a tenth of each class.`,
+          )
+        }
         const memory = formatBytes(planDistill(options).peakBytes)
         run.say(`About ${memory} of GPU memory; the time is told by the iterations that are done.`)
-        await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }))
+        await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }), recorded)
         await run.finish()
       } finally {
         run.close()

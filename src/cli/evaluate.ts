@@ -1,9 +1,10 @@
 import { optionError } from '../errors.ts'
 import { type DistilledSet, paperProtocol, type TrainingProtocol } from '../ld3m/index.ts'
 import { type StudentName, studentByName, studentNames } from '../models/index.ts'
-import { openDevice, reopenRun } from '../node/index.ts'
+import { openDevice, readRunConfig, reopenRun } from '../node/index.ts'
 import { command, integer } from './arguments.ts'
 import { DATA_KINDS, dataToEvaluate } from './data.ts'
+import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
 export const evaluateCommand = command(
   'evaluate',
@@ -16,6 +17,7 @@ export const evaluateCommand = command(
       required: true,
       description: `Both splits of the images: ${DATA_KINDS}`,
     },
+    'hold-out': { ...HOLD_OUT, description: `${HOLD_OUT.description}; default what the run held out` },
     students: {
       type: 'string',
       valueHint: 'A,B',
@@ -34,9 +36,9 @@ export const evaluateCommand = command(
     steps: { type: 'string', valueHint: 'N', description: "Steps of a training, in place of the protocol's" },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same result' },
   },
-  async ({ run: folder, data, students: names, protocol: name, whole, ...numbers }) => {
+  async ({ run: folder, data: path, 'hold-out': fraction, students: names, protocol: name, whole, ...numbers }) => {
     const protocol = protocolOf(name, numbers)
-    const seed = integer('seed', numbers.seed)
+    const [seed, holdOut] = [integer('seed', numbers.seed), holdOutOf(fraction)]
     const known = names.split(',').map(checkName)
     const device = await openDevice()
     try {
@@ -46,8 +48,8 @@ export const evaluateCommand = command(
         const [, channels, height, width] = set.images.shape as [number, number, number, number]
         const task = { channels, size: [height, width] as const, classes: set.classNames.length }
         const students = known.map((name) => studentByName(name, task))
-        const train = await dataToEvaluate(data, 'train', set)
-        const test = await dataToEvaluate(data, 'test', set)
+        const data = { path, holdOut, run: folder, config: await readRunConfig(folder) }
+        const { train, test } = await dataToEvaluate(data, set)
         await run.compare({ train, test, students, seed, wholeDataset: whole ?? false, ...protocol })
       } finally {
         run.close()

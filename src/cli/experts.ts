@@ -1,9 +1,10 @@
 import process from 'node:process'
 import { trainExperts } from '../ld3m/index.ts'
-import { expertsFolder, interruptible, openDataset, openDevice, ProgressLine, showExperts } from '../node/index.ts'
+import { expertsFolder, interruptible, openDevice, ProgressLine, showExperts } from '../node/index.ts'
 import { counted } from '../words.ts'
 import { command, integer, positiveNumber } from './arguments.ts'
-import { CLASSES, DATA_KINDS } from './data.ts'
+import { CLASSES, DATA_KINDS, trainingImages } from './data.ts'
+import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
 export const expertsCommand = command(
   'experts',
@@ -16,6 +17,7 @@ export const expertsCommand = command(
       description: `Training images: ${DATA_KINDS}`,
     },
     classes: CLASSES,
+    'hold-out': HOLD_OUT,
     out: { type: 'string', valueHint: 'DIR', required: true, description: 'Where experts are saved' },
     size: { type: 'string', valueHint: 'N', description: "Sides of the images, as the prior's; default as they are" },
     count: { type: 'string', valueHint: 'N', default: '10', description: 'Experts in all' },
@@ -23,19 +25,17 @@ export const expertsCommand = command(
     lr: { type: 'string', valueHint: 'X', default: '0.01', description: 'Learning rate' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same experts' },
   },
-  async ({ data, classes, out, size, count, epochs, lr, seed }) => {
+  async ({ data: path, classes, 'hold-out': fraction, out, size, count, epochs, lr, seed }) => {
     const options = {
       ...{ count: integer('count', count), epochs: integer('epochs', epochs), seed: integer('seed', seed) },
       learningRate: positiveNumber('lr', lr),
     }
-    const images = {
-      ...(size !== undefined && { size: integer('size', size) }),
-      ...(classes !== undefined && { classes: classes.split(',') }),
-    }
+    const sizes = { ...(size !== undefined && { size: integer('size', size) }) }
+    const data = { path, classes, holdOut: holdOutOf(fraction) }
     const device = await openDevice()
     const line = new ProgressLine()
     try {
-      const dataset = await openDataset(data, images)
+      const { dataset } = await trainingImages(data, sizes)
       const onProgress = showExperts(line)
       const experts = await interruptible(
         (signal) => trainExperts({ ...{ device, dataset, store: expertsFolder(out), signal, ...options }, onProgress }),

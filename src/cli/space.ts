@@ -2,9 +2,9 @@ import type { AnyDataset } from '../data/index.ts'
 import { optionError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import type { DiffusionOptions, SpaceOptions } from '../ld3m/index.ts'
-import { loadPrior, openDataset } from '../node/index.ts'
+import { loadPrior } from '../node/index.ts'
 import { INERT, inertNames, integer, number, sharedArguments } from './arguments.ts'
-import { dataToDistill } from './data.ts'
+import { dataToDistill, type TrainingData, trainingImages } from './data.ts'
 import { PRIOR_CLASSES, startingClasses } from './prior-classes.ts'
 
 /** What says in which space images are learned, and how they are made there. */
@@ -48,14 +48,10 @@ export interface SpaceArguments {
   readonly residual?: string | undefined
 }
 
-/**
- * The dataset and the space that a command line describes; opens both.
- * @param classes names, or a subset of ImageNet, separated by commas; undefined for all
- */
+/** The dataset and the space that a command line describes; opens both. */
 export async function openSpace(
   device: Device,
-  data: string,
-  classes: string | undefined,
+  data: TrainingData,
   given: SpaceArguments,
 ): Promise<SpaceOptions & { readonly dataset: AnyDataset }> {
   const { prior: file, inert, space, size, 'prior-classes': listed } = given
@@ -69,16 +65,13 @@ export async function openSpace(
   if (space === 'pixel') {
     const stray = ['prior', 'inert'].find((name) => given[name as 'prior' | 'inert'] !== undefined)
     if (stray) throw optionError(`--${stray} is of no use to --space pixel.`, 'Leave one of them out.')
-    const dataset = await openDataset(data, {
-      ...(size !== undefined && { size: integer('size', size) }),
-      ...(classes !== undefined && { classes: classes.split(',') }),
-    })
+    const { dataset } = await trainingImages(data, { ...(size !== undefined && { size: integer('size', size) }) })
     return { dataset, space, device }
   }
   if (file === undefined) throw optionError(`--space ${space} needs --prior.`, 'Name the file of a prior.')
   const sides = size === undefined ? {} : { size: integer('size', size) }
   const prior = await loadPrior(device, file, { ...sides, ...inertNames(inert) })
-  const { dataset, whole } = await dataToDistill(data, prior, classes)
+  const { dataset, whole } = await dataToDistill(data, prior)
   if (space === 'autoencoder') return { dataset, prior, space }
   return { dataset, prior, ...startingClasses(prior, dataset, whole, listed), ...(diffusion && { diffusion }) }
 }

@@ -8,10 +8,11 @@ import {
   priorRecipe,
   type TrainPriorOptions,
 } from '../ld3m/index.ts'
-import { formatBytes, formatDuration, loadPrior, openDataset, openDevice, trainPriorFile } from '../node/index.ts'
+import { formatBytes, formatDuration, loadPrior, openDevice, trainPriorFile } from '../node/index.ts'
 import { counted } from '../words.ts'
 import { command, INERT, inertNames, integer } from './arguments.ts'
-import { CLASSES, DATA_KINDS } from './data.ts'
+import { CLASSES, DATA_KINDS, trainingImages } from './data.ts'
+import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
 /** Prints what a training would take. */
 async function printEstimate(options: TrainPriorOptions): Promise<void> {
@@ -32,6 +33,7 @@ export const trainPriorCommand = command(
   {
     data: { type: 'string', valueHint: 'PATH', required: true, description: `Training images: ${DATA_KINDS}` },
     classes: CLASSES,
+    'hold-out': HOLD_OUT,
     size: {
       type: 'string',
       valueHint: 'N',
@@ -58,8 +60,9 @@ export const trainPriorCommand = command(
     out: { type: 'string', valueHint: 'FILE', required: true, description: 'The prior, safetensors' },
   },
   async ({
-    data,
+    data: path,
     classes,
+    'hold-out': fraction,
     size,
     channels,
     width,
@@ -70,10 +73,10 @@ export const trainPriorCommand = command(
     out,
     ...texts
   }) => {
-    const format = {
+    const data = { path, classes, holdOut: holdOutOf(fraction) }
+    const sizes = {
       ...(size !== undefined && { size: integer('size', size) }),
       ...(channels !== undefined && { channels: integer('channels', channels) as 1 | 3 }),
-      ...(classes !== undefined && { classes: classes.split(',') }),
     }
     const ofStage = (stage: 'autoencoder' | 'denoiser'): { steps?: number; batch?: number } =>
       Object.fromEntries(
@@ -94,7 +97,7 @@ export const trainPriorCommand = command(
     }
     const device = await openDevice()
     try {
-      const dataset = await openDataset(data, format)
+      const { dataset } = await trainingImages(data, sizes)
       const ofLatents = <R extends DenoiserRecipe>(recipe: R): R => ({
         ...recipe,
         denoiser: { ...recipe.denoiser, ...channelsOf('modelChannels') },

@@ -84,11 +84,7 @@ export async function streamImageFolder(
 /** The folder whose subfolders are the classes. */
 async function classRoot(path: string, split: Split | undefined): Promise<string> {
   const top = await listFolder(path)
-  const parts: string[] = []
-  // A class may be called "train": what holds images itself is a class.
-  for (const folder of top.folders.filter(isSplitName)) {
-    if (!(await holdsImages(join(path, folder)))) parts.push(folder)
-  }
+  const parts = await partFolders(path, top)
   if (parts.length === 0) {
     if (split === undefined) return path
     throw dataError(
@@ -111,6 +107,16 @@ async function classRoot(path: string, split: Split | undefined): Promise<string
     throw dataError(`${path} has no part '${split ?? 'train'}', only ${named(parts)}.`, 'Give split as one of them.')
   }
   return join(path, part)
+}
+
+/** The folders among those of a listing that are parts; of none, the folder's images are not divided. */
+export async function partFolders(path: string, { folders }: Listing): Promise<string[]> {
+  const parts: string[] = []
+  // A class may be called "train": what holds images itself is a class.
+  for (const folder of folders.filter(isSplitName)) {
+    if (!(await holdsImages(join(path, folder)))) parts.push(folder)
+  }
+  return parts
 }
 
 /** The names of the class folders. */

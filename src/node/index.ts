@@ -20,7 +20,7 @@ export { type ImageDecoder, type ImageFormat, openImageDecoder, type RawPixels }
 export { type ImageFolderOptions, loadImageFolder } from './image-folder.ts'
 export { interruptible } from './interrupt.ts'
 export { type AdapterKind, describeAdapter } from './kinds.ts'
-export { type OpenDatasetOptions, openDataset } from './open-dataset.ts'
+export { hasParts, type OpenDatasetOptions, openDataset } from './open-dataset.ts'
 export { loadParquet, type ParquetOptions } from './parquet.ts'
 export { type LoadPriorOptions, loadPrior } from './prior.ts'
 export { bar, formatBytes, formatDuration, ProgressLine, type ProgressStream } from './progress.ts'
@@ -31,9 +31,11 @@ export {
   Run,
   type RunMetrics,
   type RunOptions,
+  readRunConfig,
   readRunResult,
   reopenRun,
 } from './run.ts'
+export type { RunConfig } from './run-description.ts'
 export type { AccuracyTable, EvaluationRecord } from './run-evaluation.ts'
 export { type FileSource, fileSource } from './source.ts'
 export { trainPriorFile } from './train-prior.ts'

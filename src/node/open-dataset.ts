@@ -4,8 +4,8 @@ import { isCifar, loadCifar } from './cifar.ts'
 import { loadIdx } from './files.ts'
 import { checkSplit, listFolder, named, type Split } from './folders.ts'
 import { openImageDecoder } from './image-decoder.ts'
-import { streamImageFolder } from './image-folder.ts'
-import { isParquet, parquetFiles, streamParquet } from './parquet.ts'
+import { partFolders, streamImageFolder } from './image-folder.ts'
+import { isNamedAfterSplit, isParquet, parquetFiles, streamParquet } from './parquet.ts'
 
 export interface OpenDatasetOptions {
   /** Default 'train', or everything where the data has no parts. */
@@ -29,7 +29,9 @@ const FIELDS = ['split', 'size', 'channels', 'classes', 'cacheBytes', 'timeout']
 
 type Opener = (path: string, options: OpenDatasetOptions) => Promise<AnyDataset>
 
-const OPENERS: Readonly<Record<string, Opener>> = {
+type Kind = 'IDX files' | 'CIFAR files' | 'Parquet files' | 'folders of images'
+
+const OPENERS: Readonly<Record<Kind, Opener>> = {
   'IDX files': async (path, { split, ...rest }) => await fitted(await loadIdx(path, binarySplit(path, split)), rest),
   'CIFAR files': async (path, { split, ...rest }) =>
     await fitted(await loadCifar(path, binarySplit(path, split)), rest),
@@ -48,26 +50,42 @@ const IDX_FILE = /-(images|labels)[-.]idx\d-ubyte(\.gz)?$/
 export async function openDataset(path: string, options: OpenDatasetOptions = {}): Promise<AnyDataset> {
   rejectUnknownOptions('openDataset', options, FIELDS)
   checkSplit('openDataset', options.split)
-  const kinds = isParquet(path) ? ['Parquet files'] : await kindsIn(path)
-  const [kind] = kinds
-  if (kind === undefined || kinds.length > 1) {
-    const { folders, files } = await listFolder(path)
-    throw dataError(
-      kind === undefined
-        ? `${path} holds no dataset, only ${named([...folders, ...files])}.`
-        : `${path} holds ${kinds.join(' and ')} at once.`,
-      `Give a folder with one of ${Object.keys(OPENERS).join(', ')}.`,
-    )
-  }
+  const kind = await kindOf(path)
   if (options.timeout !== undefined && kind !== 'Parquet files') {
     throw optionError(`openDataset: timeout is of no use to ${kind}.`, 'Leave it out.')
   }
-  return await OPENERS[kind]!(path, options)
+  return await OPENERS[kind](path, options)
 }
 
-async function kindsIn(path: string): Promise<string[]> {
+/**
+ * Whether the data at a path is divided into a part to train on and others: IDX and CIFAR files are, folders of images and
+ * Parquet files only where folders or files are named so. Without parts, `openDataset` gives all images.
+ * @throws Ld3mError `data` if the path holds no dataset, or several
+ */
+export async function hasParts(path: string): Promise<boolean> {
+  const kind = await kindOf(path)
+  if (kind === 'folders of images') return (await partFolders(path, await listFolder(path))).length > 0
+  if (kind === 'Parquet files') return !isParquet(path) && (await parquetFiles(path)).some(isNamedAfterSplit)
+  return true
+}
+
+/** Which of the kinds of data a path holds. */
+async function kindOf(path: string): Promise<Kind> {
+  const kinds = isParquet(path) ? (['Parquet files'] as const) : await kindsIn(path)
+  const [kind] = kinds
+  if (kind !== undefined && kinds.length === 1) return kind
+  const { folders, files } = await listFolder(path)
+  throw dataError(
+    kind === undefined
+      ? `${path} holds no dataset, only ${named([...folders, ...files])}.`
+      : `${path} holds ${kinds.join(' and ')} at once.`,
+    `Give a folder with one of ${Object.keys(OPENERS).join(', ')}.`,
+  )
+}
+
+async function kindsIn(path: string): Promise<Kind[]> {
   const listing = await listFolder(path)
-  const has: readonly (readonly [kind: string, there: boolean])[] = [
+  const has: readonly (readonly [kind: Kind, there: boolean])[] = [
     ['IDX files', listing.files.some((file) => IDX_FILE.test(file))],
     ['CIFAR files', isCifar(listing)],
     ['Parquet files', (await parquetFiles(path)).length > 0],

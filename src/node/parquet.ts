@@ -84,7 +84,7 @@ export async function parquetFiles(path: string): Promise<string[]> {
 async function filesOfSplit(path: string, split: Split | undefined): Promise<string[]> {
   const all = await parquetFiles(path)
   if (all.length === 0) throw dataError(`There are no Parquet files in ${path}.`, 'Give a folder that holds some.')
-  const parts = all.filter((file) => isSplitName(splitWord(file)))
+  const parts = all.filter(isNamedAfterSplit)
   if (parts.length > 0 && parts.length < all.length) {
     const others = all.filter((file) => !parts.includes(file))
     throw dataError(
@@ -108,6 +108,8 @@ async function filesOfSplit(path: string, split: Split | undefined): Promise<str
   }
   return chosen
 }
+
+export const isNamedAfterSplit = (file: string): boolean => isSplitName(splitWord(file))
 
 /** What says which split a file belongs to: the beginning of its name (train-00000-of-00002), or else its folder's. */
 function splitWord(path: string): string {

@@ -312,17 +312,9 @@ export class Run {
 
   /** Takes over what an earlier run left in its folder. */
   static async reopen(directory: string, device: Device, options: RunOptions): Promise<Run> {
-    const json = async (name: string) => {
-      const text = new TextDecoder().decode(await readRunFile(directory, name))
-      try {
-        return JSON.parse(text)
-      } catch (cause) {
-        throw dataError(`${join(directory, name)} is not JSON: ${(cause as Error).message}.`, 'Distil again.', cause)
-      }
-    }
     const set = await readRunResult(directory)
-    const config = await json('config.json')
-    const metrics = await json('metrics.json')
+    const config = await readRunConfig(directory)
+    const metrics = await readRunJson(directory, 'metrics.json')
     if (!Array.isArray(metrics?.loss) || !metrics.accuracy?.distilled || !metrics.accuracy.randomReal) {
       throw dataError(`${join(directory, 'metrics.json')} is not a run's.`, 'Distil again.')
     }
@@ -440,6 +432,22 @@ export const reopenRun = (directory: string, device: Device, options: RunOptions
  */
 export const readRunResult = async (directory: string): Promise<DistilledSet> =>
   distilledFromSafetensors(await readRunFile(directory, SET))
+
+/**
+ * What a run was asked to do, as `config.json` in its folder has it.
+ * @throws Ld3mError `data` if there is none, or it is broken
+ */
+export const readRunConfig = (directory: string): Promise<RunConfig> => readRunJson(directory, 'config.json')
+
+// biome-ignore lint/suspicious/noExplicitAny: what JSON holds; the caller says what it should be.
+async function readRunJson(directory: string, name: string): Promise<any> {
+  const text = new TextDecoder().decode(await readRunFile(directory, name))
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw dataError(`${join(directory, name)} is not JSON: ${(cause as Error).message}.`, 'Distil again.', cause)
+  }
+}
 
 async function readRunFile(directory: string, name: string): Promise<Uint8Array> {
   try {

@@ -146,6 +146,10 @@ describe('ld3m-gpu', () => {
     ],
     [['experts', '--data', 'x', '--out', 'y', '--lr', '0'], "--lr is '0'. Use a number above 0."],
     [
+      ['experts', '--data', 'x', '--out', 'y', '--hold-out', '1'],
+      "--hold-out is '1'. Use a number between 0 and 1, such as 0.1.",
+    ],
+    [
       ['export', '--run', 'nowhere', '--format', 'npz', '--out', 'y'],
       /^Cannot read nowhere.distilled\.safetensors: ENOENT/,
     ],
@@ -337,6 +341,79 @@ describe('ld3m-gpu', () => {
     expect(evaluated.code).toBe(0)
     // Random real images of these two classes are told apart at once, if they are the same ones in the same order.
     expect(evaluated.out).toMatch(/ConvNet-3 +\d+\.\d ± 0\.0 +100\.0 ± 0\.0/)
+  })
+
+  describe('--hold-out', () => {
+    /** Eight images a class, each of another grey. */
+    async function photographs(more: Readonly<Record<string, Uint8Array>> = {}): Promise<string> {
+      const files: Record<string, Uint8Array> = { ...more }
+      for (const [name, grey] of [
+        ['bright', 200],
+        ['dark', 20],
+      ] as const) {
+        for (let i = 0; i < 8; i++) files[`${name}/${i}.png`] = await png(picture(9, 9, 3, (x) => grey + x + 2 * i))
+      }
+      return await folderOf(files)
+    }
+    const few = ['--students', 'convnet', '--runs', '1', '--steps', '2']
+
+    test('divides a folder without parts, for distill and evaluate alike', async () => {
+      const [path, out] = [await photographs(), join(folder, 'held-out')]
+      const args = ['--data', path, '--prior', prior, '--steps', '1', '--out', out]
+      const distilled = await run('distill', ...args, '--hold-out', '0.25')
+      expect([distilled.code, distilled.err]).toEqual([0, ''])
+      expect(distilled.out).not.toContain('no parts')
+      const config = JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))
+      expect(config).toMatchObject({ holdOut: 0.25, dataset: { count: 12 } })
+
+      const evaluate = (...more: string[]) => run('evaluate', '--run', out, '--data', path, ...few, ...more)
+      expect((await evaluate()).out).toMatch(/ConvNet-3 +\d+\.\d ± 0\.0/)
+      expect((await evaluate('--hold-out', '0.25')).code).toBe(0)
+      expect((await evaluate('--hold-out', '0.5')).err).toBe(`--hold-out is 0.5; ${out} held out 0.25. Leave it out.\n`)
+      // The folder's record says the same to a distillation that goes on.
+      expect((await run('distill', ...args, '--resume')).out).toMatch(/^The distillation is done already\.$/m)
+      expect((await run('distill', ...args, '--resume', '--hold-out', '0.5')).err).toContain('held out 0.25')
+
+      await writeFile(join(path, 'dark', 'new.png'), await png(picture(9, 9, 3, () => 1)))
+      expect((await evaluate()).err).toMatch(/is not as it was: .* was distilled from 12 images, and now it has 13/)
+    })
+
+    test('experts and train-prior leave out the same images', async () => {
+      const path = await photographs()
+      const experts = join(folder, 'held-out-experts')
+      const some = ['--size', '16', '--hold-out', '0.25', '--classes', 'dark']
+      const train = ['--count', '1', '--epochs', '1', '--out', experts]
+      expect((await run('experts', '--data', path, ...some, ...train)).code).toBe(0)
+      const { dataset } = JSON.parse(await readFile(join(experts, 'manifest.json'), 'utf8'))
+      expect(dataset).toMatchObject({ count: 6, classNames: ['dark'] })
+      const out = join(folder, 'held-out-prior.safetensors')
+      const steps = ['--autoencoder-steps', '1', '--denoiser-steps', '1', '--out', out]
+      expect((await run('train-prior', '--data', path, ...some, ...steps)).code).toBe(0)
+      expect(await readFile(`${out}.training.json`, 'utf8')).toMatch(/"count": ?6\b/)
+    })
+
+    test('is told of where it is missing, and refused where it is of no use', async () => {
+      const [path, out] = [await photographs(), join(folder, 'not-held-out')]
+      const args = ['--prior', prior, '--steps', '1', '--out', out]
+      const distilled = await run('distill', '--data', path, ...args)
+      expect(distilled.code).toBe(0)
+      expect(distilled.out).toContain(
+        `${path} has no parts, so that nothing is left to test on: --hold-out 0.1 keeps a tenth of each class.\n`,
+      )
+      const evaluate = (path: string, ...more: string[]) =>
+        run('evaluate', '--run', out, '--data', path, ...few, ...more)
+      expect((await evaluate(path)).err).toMatch(/has no parts.*Distil again with --hold-out 0\.1/)
+      expect((await evaluate(path, '--hold-out', '0.1')).err).toMatch(/was distilled from all images/)
+      // Other images can be divided.
+      expect((await evaluate(await photographs(), '--hold-out', '0.25')).code).toBe(0)
+      const resumed = await run('distill', '--data', path, ...args, '--resume', '--hold-out', '0.1')
+      expect(resumed.err).toContain('held out nothing')
+
+      const whole = /is of no use to .*, which has parts already\. Leave it out\./
+      expect((await run('distill', '--data', data, ...args, '--force', '--hold-out', '0.1')).err).toMatch(whole)
+      expect((await evaluate(data, '--hold-out', '0.1')).err).toMatch(whole)
+      expect((await run('distill', '--data', data, ...args, '--force')).out).not.toContain('no parts')
+    })
   })
 
   test('all classes in another order keep the numbers that the prior of the dataset has for them', async () => {

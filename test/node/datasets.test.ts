@@ -4,7 +4,7 @@ import sharp, { type AvailableFormatInfo } from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { type AnyDataset, inMemory, isStreamed } from '../../src/data/index.ts'
 import { writeIdx } from '../../src/io/index.ts'
-import { loadCifar, loadImageFolder, loadParquet, openDataset } from '../../src/node/index.ts'
+import { hasParts, loadCifar, loadImageFolder, loadParquet, openDataset } from '../../src/node/index.ts'
 import { folderOf, parquet, plain, png, records } from '../support/image-files.ts'
 
 const [red, green, blue] = await Promise.all([png(plain(255, 0, 0)), png(plain(0, 255, 0)), png(plain(0, 0, 255))])
@@ -275,6 +275,21 @@ describe('openDataset', () => {
     expect(large).toMatchObject({ count: 2, channels: 3, height: 64, width: 64 })
     expect([...large.labels]).toEqual([3, 5])
     expect((await inMemory(large)).images.length).toBe(2 * 3 * 64 * 64)
+  })
+
+  test('tells whether data has parts', async () => {
+    const file = parquet([{ image: green, label: 0 }])
+    const divided = [
+      idx('train'),
+      { 'data_batch_1.bin': records([3]) },
+      { 'data/train-0.parquet': file },
+      { 'train/cat/a.png': red, 'val/cat/a.png': red },
+    ]
+    for (const files of divided) expect(await hasParts(await folderOf(files))).toBe(true)
+    const single = await folderOf({ 'a.parquet': file })
+    const whole = [single, join(single, 'a.parquet'), await folderOf({ 'cat/a.png': red, 'train/b.png': red })]
+    for (const path of whole) expect(await hasParts(path)).toBe(false)
+    await expect(hasParts(await folderOf({}))).rejects.toThrow(/holds no dataset/)
   })
 
   test('refuses what is nothing, two things at once, or of any size', async () => {
