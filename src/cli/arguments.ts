@@ -17,7 +17,7 @@ export const command = <const T extends ArgsDef>(
       const spellings = new Set(['_', ...known, ...known.map(camelCase)])
       for (const key of Object.keys(context.args)) {
         if (!spellings.has(key)) {
-          const options = known.filter((k) => args[k]?.type !== 'positional').map((k) => `--${k}`)
+          const options = optionsOf(args).map((option) => `--${option}`)
           throw optionError(
             `${name}: unknown option --${key}.`,
             options.length > 0 ? `Options: ${options.join(', ')}.` : 'It takes none.',
@@ -32,7 +32,12 @@ export const command = <const T extends ArgsDef>(
     },
   })
 
-const camelCase = (name: string): string => name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
+/** The names of a command's options. */
+export const optionsOf = (args: ArgsDef): string[] =>
+  Object.keys(args).filter((name) => args[name]?.type !== 'positional')
+
+/** A name of several words as the API spells it. */
+export const camelCase = (name: string): string => name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
 
 /** Options that several commands share, with their types. */
 export const sharedArguments = <const T extends ArgsDef>(args: T): T => args
@@ -54,11 +59,15 @@ export const inertNames = (inert: string | undefined): { inert?: string[] } =>
 export const commaSeparated = (list: string): string[] =>
   list.split(/(?<!\\),/).map((entry) => entry.replaceAll('\\,', ','))
 
-/** The integer that an option's text is. */
-export function integer(option: string, text: string): number {
-  if (!/^\d+$/.test(text)) throw optionError(`--${option} is '${text}'.`, 'Use a whole number from 0.')
-  return Number(text)
+/** The whole number that an option's text is. */
+export function integer(option: string, text: string, least = 0): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= least) return value
+  throw optionError(`--${option} is '${text}'.`, `Use a whole number from ${least}.`)
 }
+
+/** The same for numbers of things, of which there is one at least. */
+export const countOf = (option: string, text: string): number => integer(option, text, 1)
 
 /** The number that an option's text is. */
 export function number(option: string, text: string): number {

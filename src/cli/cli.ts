@@ -10,6 +10,7 @@ import { exportCommand } from './export.ts'
 import { inspectCommand } from './inspect.ts'
 import { reproduceCommand } from './reproduce.ts'
 import { sampleCommand } from './sample.ts'
+import { inCommandLine } from './spelling.ts'
 import { trainPriorCommand } from './train-prior.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: citty's own type for commands whose arguments differ.
@@ -38,11 +39,11 @@ export async function runCli(version: string, args: readonly string[]): Promise<
     subCommands: COMMANDS,
   })
   const [name = '--help', ...rest] = args
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   try {
     if (name === '--version') print(version)
     else if (name === '--help' || name === '-h') print(await renderUsage(main))
     else {
-      const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
       if (!command) {
         throw new Ld3mError(
           'option',
@@ -58,7 +59,8 @@ export async function runCli(version: string, args: readonly string[]): Promise<
     // citty does not export its error class; it throws it for arguments that are missing or not one of the choices.
     const ofUser = error instanceof Ld3mError || (error instanceof Error && error.name === 'CLIError')
     if (!ofUser) throw error
-    process.stderr.write(`${stripVTControlCharacters(error.message)}\n`)
+    const message = stripVTControlCharacters(error.message)
+    process.stderr.write(`${inCommandLine(message, command?.args ?? {})}\n`)
     return error instanceof Ld3mError && error.code === 'aborted' ? INTERRUPTED : 1
   }
 }

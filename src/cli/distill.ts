@@ -1,45 +1,13 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { optionError } from '../errors.ts'
-import {
-  type DistillOptions,
-  dc,
-  distill,
-  dm,
-  estimateDistill,
-  mtt,
-  type Objective,
-  openExperts,
-  planDistill,
-} from '../ld3m/index.ts'
-import {
-  expertsFolder,
-  formatBytes,
-  formatDuration,
-  hasParts,
-  openDevice,
-  openRun,
-  readRunConfig,
-  reopenRun,
-} from '../node/index.ts'
-import { command, integer, number, positiveNumber } from './arguments.ts'
+import { type DistillOptions, distill, estimateDistill, planDistill } from '../ld3m/index.ts'
+import { formatBytes, formatDuration, hasParts, openDevice, openRun, readRunConfig, reopenRun } from '../node/index.ts'
+import { command, countOf, integer, number, positiveNumber } from './arguments.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
 import { HOLD_OUT, holdOutOf, recordedHoldOut } from './hold-out.ts'
+import { OBJECTIVE_ARGUMENTS, objectiveOf } from './objective.ts'
 import { openSpace, SPACE_ARGUMENTS } from './space.ts'
-
-const OBJECTIVES = ['dm', 'dc', 'mtt'] as const
-
-/** The objective of that name, with the folder of experts that only trajectory matching needs and takes. */
-async function objectiveOf(name: (typeof OBJECTIVES)[number], folder: string | undefined): Promise<Objective> {
-  if (name === 'mtt') {
-    if (folder === undefined) {
-      throw optionError('--objective mtt needs --experts.', 'Make a folder of them with `ld3m-gpu experts`.')
-    }
-    return mtt({ experts: await openExperts(expertsFolder(folder)) })
-  }
-  if (folder !== undefined) throw optionError(`--experts is of no use to --objective ${name}.`, 'Leave it out.')
-  return name === 'dm' ? dm() : dc()
-}
 
 /** Prints what a distillation would take. */
 async function printEstimate(options: DistillOptions): Promise<void> {
@@ -68,13 +36,7 @@ export const distillCommand = command(
       options: ['latents', 'conditioning', 'both'],
       description: 'What of them is learned; default all that there is',
     },
-    objective: {
-      type: 'enum',
-      options: [...OBJECTIVES],
-      default: 'dm',
-      description: 'Match distributions, gradients or trajectories',
-    },
-    experts: { type: 'string', valueHint: 'DIR', description: 'For mtt: a folder that the command experts made' },
+    ...OBJECTIVE_ARGUMENTS,
     lr: { type: 'string', valueHint: 'X', description: "Learning rate; default the objective's" },
     init: { type: 'enum', options: ['real', 'gaussian'], description: 'Where learning starts; default real images' },
     'real-batch': { type: 'string', valueHint: 'N', description: 'Real images a class and iteration; default 64' },
@@ -97,21 +59,7 @@ export const distillCommand = command(
     estimate: { type: 'boolean', default: false, description: 'Tell memory and time, by a trial of three iterations' },
     'save-every': { type: 'string', valueHint: 'SECONDS', default: '20', description: 'How often the state is saved' },
   },
-  async ({
-    data: path,
-    classes,
-    learn,
-    objective: name,
-    experts,
-    lr,
-    ipc,
-    steps,
-    seed,
-    out,
-    force,
-    resume,
-    ...rest
-  }) => {
+  async ({ data: path, classes, learn, lr, ipc, steps, seed, out, force, resume, ...rest }) => {
     const {
       'hold-out': fraction,
       'save-every': seconds,
@@ -119,7 +67,7 @@ export const distillCommand = command(
       estimate,
       init,
       chunk,
-      ...space
+      ...named
     } = rest
     const saving = { saveEvery: number('save-every', seconds) }
     if (!resume && !force && !estimate && existsSync(join(out, 'metrics.json'))) {
@@ -128,21 +76,21 @@ export const distillCommand = command(
         'Name another folder, go on with --resume, or replace it with --force.',
       )
     }
-    const counts = { imagesPerClass: integer('ipc', ipc), steps: integer('steps', steps), seed: integer('seed', seed) }
+    const counts = { imagesPerClass: countOf('ipc', ipc), steps: countOf('steps', steps), seed: integer('seed', seed) }
     const optional = {
       ...(lr !== undefined && { learningRate: positiveNumber('lr', lr) }),
-      ...(realBatch !== undefined && { realBatch: integer('real-batch', realBatch) }),
-      ...(chunk !== undefined && { chunk: integer('chunk', chunk) }),
+      ...(realBatch !== undefined && { realBatch: countOf('real-batch', realBatch) }),
+      ...(chunk !== undefined && { chunk: countOf('chunk', chunk) }),
       ...(learn !== undefined && { learn }),
       ...(init !== undefined && { init }),
     }
-    const objective = await objectiveOf(name, experts)
+    const objective = await objectiveOf(named)
     const given = holdOutOf(fraction)
     const holdOut = resume ? recordedHoldOut(out, await readRunConfig(out), given) : given
     const recorded = { ...(holdOut !== undefined && { holdOut }) }
     const device = await openDevice()
     try {
-      const images = await openSpace(device, { path, classes, holdOut }, space)
+      const images = await openSpace(device, { path, classes, holdOut }, named)
       const asked = { ...images, objective, ...counts, ...optional }
       if (estimate) {
         await printEstimate(asked)

@@ -2,7 +2,7 @@ import { optionError } from '../errors.ts'
 import { type DistilledSet, paperProtocol, type TrainingProtocol } from '../ld3m/index.ts'
 import { type StudentName, studentByName, studentNames } from '../models/index.ts'
 import { openDevice, readRunConfig, reopenRun } from '../node/index.ts'
-import { command, integer } from './arguments.ts'
+import { command, countOf, integer } from './arguments.ts'
 import { DATA_KINDS, dataToEvaluate } from './data.ts'
 import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
@@ -68,8 +68,8 @@ function protocolOf(
   const { epochs, ...rest } = name === 'paper' ? paperProtocol() : {}
   return {
     ...rest,
-    ...(steps !== undefined ? { steps: integer('steps', steps) } : epochs !== undefined ? { epochs } : {}),
-    ...(runs !== undefined ? { runs: integer('runs', runs) } : {}),
+    ...(steps !== undefined ? { steps: countOf('steps', steps) } : epochs !== undefined ? { epochs } : {}),
+    ...(runs !== undefined ? { runs: countOf('runs', runs) } : {}),
   }
 }
 

@@ -2,7 +2,7 @@ import process from 'node:process'
 import { trainExperts } from '../ld3m/index.ts'
 import { expertsFolder, interruptible, openDevice, ProgressLine, showExperts } from '../node/index.ts'
 import { counted } from '../words.ts'
-import { command, integer, positiveNumber } from './arguments.ts'
+import { command, countOf, integer, positiveNumber } from './arguments.ts'
 import { CLASSES, DATA_KINDS, trainingImages } from './data.ts'
 import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
@@ -21,16 +21,21 @@ export const expertsCommand = command(
     out: { type: 'string', valueHint: 'DIR', required: true, description: 'Where experts are saved' },
     size: { type: 'string', valueHint: 'N', description: "Sides of the images, as the prior's; default as they are" },
     count: { type: 'string', valueHint: 'N', default: '10', description: 'Experts in all' },
-    epochs: { type: 'string', valueHint: 'N', default: '15', description: 'Epochs of each' },
+    epochs: {
+      type: 'string',
+      valueHint: 'N',
+      default: '15',
+      description: 'Epochs of each; mtt takes 3 at least with its defaults',
+    },
     lr: { type: 'string', valueHint: 'X', default: '0.01', description: 'Learning rate' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same experts' },
   },
   async ({ data: path, classes, 'hold-out': fraction, out, size, count, epochs, lr, seed }) => {
     const options = {
-      ...{ count: integer('count', count), epochs: integer('epochs', epochs), seed: integer('seed', seed) },
+      ...{ count: countOf('count', count), epochs: countOf('epochs', epochs), seed: integer('seed', seed) },
       learningRate: positiveNumber('lr', lr),
     }
-    const sizes = { ...(size !== undefined && { size: integer('size', size) }) }
+    const sizes = { ...(size !== undefined && { size: countOf('size', size) }) }
     const data = { path, classes, holdOut: holdOutOf(fraction) }
     const device = await openDevice()
     const line = new ProgressLine()

@@ -4,7 +4,7 @@ import { optionError } from '../errors.ts'
 import { imageGrid } from '../io/index.ts'
 import { loadPrior, openDevice, openRunDirectory, ProgressLine, writeFileAtomic } from '../node/index.ts'
 import { counted } from '../words.ts'
-import { command, INERT, inertNames, integer, number } from './arguments.ts'
+import { command, countOf, INERT, inertNames, integer, number } from './arguments.ts'
 import { priorClassIds } from './prior-classes.ts'
 
 export const sampleCommand = command(
@@ -34,14 +34,14 @@ export const sampleCommand = command(
   },
   async ({ prior: file, inert, size, class: ids, dtype, out, ...texts }) => {
     const [count, steps, seed] = [
-      integer('count', texts.count),
-      integer('steps', texts.steps),
+      countOf('count', texts.count),
+      countOf('steps', texts.steps),
       integer('seed', texts.seed),
     ]
     const [guidance, eta] = [number('guidance', texts.guidance), number('eta', texts.eta)]
     const ofPrior = {
       ...{ dtype: dtype as 'f32' | 'f16', ...inertNames(inert) },
-      ...(size !== undefined && { size: integer('size', size) }),
+      ...(size !== undefined && { size: countOf('size', size) }),
     }
     if (!/\.png$/i.test(out)) throw optionError(`--out is '${out}'.`, 'Name a file that ends in .png.')
     await openRunDirectory(dirname(resolve(out)))

@@ -3,7 +3,7 @@ import { optionError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import type { DiffusionOptions, SpaceOptions } from '../ld3m/index.ts'
 import { loadPrior } from '../node/index.ts'
-import { INERT, inertNames, integer, number, sharedArguments } from './arguments.ts'
+import { countOf, INERT, inertNames, number, sharedArguments } from './arguments.ts'
 import { dataToDistill, type TrainingData, trainingImages } from './data.ts'
 import { PRIOR_CLASSES, startingClasses } from './prior-classes.ts'
 
@@ -65,11 +65,11 @@ export async function openSpace(
   if (space === 'pixel') {
     const stray = ['prior', 'inert'].find((name) => given[name as 'prior' | 'inert'] !== undefined)
     if (stray) throw optionError(`--${stray} is of no use to --space pixel.`, 'Leave one of them out.')
-    const { dataset } = await trainingImages(data, { ...(size !== undefined && { size: integer('size', size) }) })
+    const { dataset } = await trainingImages(data, { ...(size !== undefined && { size: countOf('size', size) }) })
     return { dataset, space, device }
   }
   if (file === undefined) throw optionError(`--space ${space} needs --prior.`, 'Name the file of a prior.')
-  const sides = size === undefined ? {} : { size: integer('size', size) }
+  const sides = size === undefined ? {} : { size: countOf('size', size) }
   const prior = await loadPrior(device, file, { ...sides, ...inertNames(inert) })
   const { dataset, whole } = await dataToDistill(data, prior)
   if (space === 'autoencoder') return { dataset, prior, space }
@@ -79,7 +79,7 @@ export async function openSpace(
 function diffusionOf(given: SpaceArguments): DiffusionOptions | undefined {
   const { timesteps: steps, guidance, residual } = given
   const options: DiffusionOptions = {
-    ...(steps !== undefined && { steps: integer('timesteps', steps) }),
+    ...(steps !== undefined && { steps: countOf('timesteps', steps) }),
     ...(guidance !== undefined && { guidance: number('guidance', guidance) }),
     ...(residual !== undefined && { residual: residual as NonNullable<DiffusionOptions['residual']> }),
   }

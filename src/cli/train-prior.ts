@@ -10,7 +10,7 @@ import {
 } from '../ld3m/index.ts'
 import { formatBytes, formatDuration, loadPrior, openDevice, trainPriorFile } from '../node/index.ts'
 import { counted } from '../words.ts'
-import { command, INERT, inertNames, integer } from './arguments.ts'
+import { command, countOf, INERT, inertNames, integer } from './arguments.ts'
 import { CLASSES, DATA_KINDS, trainingImages } from './data.ts'
 import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
@@ -75,19 +75,19 @@ export const trainPriorCommand = command(
   }) => {
     const data = { path, classes, holdOut: holdOutOf(fraction) }
     const sizes = {
-      ...(size !== undefined && { size: integer('size', size) }),
+      ...(size !== undefined && { size: countOf('size', size) }),
       ...(channels !== undefined && { channels: integer('channels', channels) as 1 | 3 }),
     }
     const ofStage = (stage: 'autoencoder' | 'denoiser'): { steps?: number; batch?: number } =>
       Object.fromEntries(
         (['steps', 'batch'] as const).flatMap((what) => {
           const text = texts[`${stage}-${what}`]
-          return text === undefined ? [] : [[what, integer(`${stage}-${what}`, text)]]
+          return text === undefined ? [] : [[what, countOf(`${stage}-${what}`, text)]]
         }),
       )
     const [ofAutoencoder, ofDenoiser, seed] = [ofStage('autoencoder'), ofStage('denoiser'), integer('seed', seedText)]
     const channelsOf = <T extends string>(name: T) =>
-      width === undefined ? {} : ({ [name]: integer('width', width) } as { [K in T]: number })
+      width === undefined ? {} : ({ [name]: countOf('width', width) } as { [K in T]: number })
     const [useless] = Object.keys(ofAutoencoder)
     if (file !== undefined && useless !== undefined) {
       throw optionError(`--autoencoder-${useless} is of no use with --autoencoder, which is kept.`, 'Leave one out.')

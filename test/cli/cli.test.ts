@@ -118,7 +118,15 @@ describe('ld3m-gpu', () => {
     [['distill', '--data', 'x', '--prior', 'y', '--out'], 'distill: --out has no value. Give one.'],
     [
       ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--ipc', '1.5'],
-      "--ipc is '1.5'. Use a whole number from 0.",
+      "--ipc is '1.5'. Use a whole number from 1.",
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--steps', '0'],
+      "--steps is '0'. Use a whole number from 1.",
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--seed', 'two'],
+      "--seed is 'two'. Use a whole number from 0.",
     ],
     [['sample', '--prior', 'x', '--out', 'y', '--eta', 'none'], "--eta is 'none'. Use a number."],
     [['sample', '--prior', 'x', '--out', 'y.jpg'], "--out is 'y.jpg'. Name a file that ends in .png."],
@@ -131,6 +139,14 @@ describe('ld3m-gpu', () => {
     [
       ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--experts', 'e'],
       '--experts is of no use to --objective dm. Leave it out.',
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--objective', 'dc', '--expert-epochs', '1'],
+      '--expert-epochs is of no use to --objective dc. Leave it out.',
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--outer-loops', '1'],
+      '--outer-loops is of no use to --objective dm. Leave it out.',
     ],
     [['reproduce'], 'reproduce: no row is named. See --list.'],
     [['reproduce', 'table9'], /^The paper has no row 'table9'/],
@@ -211,8 +227,10 @@ describe('ld3m-gpu', () => {
       const config = JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))
       return { config, set: distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors'))) }
     }
-    const pixels = await distilled('pixels', '--space', 'pixel', '--objective', 'dc', '--lr', '0.5')
-    expect(pixels.config).toMatchObject({ space: 'pixel', learningRate: 0.5, objective: { name: 'DC' } })
+    const loops = ['--outer-loops', '2', '--inner-loops', '3']
+    const pixels = await distilled('pixels', '--space', 'pixel', '--objective', 'dc', ...loops, '--lr', '0.5')
+    const objective = { name: 'DC', loops: { outer: 2, inner: 3 } }
+    expect(pixels.config).toMatchObject({ space: 'pixel', learningRate: 0.5, objective })
     expect(pixels.set.latents).toBe(undefined)
     const drawn = ['--init', 'gaussian', '--real-batch', '2', '--chunk', '1']
     const decoded = await distilled('decoded', '--space', 'autoencoder', '--prior', prior, ...drawn)
@@ -267,7 +285,7 @@ describe('ld3m-gpu', () => {
     expect(await run(...args)).toMatchObject({ code: 0, out: `1 image in ${out}\n` })
     const { code, err } = await run(...args, '--size', '64')
     expect(code).toBe(1)
-    expect(err).toContain("size is 64; the file's prior makes images of 8×8. Leave size out.")
+    expect(err).toMatch(/^--size is 64; the file's prior makes images of 8×8\. Leave --size out\.$/m)
   })
 
   test('a prior in a PyTorch file may refer to names that the command line lets pass', async () => {
@@ -302,6 +320,16 @@ describe('ld3m-gpu', () => {
     expect((await run('distill', '--data', data, '--prior', prior, ...args)).code).toBe(0)
     const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
     expect(set.studentLearningRate).toBeGreaterThan(0)
+
+    const how = ['--max-start-epoch', '1', '--expert-epochs', '3', '--differentiation', 'constant', '--force']
+    expect((await run('distill', '--data', data, '--prior', prior, ...args, ...how)).code).toBe(0)
+    const { objective } = JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))
+    expect(objective).toMatchObject({ maxStartEpoch: 1, expertEpochs: 3, differentiation: 'constant' })
+    const long = ['--expert-epochs', '3', '--force']
+    expect((await run('distill', '--data', data, '--prior', prior, ...args, ...long)).err).toBe(
+      'mtt: an expert has 3 epochs; --max-start-epoch 2 with --expert-epochs 3 asks for 4. ' +
+        'Lower one of them, or train experts for longer.\n',
+    )
   })
 
   test('distill takes chosen classes of a folder of images, and evaluate takes the same ones', async () => {
@@ -325,6 +353,10 @@ describe('ld3m-gpu', () => {
     const unsure = await run('distill', ...args, '--classes', 'dark,bright')
     expect(unsure.err).toMatch(/2 classes without names, and --classes takes as many of 3.*--prior-classes 0,1/)
     const chosen = ['--classes', 'dark,bright', '--prior-classes']
+    const named = await run('distill', '--data', pictures, '--space', 'pixel', '--out', out)
+    expect(named.err).toBe(`${pictures} holds images of any size. Give --size, in pixels.\n`)
+    const all = await run('distill', ...args)
+    expect(all.err).toMatch(/the dataset has 3 classes, the prior 2\. Pass --prior-classes: the prior's class id/)
     expect((await run('distill', ...args, ...chosen, '0,2')).err).toMatch(/--prior-classes is '2'.*0 to 1/)
     expect((await run('distill', ...args, ...chosen, '0,hat')).err).toMatch(/is 'hat'.*It does not name them/)
     const distilled = await run('distill', ...args, ...chosen, '1,0')
@@ -336,6 +368,10 @@ describe('ld3m-gpu', () => {
     const few = ['--students', 'convnet', '--runs', '1', '--steps', '40']
     const listeners = process.listenerCount('SIGINT')
     expect((await run('evaluate', '--run', out, '--data', join(folder, 'nowhere'), ...few)).code).toBe(1)
+    const other = await folderOf({ 'train/hat/0.png': await image(1), 'val/hat/0.png': await image(1) })
+    expect((await run('evaluate', '--run', out, '--data', other, ...few)).err).toMatch(
+      /^--data: '.*' has no class "dark"\. Its classes are 0 'hat'/,
+    )
     expect(process.listenerCount('SIGINT')).toBe(listeners)
     const evaluated = await run('evaluate', '--run', out, '--data', pictures, ...few)
     expect(evaluated.code).toBe(0)

@@ -2,6 +2,7 @@ import { keep, noGrad, ops, scope, type Tensor, tensor } from '../../autograd/in
 import { dataError, formatValue, optionError, rejectUnknownOptions } from '../../errors.ts'
 import { loadStateDict, type NamedArrays, type StateDict } from '../../models/index.ts'
 import { type NamedTensors, Sgd } from '../../optim/index.ts'
+import { counted } from '../../words.ts'
 import { checkExperts, type Experts } from '../experts/index.ts'
 import { atLeastOne, oneOf, positive } from '../options.ts'
 import { groupedLabels } from '../synthetic.ts'
@@ -68,7 +69,7 @@ export function mtt(options: MttOptions): Objective {
   const finalLoss = trained.reduce((sum, { loss }) => sum + (loss.at(-1) ?? 0), 0) / trained.length
   if (resolved.maxStartEpoch - 1 + resolved.expertEpochs > epochs) {
     throw optionError(
-      `mtt: an expert has ${epochs} epochs; maxStartEpoch ${resolved.maxStartEpoch} with expertEpochs ` +
+      `mtt: an expert has ${counted(epochs, 'epoch')}; maxStartEpoch ${resolved.maxStartEpoch} with expertEpochs ` +
         `${resolved.expertEpochs} asks for ${resolved.maxStartEpoch - 1 + resolved.expertEpochs}.`,
       'Lower one of them, or train experts for longer.',
     )
