@@ -1,7 +1,8 @@
+import process from 'node:process'
 import { type AnyDataset, areClassesNamed, findClasses, selectClasses } from '../data/index.ts'
 import { dataError, optionError } from '../errors.ts'
 import type { DistilledSet, Prior } from '../ld3m/index.ts'
-import { hasParts, openDataset, type RunConfig } from '../node/index.ts'
+import { datasetKind, hasParts, openDataset, type RunConfig } from '../node/index.ts'
 import { commaSeparated } from './arguments.ts'
 import { checkUndivided, divided, type ImageSizes, recordedHoldOut } from './hold-out.ts'
 
@@ -45,6 +46,9 @@ export async function dataToDistill(
   { config }: Prior,
 ): Promise<{ dataset: AnyDataset; whole: AnyDataset }> {
   const { height, channels } = config.image
+  if (channels === 1 && (await datasetKind(data.path)) !== 'IDX files') {
+    process.stdout.write(`The prior makes grey images: colours in ${data.path} become their luminance.\n`)
+  }
   return await trainingImages(data, { size: height, channels: channels as 1 | 3 })
 }
 

@@ -57,6 +57,9 @@ export async function listFolder(path: string): Promise<Listing> {
       else if (is.isFile()) files.push(entry.name)
     }
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOTDIR') {
+      throw dataError(`${path} is a file, not a folder.`, 'Give the folder that the dataset is in.', cause)
+    }
     const why = cause instanceof Error ? cause.message : String(cause)
     throw dataError(`Cannot read the folder ${path}: ${why}.`, 'Give a folder that exists and can be read.', cause)
   }

@@ -122,18 +122,22 @@ export async function partFolders(path: string, { folders }: Listing): Promise<s
 /** The names of the class folders. */
 async function classFolders(root: string): Promise<readonly string[]> {
   const listing = await listFolder(root)
-  const { readable, unreadable } = await imagesOf(root, listing)
-  const stray = [...readable, ...unreadable]
-  if (stray.length > 0) {
-    throw dataError(
-      `${root} holds images that belong to no class: ${named(stray)}.`,
-      'Put the images of each class into a folder of its own.',
-    )
-  }
+  await refuseStrayImages(root, listing)
   if (listing.folders.length === 0) {
     throw dataError(`${root} has no class folders; it holds ${named(listing.files)}.`, `Make one a class. ${KINDS}`)
   }
   return listing.folders
+}
+
+/** Throws if images lie beside the class folders, or where those should be. */
+export async function refuseStrayImages(root: string, listing: Listing): Promise<void> {
+  const { readable, unreadable } = await imagesOf(root, listing)
+  const stray = [...readable, ...unreadable]
+  if (stray.length === 0) return
+  throw dataError(
+    `${root} holds images that belong to no class: ${named(stray)}.`,
+    'Put the images of each class into a folder of its own.',
+  )
 }
 
 /** True if there is an image in a folder itself. */

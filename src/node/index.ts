@@ -20,7 +20,7 @@ export { type ImageDecoder, type ImageFormat, openImageDecoder, type RawPixels }
 export { type ImageFolderOptions, loadImageFolder } from './image-folder.ts'
 export { interruptible } from './interrupt.ts'
 export { type AdapterKind, describeAdapter } from './kinds.ts'
-export { hasParts, type OpenDatasetOptions, openDataset } from './open-dataset.ts'
+export { type DatasetKind, datasetKind, hasParts, type OpenDatasetOptions, openDataset } from './open-dataset.ts'
 export { loadParquet, type ParquetOptions } from './parquet.ts'
 export { type LoadPriorOptions, loadPrior } from './prior.ts'
 export { bar, formatBytes, formatDuration, ProgressLine, type ProgressStream } from './progress.ts'

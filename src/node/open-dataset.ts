@@ -4,7 +4,7 @@ import { isCifar, loadCifar } from './cifar.ts'
 import { loadIdx } from './files.ts'
 import { checkSplit, listFolder, named, type Split } from './folders.ts'
 import { openImageDecoder } from './image-decoder.ts'
-import { partFolders, streamImageFolder } from './image-folder.ts'
+import { partFolders, refuseStrayImages, streamImageFolder } from './image-folder.ts'
 import { isNamedAfterSplit, isParquet, parquetFiles, streamParquet } from './parquet.ts'
 
 export interface OpenDatasetOptions {
@@ -29,9 +29,10 @@ const FIELDS = ['split', 'size', 'channels', 'classes', 'cacheBytes', 'timeout']
 
 type Opener = (path: string, options: OpenDatasetOptions) => Promise<AnyDataset>
 
-type Kind = 'IDX files' | 'CIFAR files' | 'Parquet files' | 'folders of images'
+/** What data is made of. */
+export type DatasetKind = 'IDX files' | 'CIFAR files' | 'Parquet files' | 'folders of images'
 
-const OPENERS: Readonly<Record<Kind, Opener>> = {
+const OPENERS: Readonly<Record<DatasetKind, Opener>> = {
   'IDX files': async (path, { split, ...rest }) => await fitted(await loadIdx(path, binarySplit(path, split)), rest),
   'CIFAR files': async (path, { split, ...rest }) =>
     await fitted(await loadCifar(path, binarySplit(path, split)), rest),
@@ -50,7 +51,7 @@ const IDX_FILE = /-(images|labels)[-.]idx\d-ubyte(\.gz)?$/
 export async function openDataset(path: string, options: OpenDatasetOptions = {}): Promise<AnyDataset> {
   rejectUnknownOptions('openDataset', options, FIELDS)
   checkSplit('openDataset', options.split)
-  const kind = await kindOf(path)
+  const kind = await datasetKind(path)
   if (options.timeout !== undefined && kind !== 'Parquet files') {
     throw optionError(`openDataset: timeout is of no use to ${kind}.`, 'Leave it out.')
   }
@@ -63,29 +64,35 @@ export async function openDataset(path: string, options: OpenDatasetOptions = {}
  * @throws Ld3mError `data` if the path holds no dataset, or several
  */
 export async function hasParts(path: string): Promise<boolean> {
-  const kind = await kindOf(path)
+  const kind = await datasetKind(path)
   if (kind === 'folders of images') return (await partFolders(path, await listFolder(path))).length > 0
   if (kind === 'Parquet files') return !isParquet(path) && (await parquetFiles(path)).some(isNamedAfterSplit)
   return true
 }
 
-/** Which of the kinds of data a path holds. */
-async function kindOf(path: string): Promise<Kind> {
+/**
+ * Which of the kinds of data a path holds.
+ * @throws Ld3mError `data` if it holds none of them, or several
+ */
+export async function datasetKind(path: string): Promise<DatasetKind> {
   const kinds = isParquet(path) ? (['Parquet files'] as const) : await kindsIn(path)
   const [kind] = kinds
   if (kind !== undefined && kinds.length === 1) return kind
-  const { folders, files } = await listFolder(path)
+  const listing = await listFolder(path)
+  if (kind === undefined) await refuseStrayImages(path, listing)
   throw dataError(
-    kind === undefined
-      ? `${path} holds no dataset, only ${named([...folders, ...files])}.`
-      : `${path} holds ${kinds.join(' and ')} at once.`,
+    kind !== undefined
+      ? `${path} holds ${kinds.join(' and ')} at once.`
+      : listing.files.length === 0
+        ? `${path} is an empty folder.`
+        : `${path} holds no dataset, only ${named(listing.files)}.`,
     `Give a folder with one of ${Object.keys(OPENERS).join(', ')}.`,
   )
 }
 
-async function kindsIn(path: string): Promise<Kind[]> {
+async function kindsIn(path: string): Promise<DatasetKind[]> {
   const listing = await listFolder(path)
-  const has: readonly (readonly [kind: Kind, there: boolean])[] = [
+  const has: readonly (readonly [kind: DatasetKind, there: boolean])[] = [
     ['IDX files', listing.files.some((file) => IDX_FILE.test(file))],
     ['CIFAR files', isCifar(listing)],
     ['Parquet files', (await parquetFiles(path)).length > 0],

@@ -1,6 +1,16 @@
 // What is passed in place of a dataset, an objective or a number is an error that shows it, before any work.
 import { expect, test } from 'vitest'
-import { dc, distill, dm, evaluate, Ld3mError, mtt, selectClasses, splitDataset } from '../../src/index.ts'
+import {
+  createDataset,
+  dc,
+  distill,
+  dm,
+  evaluate,
+  Ld3mError,
+  mtt,
+  selectClasses,
+  splitDataset,
+} from '../../src/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyDataset, tinyPrior } from '../support/tiny.ts'
 
@@ -25,6 +35,12 @@ test.each(Object.entries(wrong))('%s is an error', (_, [call, message]) => {
   expect(call).toThrow(message)
 })
 
+/** One black image. */
+const square = (side: number, channels: number) => ({
+  ...{ height: side, width: side, channels },
+  images: new Uint8Array(channels * side * side),
+})
+
 test('distill and sample say what came in place of what they need', async () => {
   const prior = tinyPrior(await testDevice())
   const valid = { dataset, prior, objective: dm(), steps: 1 }
@@ -39,6 +55,16 @@ test('distill and sample say what came in place of what they need', async () => 
     [{ ...valid, steps: '1' }, "steps is '1'. Use an integer ≥ 1."],
     [{ ...valid, momentum: '0.5' }, "momentum is '0.5'."],
   ]
+  const opened = (fields: string) => `Open it with openDataset(…, { ${fields} })`
+  const other = createDataset({ ...{ name: 'other', labels: Uint8Array.of(0), classNames: ['a'] }, ...square(16, 3) })
+  cases.push(
+    [{ ...valid, dataset: other }, `${opened('size: 8, channels: 1')}, or use another prior.`],
+    [{ ...valid, dataset: { ...other, ...square(8, 3) } }, `${opened('channels: 1')}, or use another prior.`],
+    [
+      { ...valid, dataset: { ...other, ...square(4, 1) } },
+      `${opened('size: 8')}, or pad it (padTo), or use another prior.`,
+    ],
+  )
   for (const [options, message] of cases) await expect(untyped(distill)(options)).rejects.toThrow(message)
   await expect(untyped(evaluate)({ train: dataset })).rejects.toThrow('evaluate: students is undefined.')
   const sample = untyped(prior.sample.bind(prior))

@@ -289,12 +289,21 @@ describe('openDataset', () => {
     const single = await folderOf({ 'a.parquet': file })
     const whole = [single, join(single, 'a.parquet'), await folderOf({ 'cat/a.png': red, 'train/b.png': red })]
     for (const path of whole) expect(await hasParts(path)).toBe(false)
-    await expect(hasParts(await folderOf({}))).rejects.toThrow(/holds no dataset/)
+    await expect(hasParts(await folderOf({}))).rejects.toThrow(/is an empty folder/)
   })
 
   test('refuses what is nothing, two things at once, or of any size', async () => {
     await expect(openDataset(await folderOf({ 'a.txt': '' }))).rejects.toThrow(
       /holds no dataset, only a.txt.*IDX files/,
+    )
+    const nothing = await folderOf({})
+    await expect(openDataset(nothing)).rejects.toThrow(`${nothing} is an empty folder. Give a folder with one of IDX`)
+    const flat = await folderOf({ '0013.jpg': red, '0014.HEIC': 'x' })
+    await expect(openDataset(flat)).rejects.toThrow(
+      /belong to no class: 0013.jpg, 0014.HEIC. Put the images of each class into a folder of its own.$/,
+    )
+    await expect(openDataset(join(flat, '0013.jpg'))).rejects.toThrow(
+      /0013.jpg is a file, not a folder. Give the folder that the dataset is in.$/,
     )
     const both = await folderOf({ ...idx('train'), 'data_batch_1.bin': records([3]) })
     await expect(openDataset(both)).rejects.toThrow(/holds IDX files and CIFAR files at once/)

@@ -94,6 +94,17 @@ function checkImages(where: string, { channels, height, width }: AnyDataset, pri
   throw shapeError(
     `${where}: the dataset has images of ${channels}×${height}×${width}; ` +
       `the prior was trained on ${image.channels}×${image.height}×${image.width}.`,
-    'Pad or resize the dataset (padTo), or use another prior.',
+    `${adviceFor({ channels, height, width }, image)}, or use another prior.`,
   )
 }
+
+/** How images become those of the prior. */
+function adviceFor(own: ImageShape, wanted: ImageShape): string {
+  const opened = (fields: string) => `openDataset(…, { ${fields} })`
+  const channels = own.channels === wanted.channels ? undefined : `channels: ${wanted.channels}`
+  if (own.height === wanted.height && own.width === wanted.width) return `Open it with ${opened(`${channels}`)}`
+  const size = `size: ${wanted.height}`
+  return channels ? `Open it with ${opened(`${size}, ${channels}`)}` : `Open it with ${opened(size)}, or pad it (padTo)`
+}
+
+type ImageShape = Readonly<Record<'channels' | 'height' | 'width', number>>
