@@ -1,5 +1,6 @@
 import type { Sharp } from 'sharp'
 import { dataError, Ld3mError, optionError } from '../errors.ts'
+import { isCutShort } from './cut-short.ts'
 import { enlarge, type Interleaved } from './enlarge.ts'
 
 /** What images are decoded to. */
@@ -44,7 +45,7 @@ export async function openImageDecoder({ size, channels = 3 }: ImageFormat): Pro
       return await decode(opened, size, channels)
     } catch (cause) {
       throw dataError(
-        `Cannot read the image ${source}: ${firstLine(cause)}.`,
+        `Cannot read the image ${source}: ${reasonOf(cause, image)}.`,
         'Repair or remove it; nothing is left out silently.',
         cause,
       )
@@ -102,6 +103,19 @@ function cropped({ data, width, height, channels }: Interleaved, size: number): 
 function middle(excess: number): number {
   const half = Math.floor(excess / 2)
   return excess % 2 === 1 && half % 2 === 1 ? half + 1 : half
+}
+
+/** libvips keeps what went wrong in one place for all threads, where another decoding may have removed it. */
+const FORGOTTEN = 'Unknown error'
+
+/** Why an image cannot be read. */
+function reasonOf(cause: unknown, image: Uint8Array | RawPixels): string {
+  const said = firstLine(cause).replace(/:$/, '')
+  const reason = said === FORGOTTEN ? undefined : said
+  if (image instanceof Uint8Array && isCutShort(image)) {
+    return `the file is cut short, its end is missing${reason === undefined ? '' : ` (${reason})`}`
+  }
+  return reason ?? 'its data is damaged'
 }
 
 const firstLine = (cause: unknown): string =>

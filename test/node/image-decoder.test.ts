@@ -53,6 +53,13 @@ const largest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   return Array.from(a).reduce((worst, value, i) => Math.max(worst, Math.abs(value - b[i]!)), 0)
 }
 
+/** A JPEG whose first table of quantisation is made a comment: it has its end, and cannot be decoded. */
+function withoutTable(file: Uint8Array): Uint8Array {
+  const damaged = file.slice()
+  damaged[file.findIndex((byte, i) => byte === 0xff && file[i + 1] === 0xdb) + 1] = 0xfe
+  return damaged
+}
+
 describe('openImageDecoder', () => {
   test('resizes the shorter side with a triangle filter and crops the middle, as torchvision does', async () => {
     const side = fc.integer({ min: 4, max: 24 })
@@ -139,12 +146,38 @@ describe('openImageDecoder', () => {
     for (const file of [await jpeg(noise), await png(noise)]) {
       await expect(decode(file.subarray(0, file.length / 2), 'cats/tom.jpg')).rejects.toMatchObject({
         code: 'data',
-        message: expect.stringMatching(/^Cannot read the image cats\/tom.jpg: .+ Repair or remove it/),
+        message: expect.stringMatching(
+          /^Cannot read the image cats\/tom.jpg: the file is cut short, its end is missing.*\. Repair or remove it/,
+        ),
       })
     }
     for (const file of [new Uint8Array(0), new TextEncoder().encode('<html>not found</html>')]) {
       await expect(decode(file, 'cats/tom.jpg')).rejects.toThrow(/Cannot read the image cats\/tom.jpg/)
     }
+  })
+
+  test('says what is wrong with an image also where others are decoded at once', async () => {
+    const decode = await openImageDecoder({ size: 8 })
+    const whole = await jpeg(picture(400, 300, 3, (x, y, c) => (x * 37 + y * 91 + c * 17 + x * y * 13) % 256))
+    const half = whole.subarray(0, whole.length / 2)
+    const damaged = withoutTable(whole)
+    const reasons = new Set<string>()
+    for (let round = 0; round < 8; round++) {
+      const files = Array.from({ length: 16 }, (_, i) => [half, damaged, whole, whole][i % 4]!)
+      const failed = await Promise.allSettled(files.map((file) => decode(file, 'x')))
+      for (const result of failed) if (result.status === 'rejected') reasons.add((result.reason as Error).message)
+    }
+    expect(reasons.size).toBeGreaterThan(1)
+    for (const reason of reasons) expect(reason).toMatch(/cut short|VipsJpeg|data is damaged/)
+  })
+
+  test('a file that only lacks its end is told from a damaged one', async () => {
+    const decode = await openImageDecoder({ size: 8 })
+    const damaged = withoutTable(await jpeg(plain(200, 100, 50)))
+    for (const file of [damaged, Uint8Array.of(...damaged, 0, 0, 0)]) {
+      await expect(decode(file, 'x')).rejects.toThrow(/^Cannot read the image x: (?!the file is cut short)/)
+    }
+    await expect(decode(damaged.subarray(0, -1), 'x')).rejects.toThrow(/cut short/)
   })
 
   test('refuses sizes and channels that cannot be', async () => {
