@@ -1,3 +1,5 @@
+import { didYouMean } from './words.ts'
+
 /** What kind of mistake an error reports; stable across releases, so that callers can switch on it. */
 export type ErrorCode =
   | 'adapter' // no usable GPU adapter, or the device was lost
@@ -51,7 +53,10 @@ export function rejectUnknownOptions(where: string, options: object, known: read
   }
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) {
-      throw optionError(`${where}: unknown option '${key}'.`, `Known options: ${[...known].sort().join(', ')}.`)
+      throw optionError(
+        `${where}: unknown option '${key}'.`,
+        `${didYouMean(key, known)}Known options: ${[...known].sort().join(', ')}.`,
+      )
     }
   }
 }

@@ -1,5 +1,6 @@
 import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs } from 'citty'
 import { optionError } from '../errors.ts'
+import { didYouMean } from '../words.ts'
 
 /** A command that refuses what it does not know: citty itself lets unknown options and stray words pass. */
 export const command = <const T extends ArgsDef>(
@@ -17,10 +18,11 @@ export const command = <const T extends ArgsDef>(
       const spellings = new Set(['_', ...known, ...known.map(camelCase)])
       for (const key of Object.keys(context.args)) {
         if (!spellings.has(key)) {
-          const options = optionsOf(args).map((option) => `--${option}`)
+          const options = optionsOf(args)
+          const list = options.map((option) => `--${option}`).join(', ')
           throw optionError(
             `${name}: unknown option --${key}.`,
-            options.length > 0 ? `Options: ${options.join(', ')}.` : 'It takes none.',
+            list === '' ? 'It takes none.' : `${didYouMean(key, options, (option) => `--${option}`)}Options: ${list}.`,
           )
         }
         if (context.args[key] === '') throw optionError(`${name}: --${key} has no value.`, 'Give one.')

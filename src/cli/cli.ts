@@ -2,6 +2,7 @@ import process from 'node:process'
 import { stripVTControlCharacters } from 'node:util'
 import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty'
 import { Ld3mError } from '../errors.ts'
+import { didYouMean } from '../words.ts'
 import { distillCommand } from './distill.ts'
 import { doctorCommand } from './doctor.ts'
 import { evaluateCommand } from './evaluate.ts'
@@ -48,7 +49,7 @@ export async function runCli(version: string, args: readonly string[]): Promise<
         throw new Ld3mError(
           'option',
           `There is no command '${name}'.`,
-          `Commands: ${Object.keys(COMMANDS).join(', ')}.`,
+          `${didYouMean(name, Object.keys(COMMANDS))}Commands: ${Object.keys(COMMANDS).join(', ')}.`,
         )
       }
       if (rest.includes('--help') || rest.includes('-h')) print(await renderUsage(command, main))

@@ -111,7 +111,7 @@ export const distillCommand = command(
           )
         }
         const memory = formatBytes(planDistill(options).peakBytes)
-        run.say(`About ${memory} of GPU memory; the time is told by the iterations that are done.`)
+        run.say(`Takes about ${memory} of GPU memory. How long it takes shows after the first iterations.`)
         await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }), recorded)
         await run.finish()
       } finally {

@@ -1,6 +1,7 @@
 import { type AnyDataset, findClasses, IMAGENET_CLASSES, imagenetIds } from '../data/index.ts'
 import { optionError } from '../errors.ts'
 import type { Prior } from '../ld3m/index.ts'
+import { commaSeparated } from './arguments.ts'
 
 /** The option `--prior-classes`. */
 export const PRIOR_CLASSES = {
@@ -19,7 +20,7 @@ const isOfImagenet = ({ config: { classes, classNames } }: Prior): boolean =>
 export function priorClassIds(option: string, list: string, prior: Prior): number[] {
   const { classes, name, classNames } = prior.config
   if (classes === 0) throw optionError(`--${option}: the prior is unconditional.`, 'Leave it out.')
-  const ids = list.split(',').map((entry) => (/^\d+$/.test(entry) ? Number(entry) : entry))
+  const ids = commaSeparated(list).map((entry) => (/^\d+$/.test(entry) ? Number(entry) : entry))
   const names = isOfImagenet(prior) ? IMAGENET_CLASSES.map(({ wnid }) => wnid) : classNames
   const stray = ids.find((id) => (typeof id === 'number' ? id >= classes : !names))
   if (stray !== undefined) {

@@ -26,7 +26,10 @@ export const reproduceCommand = command(
     if (row === undefined) throw optionError('reproduce: no row is named.', 'See --list.')
     const recipe = paperRecipeByName(row)
     if (checkpoint === undefined) {
-      throw optionError('reproduce: --checkpoint is missing.', `Give the file of the generator (${recipe.prior}).`)
+      throw optionError(
+        'reproduce: --checkpoint is missing.',
+        `Give the file of the generator: ${FILES[recipe.prior]}.`,
+      )
     }
     if (out === undefined) throw optionError('reproduce: --out is missing.', 'Give a folder, such as runs/table4.')
     say(`${summary(recipe)}\n${recipe.assumed.map((what) => `  assumed: ${what}`).join('\n')}`)
@@ -38,6 +41,16 @@ export const reproduceCommand = command(
     say(`Mean over the unseen networks: ${(100 * mean).toFixed(1)} %${inPaper(recipe, ', in the paper ')}`)
   },
 )
+
+const PUBLISHED = 'https://ommer-lab.com/files/latent-diffusion'
+const IMAGENET = `latent diffusion's model.ckpt for ImageNet (cin256-v2), published at ${PUBLISHED}/nitro/cin/model.ckpt`
+
+/** What a generator's file is called, and where latent diffusion's README says that it is published. */
+const FILES: Readonly<Record<PaperRecipe['prior'], string>> = {
+  imagenet: IMAGENET,
+  ffhq: `latent diffusion's model.ckpt for FFHQ, published in ${PUBLISHED}/ffhq.zip`,
+  random: `${IMAGENET}; its denoiser is replaced by a random one`,
+}
 
 /** A row in one line. */
 function summary(recipe: PaperRecipe): string {

@@ -1,6 +1,7 @@
 import { IMAGENET_SUBSETS, type ImagenetSubset } from '../data/index.ts'
 import { optionError } from '../errors.ts'
 import { alexNet, convNet, resNet, type Student, vgg, vit } from '../models/index.ts'
+import { didYouMean } from '../words.ts'
 import type { ChooseIterationOptions } from './choose-iteration.ts'
 import type { DistillSettings } from './distill-options.ts'
 import type { EvaluateOptions } from './evaluate.ts'
@@ -174,7 +175,7 @@ export function paperRecipeByName(name: string): PaperRecipe {
   if (row) return recipeOf(row)
   throw optionError(
     `The paper has no row '${name}'.`,
-    'The list `paperRows` (`ld3m-gpu reproduce --list`) has all names.',
+    `${didYouMean(name, paperRows.map(paperRowName))}The list \`paperRows\` (\`ld3m-gpu reproduce --list\`) has all names.`,
   )
 }
 

@@ -34,9 +34,10 @@ export class ProgressLine {
   }
 }
 
-/** "12 s", "3 min 05 s" or "1 h 02 min". */
+/** "less than 1 s", "12 s", "3 min 05 s" or "1 h 02 min". */
 export function formatDuration(seconds: number): string {
   const s = Math.round(seconds)
+  if (s === 0 && seconds > 0) return 'less than 1 s'
   if (s < 60) return `${s} s`
   const pad = (n: number) => String(n).padStart(2, '0')
   if (s < 3600) return `${Math.floor(s / 60)} min ${pad(s % 60)} s`

@@ -101,7 +101,7 @@ describe('ld3m-gpu', () => {
   test.each([
     [
       ['distil'],
-      "There is no command 'distil'. Commands: doctor, distill, evaluate, experts, export, inspect, reproduce, sample, train-prior.",
+      "There is no command 'distil'. Did you mean 'distill'? Commands: doctor, distill, evaluate, experts, export, inspect, reproduce, sample, train-prior.",
     ],
     [['doctor', '--fast'], 'doctor: unknown option --fast. It takes none.'],
     [['distill', '--data', 'x', '--prior', 'y'], 'Missing required argument: --out'],
@@ -130,6 +130,10 @@ describe('ld3m-gpu', () => {
     ],
     [['sample', '--prior', 'x', '--out', 'y', '--eta', 'none'], "--eta is 'none'. Use a number."],
     [['sample', '--prior', 'x', '--out', 'y.jpg'], "--out is 'y.jpg'. Name a file that ends in .png."],
+    [
+      ['distill', '--data', 'x', '--out', 'y', '--stpes', '3'],
+      /^distill: unknown option --stpes\. Did you mean --steps\? Op/,
+    ],
     [['inspect', 'x', '--foo'], 'inspect: unknown option --foo. Options: --inert.'],
     [['evaluate', '--run', 'x', '--data', 'y', '--students', 'GPT'], /^--students names 'GPT'/],
     [
@@ -149,9 +153,13 @@ describe('ld3m-gpu', () => {
       '--outer-loops is of no use to --objective dm. Leave it out.',
     ],
     [['reproduce'], 'reproduce: no row is named. See --list.'],
-    [['reproduce', 'table9'], /^The paper has no row 'table9'/],
+    [['reproduce', 'table9'], /^The paper has no row 'table9'\. The list/],
+    [['reproduce', 'table4-imagenet-a-md'], /no row 'table4-imagenet-a-md'\. Did you mean 'table4-imagenet-a-dm'\?/],
     [['reproduce', 'table4-imagenet-a-dm', 'more'], "reproduce: 'more' belongs to no option. See --help."],
-    [['reproduce', 'table4-imagenet-a-dm', '--out', 'y'], /--checkpoint is missing.*generator \(imagenet\)/],
+    [
+      ['reproduce', 'table4-imagenet-a-dm', '--out', 'y'],
+      /--checkpoint is missing.*cin256-v2.*nitro\/cin\/model\.ckpt/,
+    ],
     [
       ['train-prior', '--data', 'x', '--out', 'y', '--autoencoder', 'z', '--autoencoder-steps', '9'],
       '--autoencoder-steps is of no use with --autoencoder, which is kept. Leave one out.',
@@ -176,6 +184,20 @@ describe('ld3m-gpu', () => {
     expect(err).toMatch(/^[^\n]*\n$/)
     if (typeof message === 'string') expect(err).toBe(`${message}\n`)
     else expect(err).toMatch(message)
+  })
+
+  test('a reader that leaves ends the output, not the work', async () => {
+    const child = spawn(process.execPath, ['--import', './scripts/register.mjs', 'src/cli/main.ts', 'doctor'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    onTestFinished(() => {
+      child.kill('SIGKILL')
+    })
+    let printed = ''
+    child.stderr.on('data', (chunk) => (printed += chunk))
+    child.stdout.destroy()
+    expect(await new Promise((done) => child.on('exit', done)), printed).toBe(0)
+    expect(printed).not.toMatch(/EPIPE/)
   })
 
   test('doctor names the adapter, its features and limits, and takes a gradient', async () => {
@@ -206,7 +228,7 @@ describe('ld3m-gpu', () => {
 
     const same = ['distill', '--data', data, '--prior', prior, '--ipc', '2', '--out', out]
     expect((await run(...same, '--steps', '9', '--estimate')).out).toMatch(
-      /^About [\d.]+ [kM]B of GPU memory and \d+ s: 9 iterations of [\d.]+ s, as two after a first one took, without saving\.$/m,
+      /^About [\d.]+ [kM]B of GPU memory and (less than )?\d+ s: 9 iterations of [\d.]+ s, as two after a first one took, without saving\.$/m,
     )
     expect((await run(...same, '--steps', '2', '--resume')).out).toMatch(/^The distillation is done already\.$/m)
     expect((await run(...same, '--steps', '3', '--resume')).err).toMatch(/other options: steps \(2 before, 3 now\)/)
@@ -452,6 +474,16 @@ describe('ld3m-gpu', () => {
       expect((await evaluate(data, '--hold-out', '0.1')).err).toMatch(whole)
       expect((await run('distill', '--data', data, ...args, '--force')).out).not.toContain('no parts')
     })
+  })
+
+  test('a comma in the name of a class is told from one between two', async () => {
+    const image = await png(picture(9, 9, 1, (x) => 9 * x))
+    const path = await folderOf({ 'tench, tinca/0.png': image, 'dark/0.png': image, 'light/0.png': image })
+    const out = join(folder, 'experts-with-commas')
+    const args = ['--data', path, '--size', '16', '--count', '1', '--epochs', '1', '--out', out]
+    expect((await run('experts', ...args, '--classes', 'dark,tench\\, tinca')).code).toBe(0)
+    const { dataset } = JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8'))
+    expect(dataset.classNames).toEqual(['dark', 'tench, tinca'])
   })
 
   test('all classes in another order keep the numbers that the prior of the dataset has for them', async () => {
