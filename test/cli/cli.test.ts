@@ -261,7 +261,7 @@ describe('ld3m-gpu', () => {
     expect(decoded.set.conditioning).toBe(undefined)
     const how = ['--timesteps', '3', '--guidance', '1', '--residual', 'paper', '--learn', 'latents']
     const { config } = await distilled('paper', '--prior', prior, ...how)
-    expect(config).toMatchObject({ diffusion: { steps: 3, guidance: 1, residual: 'paper' }, learn: 'latents' })
+    expect(config).toMatchObject({ diffusion: { steps: 3, guidance: 1, residual: 'paper' }, learned: ['latents'] })
   })
 
   test('export writes the set of a run in every format, and replaces only what it is told to', async () => {
