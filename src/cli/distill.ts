@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { optionError } from '../errors.ts'
-import { type DistillOptions, distill, estimateDistill, planDistill } from '../ld3m/index.ts'
+import { DistillationStopped, type DistillOptions, distill, estimateDistill, planDistill } from '../ld3m/index.ts'
 import { formatBytes, formatDuration, hasParts, openDevice, openRun, readRunConfig, reopenRun } from '../node/index.ts'
 import { command, countOf, integer, number, positiveNumber } from './arguments.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
@@ -114,6 +114,9 @@ export const distillCommand = command(
         run.say(`Takes about ${memory} of GPU memory. How long it takes shows after the first iterations.`)
         await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }), recorded)
         await run.finish()
+      } catch (error) {
+        if (error instanceof DistillationStopped) run.say(`Saved to ${out}; --resume goes on from there.`)
+        throw error
       } finally {
         run.close()
       }

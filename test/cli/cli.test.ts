@@ -520,14 +520,19 @@ describe('ld3m-gpu', () => {
     child.stderr.on('data', (chunk) => (printed += chunk))
     const code = new Promise((resolve) => child.on('exit', resolve))
     // The first line of progress: from here on Ctrl-C stops after the iteration that runs.
+    let said = ''
     const progress = new Promise<void>((resolve) => {
-      child.stdout.on('data', (chunk) => `${chunk}`.includes('distilling') && resolve())
+      child.stdout.on('data', (chunk) => {
+        said += chunk
+        if (said.includes('distilling')) resolve()
+      })
     })
     await Promise.race([progress, code])
     expect(child.exitCode, printed).toBeNull()
     child.kill('SIGINT')
     expect(await code).toBe(130)
     expect(printed).toContain('The distillation was aborted after')
+    expect(said).toContain(`Saved to ${out}; --resume goes on from there.`)
     const { status, iterations } = JSON.parse(await readFile(join(out, 'metrics.json'), 'utf8'))
     expect(status).toContain('aborted')
     expect(iterations).toBeGreaterThan(0)
