@@ -121,7 +121,7 @@ describe('trajectory matching', () => {
   })
 
   test.each<[string, Partial<MttOptions>, RegExp]>([
-    ['more epochs than there are', { expertEpochs: 2 }, /has 1 epochs.*asks for 2/],
+    ['more epochs than there are', { expertEpochs: 2 }, /has 1 epoch\b.*asks for 2/],
     ['no steps', { studentSteps: 0 }, /studentSteps is 0/],
     ['a rate of zero', { studentLearningRate: 0 }, /studentLearningRate is 0/],
     ['an unknown form', { differentiation: 'tesla' as 'exact' }, /differentiation is 'tesla'.*exact, constant/],
