@@ -25,18 +25,10 @@ export { loadParquet, type ParquetOptions } from './parquet.ts'
 export { type LoadPriorOptions, loadPrior } from './prior.ts'
 export { bar, formatBytes, formatDuration, ProgressLine, type ProgressStream } from './progress.ts'
 export { type ReproduceOptions, type Reproduction, reproduce } from './reproduce.ts'
-export {
-  type CompareOptions,
-  openRun,
-  Run,
-  type RunMetrics,
-  type RunOptions,
-  readRunConfig,
-  readRunResult,
-  reopenRun,
-} from './run.ts'
+export { type CompareOptions, openRun, Run, type RunOptions, reopenRun } from './run.ts'
 export type { RunConfig } from './run-description.ts'
 export type { AccuracyTable, EvaluationRecord } from './run-evaluation.ts'
+export { type RunMetrics, readRunConfig, readRunResult } from './run-folder.ts'
 export { type FileSource, fileSource } from './source.ts'
 export { trainPriorFile } from './train-prior.ts'
 export { tuningFolder } from './tuning-folder.ts'

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readdir, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, rm } from 'node:fs/promises'
 import type { AnyDataset } from '../data/index.ts'
 import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
@@ -11,7 +10,6 @@ import {
   type DistilledSet,
   type DistillOptions,
   type DistillProgress,
-  distilledFromSafetensors,
   distilledToSafetensors,
   type EvaluateProgress,
   type Evaluation,
@@ -20,43 +18,23 @@ import {
   type ReportData,
   randomReal,
   renderReport,
-  summarize,
 } from '../ld3m/index.ts'
-import { listed } from '../words.ts'
 import { accuracyText } from './accuracy-text.ts'
 import { openRunDirectory, type RunDirectory, removeLeftovers } from './files.ts'
 import { type StopSignal, stopSignal } from './interrupt.ts'
 import { bar, formatBytes, formatDuration, ProgressLine } from './progress.ts'
+import { RunAccuracies } from './run-accuracies.ts'
 import { beforeAfter, describeOptions, methodOf, type RunConfig } from './run-description.ts'
+import { type AccuracyTable, describeEvaluation } from './run-evaluation.ts'
 import {
-  type AccuracyTable,
-  describeEvaluation,
-  type EvaluationRecord,
-  evaluationDifferences,
-  mergeEvaluations,
-  NO_ACCURACY,
-} from './run-evaluation.ts'
+  checkRunFolder,
+  type RunMetrics,
+  readRunConfig,
+  readRunMetrics,
+  readRunResult,
+  SET_FILE,
+} from './run-folder.ts'
 import { lockFolder } from './run-lock.ts'
-
-/** What `metrics.json` holds. */
-export interface RunMetrics {
-  /** How far the run came: 'distilling', 'evaluating', 'finished', or why it stopped. */
-  readonly status: string
-  /** What distilled, in one line. */
-  readonly adapter: string
-  /** Seconds that the run took, all its parts together. */
-  readonly seconds: number
-  readonly iterations: number
-  /** The objective's loss at every iteration. */
-  readonly loss: readonly number[]
-  readonly accuracy: AccuracyTable
-  /** How the networks were trained and tested; missing where none were. */
-  readonly evaluation?: EvaluationRecord
-  /** What other evaluations came to, the earliest first. */
-  readonly earlier?: readonly { readonly accuracy: AccuracyTable; readonly evaluation?: EvaluationRecord }[]
-  /** The most GPU bytes in use at once. */
-  readonly peakBytes: number
-}
 
 /** How to compare a distilled set with real images: options of `evaluate`, and the dataset that was distilled. */
 export interface CompareOptions extends Evaluation {
@@ -79,8 +57,6 @@ export interface RunOptions {
   readonly saveEvery?: number
 }
 
-/** The distilled set. */
-const SET = 'distilled.safetensors'
 /** What a distillation goes on from; gone once it is done. */
 const STATE = 'state.safetensors'
 
@@ -96,7 +72,7 @@ export class Run {
   /** What an earlier run left in the folder. */
   #before: Pick<RunMetrics, 'adapter' | 'seconds' | 'peakBytes'> | undefined
   /** What networks learned from the set so far. */
-  #judged: Pick<RunMetrics, 'accuracy' | 'evaluation' | 'earlier'> = { accuracy: NO_ACCURACY }
+  #accuracies = new RunAccuracies()
   /** Lets other processes have the folder. */
   readonly #unlock: () => void
   readonly #saveEvery: number
@@ -161,7 +137,7 @@ export class Run {
   ): Promise<DistilledSet> {
     try {
       this.#config = { ...describeOptions(options), ...more }
-      this.#judged = { accuracy: NO_ACCURACY }
+      this.#accuracies = new RunAccuracies()
       this.#cleared = this.#clear(options.resume !== undefined)
       const [set] = await Promise.all([distillation, this.#cleared])
       await this.#save(set, 'evaluating')
@@ -206,14 +182,14 @@ export class Run {
     const options = { ...rate, ...evaluation, device, signal, normalization: set.normalization }
     try {
       checkEvaluation(options, set)
-      this.#beginEvaluation(describeEvaluation({ ...evaluation, train }, set))
+      const replaced = this.#accuracies.begin(describeEvaluation({ ...evaluation, train }, set))
+      if (replaced) this.say(replaced)
       for (const key of keys) {
-        const rows = this.#judged.accuracy[key] ?? {}
-        const resume = Object.fromEntries(Object.entries(rows).map(([name, { runs }]) => [name, runs]))
+        const resume = this.#accuracies.trainings(key)
         const onProgress = async ({ student, run, accuracy, done, total }: EvaluateProgress) => {
           const percent = `${student}, run ${run + 1}: ${(100 * accuracy).toFixed(1)} %`
           this.#line.update(`evaluating ${bar(done / total)} ${sources[key].name}: ${percent}`, done === total)
-          this.#note(key, student, [...(this.#judged.accuracy[key]?.[student]?.runs ?? []), accuracy])
+          this.#accuracies.add(key, student, accuracy)
           if (performance.now() - this.#lastSave >= this.#saveEvery * 1000) await this.#save(set, 'evaluating')
         }
         await evaluate({ ...options, resume, onProgress, train: sources[key].train })
@@ -224,38 +200,12 @@ export class Run {
       this.close()
       throw error
     }
-    const { accuracy } = this.#judged
+    const { accuracy } = this.#accuracies.recorded
     await this.#save(set, 'finished')
     this.close()
     process.stdout.write(`\n${accuracyText(accuracy)}\n\n`)
     this.#end()
     return accuracy
-  }
-
-  /** Goes on with the accuracies that are there, if they are of such an evaluation, or puts them aside. */
-  #beginEvaluation(now: EvaluationRecord): void {
-    const { accuracy, evaluation: before, earlier = [] } = this.#judged
-    const differing = before ? evaluationDifferences(before, now) : []
-    if (before && differing.length === 0) {
-      this.#judged = { ...this.#judged, evaluation: mergeEvaluations(before, now) }
-      return
-    }
-    const isEmpty = Object.keys({ ...accuracy.distilled, ...accuracy.randomReal }).length === 0
-    if (!isEmpty) {
-      const how = differing.length > 0 ? `: ${listed(differing, 3)}` : ''
-      this.say(`Accuracies that were here are of another evaluation${how}. metrics.json keeps them as 'earlier'.`)
-    }
-    this.#judged = {
-      ...{ accuracy: NO_ACCURACY, evaluation: now },
-      earlier: isEmpty ? earlier : [...earlier, { accuracy, ...(before && { evaluation: before }) }],
-    }
-  }
-
-  /** Takes down what a network learned in its trainings so far. */
-  #note(key: keyof AccuracyTable, student: string, runs: readonly number[]): void {
-    const { accuracy } = this.#judged
-    const rows = { ...accuracy[key], [student]: summarize(runs) }
-    this.#judged = { ...this.#judged, accuracy: { ...accuracy, [key]: rows } }
   }
 
   /** Closes a run that is not to be compared. */
@@ -314,16 +264,13 @@ export class Run {
   static async reopen(directory: string, device: Device, options: RunOptions): Promise<Run> {
     const set = await readRunResult(directory)
     const config = await readRunConfig(directory)
-    const metrics = await readRunJson(directory, 'metrics.json')
-    if (!Array.isArray(metrics?.loss) || !metrics.accuracy?.distilled || !metrics.accuracy.randomReal) {
-      throw dataError(`${join(directory, 'metrics.json')} is not a run's.`, 'Distil again.')
-    }
-    const run = await openRun(directory, device, options)
+    const metrics = await readRunMetrics(directory)
+    const run = new Run(await openRunDirectory(directory), device, options)
     run.#set = set
     run.#config = config
     run.#before = metrics
-    const { accuracy, evaluation, earlier } = metrics as RunMetrics
-    run.#judged = { accuracy, ...(evaluation && { evaluation }), ...(earlier && { earlier }) }
+    const { accuracy, evaluation, earlier } = metrics
+    run.#accuracies = new RunAccuracies({ accuracy, ...(evaluation && { evaluation }), ...(earlier && { earlier }) })
     return run
   }
 
@@ -372,11 +319,11 @@ export class Run {
       seconds: (this.#before?.seconds ?? 0) + (performance.now() - this.#started) / 1000,
       iterations: set.loss.length,
       loss: set.loss,
-      ...this.#judged,
+      ...this.#accuracies.recorded,
       peakBytes: Math.max(this.#before?.peakBytes ?? 0, this.device.memory.peak),
     }
     await directory.writeJson('config.json', this.#config)
-    await directory.writeBytes(SET, distilledToSafetensors(set))
+    await directory.writeBytes(SET_FILE, distilledToSafetensors(set))
     await directory.writeBytes('images.png', beforeAfter(set))
     await directory.writeHtml('report.html', renderReport(this.#reportData(set, metrics)))
     // Last: whoever finds new metrics finds the files that go with them.
@@ -395,13 +342,10 @@ export class Run {
       seenArchitecture: this.#config.student ?? 'ConvNet-3',
       ...(evaluation && { evaluation }),
       ...(set.studentLearningRate !== undefined && { studentLearningRate: set.studentLearningRate }),
-      file: SET,
+      file: SET_FILE,
     }
   }
 }
-
-/** What may be in a folder before a run is: a prior, experts, an earlier run, what a kill left. */
-const OWN = /^(\..*|experts|images\.png|run\.lock|.*\.(safetensors|json|html|log)|.*\.safetensors\..*)$/
 
 /**
  * Opens (and makes) the folder of a run.
@@ -409,13 +353,7 @@ const OWN = /^(\..*|experts|images\.png|run\.lock|.*\.(safetensors|json|html|log
  */
 export async function openRun(directory: string, device: Device, options: RunOptions = {}): Promise<Run> {
   const opened = await openRunDirectory(directory)
-  const foreign = (await readdir(opened.path)).filter((name) => !OWN.test(name))
-  if (foreign.length > 0) {
-    throw optionError(
-      `${opened.path} is not a run's folder: it holds ${listed(foreign, 3)}.`,
-      'Give a folder of its own, such as runs/first.',
-    )
-  }
+  await checkRunFolder(opened.path)
   return new Run(opened, device, options)
 }
 
@@ -425,35 +363,3 @@ export async function openRun(directory: string, device: Device, options: RunOpt
  */
 export const reopenRun = (directory: string, device: Device, options: RunOptions = {}): Promise<Run> =>
   Run.reopen(directory, device, options)
-
-/**
- * The distilled set that a run has saved in its folder, the last one so far.
- * @throws Ld3mError `data` if there is none, or it is broken
- */
-export const readRunResult = async (directory: string): Promise<DistilledSet> =>
-  distilledFromSafetensors(await readRunFile(directory, SET))
-
-/**
- * What a run was asked to do, as `config.json` in its folder has it.
- * @throws Ld3mError `data` if there is none, or it is broken
- */
-export const readRunConfig = (directory: string): Promise<RunConfig> => readRunJson(directory, 'config.json')
-
-// biome-ignore lint/suspicious/noExplicitAny: what JSON holds; the caller says what it should be.
-async function readRunJson(directory: string, name: string): Promise<any> {
-  const text = new TextDecoder().decode(await readRunFile(directory, name))
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw dataError(`${join(directory, name)} is not JSON: ${(cause as Error).message}.`, 'Distil again.', cause)
-  }
-}
-
-async function readRunFile(directory: string, name: string): Promise<Uint8Array> {
-  try {
-    return await readFile(join(directory, name))
-  } catch (cause) {
-    const what = `Cannot read ${join(directory, name)}: ${(cause as Error).message}.`
-    throw dataError(what, 'Name the folder of a distillation that has saved something.', cause)
-  }
-}

@@ -223,6 +223,14 @@ describe('a run', () => {
     await mkdir(join(directory, 'dogs'))
     await expect(openRun(directory, device)).rejects.toThrow(/photographs is not a run's folder: it holds cats, dogs\./)
     expect((await readdir(directory)).sort()).toEqual(['cats', 'dogs'])
+    // What people put beside a run is theirs.
+    const own = join(folder, 'annotated')
+    const options = optionsOf()
+    const run = await openRun(own, device)
+    await run.record(options, distill(options))
+    run.close()
+    await writeFile(join(own, 'notes.txt'), 'the best so far')
+    ;(await reopenRun(own, device)).close()
   })
 
   test('that was interrupted may be made longer or shorter', async () => {
