@@ -2,43 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path'
-import { type Dataset, datasetFromIdx } from '../data/index.ts'
-import { dataError, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
+import { dataError, Ld3mError, optionError } from '../errors.ts'
 import { readSafetensors, type StoredTensor, type TensorFile, writeSafetensors } from '../io/index.ts'
 import { withFile } from './source.ts'
-
-export interface LoadIdxOptions {
-  /** Default 'train'. */
-  readonly split?: 'train' | 'test'
-  /** One name a class, in the order of the labels. Default: the labels' numbers. */
-  readonly classNames?: readonly string[]
-}
-
-/** MNIST's own name for each split, then the plain one that some mirrors use. */
-const SPLIT_PREFIXES = { train: ['train'], test: ['t10k', 'test'] } as const
-
-/**
- * Loads one split of MNIST, Fashion-MNIST or a relative from a folder with the standard file names:
- * `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte` and so on, with `-idx` or `.idx`, with or without `.gz`.
- * The dataset is named after the folder.
- * @throws Ld3mError `data` if the folder or a file is missing (the message lists what was looked for), damaged or
- * foreign, `option` for an unknown split
- */
-export async function loadIdx(directory: string, options: LoadIdxOptions = {}): Promise<Dataset> {
-  rejectUnknownOptions('loadIdx', options, ['split', 'classNames'])
-  const { split = 'train', classNames } = options
-  if (!Object.hasOwn(SPLIT_PREFIXES, split)) {
-    throw optionError(`loadIdx: split is ${JSON.stringify(split)}.`, "Give 'train' or 'test'.")
-  }
-  const images = await findFile(directory, split, 'images', 'idx3')
-  const labels = await findFile(directory, split, 'labels', 'idx1')
-  return await datasetFromIdx(await readBytes(images), await readBytes(labels), {
-    name: basename(resolve(directory)),
-    imagesSource: images,
-    labelsSource: labels,
-    ...(classNames && { classNames }),
-  })
-}
 
 /** How the names of files end that are being written. */
 const TEMPORARY = '.tmp'
@@ -164,25 +130,6 @@ async function makeDirectory(path: string): Promise<void> {
   } catch (cause) {
     throw dataError(`Cannot make the folder ${path}: ${reason(cause)}.`, 'Give a folder that can be written.', cause)
   }
-}
-
-async function findFile(directory: string, split: 'train' | 'test', kind: string, idx: string): Promise<string> {
-  const names = SPLIT_PREFIXES[split].flatMap((prefix) =>
-    ['-', '.'].flatMap((dot) => ['', '.gz'].map((gz) => `${prefix}-${kind}${dot}${idx}-ubyte${gz}`)),
-  )
-  let found: string[]
-  try {
-    found = await readdir(directory)
-  } catch (cause) {
-    throw dataError(`Cannot read the folder ${directory}: ${reason(cause)}.`, 'Give a folder with IDX files.', cause)
-  }
-  const name = names.find((name) => found.includes(name))
-  if (name !== undefined) return join(directory, name)
-  const shown = found.length === 0 ? 'nothing' : found.sort().slice(0, 20).join(', ') + (found.length > 20 ? ', …' : '')
-  throw dataError(
-    `There are no ${split} ${kind} in ${directory}. Looked for ${names.join(', ')}; the folder holds ${shown}.`,
-    'Put the file there under one of these names.',
-  )
 }
 
 /** Removes what `writeFileAtomic` left in a folder when its process was killed: call it where nobody else writes. */

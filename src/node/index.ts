@@ -7,8 +7,6 @@ export { type ExperimentOptions, type ExperimentResult, runExperiment } from './
 export { showExperts } from './expert-progress.ts'
 export { expertsFolder } from './experts-folder.ts'
 export {
-  type LoadIdxOptions,
-  loadIdx,
   openRunDirectory,
   type RunDirectory,
   readTensors,
@@ -16,6 +14,7 @@ export {
   writeTensors,
 } from './files.ts'
 export type { Split } from './folders.ts'
+export { type LoadIdxOptions, loadIdx } from './idx.ts'
 export { type ImageDecoder, type ImageFormat, openImageDecoder, type RawPixels } from './image-decoder.ts'
 export { type ImageFolderOptions, loadImageFolder } from './image-folder.ts'
 export { interruptible } from './interrupt.ts'

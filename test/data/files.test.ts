@@ -6,7 +6,8 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { channelStatistics, FASHION_MNIST_CLASSES, indicesByClass } from '../../src/data/index.ts'
 import { decodePng, encodePng, type StoredTensor, writeIdx } from '../../src/io/index.ts'
-import { loadIdx, openRunDirectory, readTensors, writeFileAtomic, writeTensors } from '../../src/node/files.ts'
+import { openRunDirectory, readTensors, writeFileAtomic, writeTensors } from '../../src/node/files.ts'
+import { loadIdx } from '../../src/node/idx.ts'
 
 const fashion = fileURLToPath(new URL('../../assets/fashion-mnist/', import.meta.url))
 const images = writeIdx({ shape: [2, 1, 1], data: Uint8Array.of(5, 6) })
