@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { FASHION_MNIST_CLASSES, takePerClass } from '../src/data/index.ts'
 import { writeIdx } from '../src/io/index.ts'
-import { loadIdx, writeFileAtomic } from '../src/node/files.ts'
+import { writeFileAtomic } from '../src/node/files.ts'
+import { loadIdx } from '../src/node/idx.ts'
 
 const SPLITS = [
   { split: 'train', prefix: 'train', perClass: 500 },
