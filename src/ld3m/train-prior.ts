@@ -36,13 +36,17 @@ interface TrainPriorCommon {
   dataset: AnyDataset
   /** Default 0. */
   seed?: number
-  /** Saved states to go on from, by stage. */
-  resume?: { readonly autoencoder?: Uint8Array | undefined; readonly denoiser?: Uint8Array | undefined }
+  /** Saved states to go on from, by stage; and the latents that `onEncode` gave, so that their images are not encoded again. */
+  resume?: {
+    readonly autoencoder?: Uint8Array | undefined
+    readonly latents?: readonly HostTensor[] | undefined
+    readonly denoiser?: Uint8Array | undefined
+  }
   /** Stops the training with an error that carries its state. */
   signal?: AbortSignal
   /** Called every 20 steps of either stage, at first every 5, and after the very first; `save()` gives the state to resume from. */
   onProgress?: (progress: TrainProgress) => void | Promise<void>
-  /** Called between the stages, as images are encoded, and anew when the denoiser is resumed. */
+  /** Called between the stages, as images are encoded; also when the denoiser is resumed, of images without saved latents. */
   onEncode?: (progress: EncodeProgress) => void | Promise<void>
 }
 
@@ -124,11 +128,14 @@ export async function trainPrior(options: TrainPriorOptions): Promise<TrainedPri
     : await trainAutoencoder(device, dataset, training as PriorTraining & { recipe: PriorRecipe }, resume, hooks)
   try {
     const given = { device, dataset, autoencoder: { options: recipe.autoencoder, state: coder.state } }
-    const { latents, scale } = await encodeDataset({ ...given, signal, onEncode }, (encoded) => {
-      const what = `denoiser: aborted when ${encoded.toLocaleString('en-US')} of ${counted(dataset.count, 'image')} were encoded.`
-      if (coder.saved) return new TrainingStopped(what, 'autoencoder', coder.saved)
-      return new TrainingStopped(what, 'denoiser', resume.denoiser)
-    })
+    const { latents, scale } = await encodeDataset(
+      { ...given, encoded: resume.latents, signal, onEncode },
+      (encoded) => {
+        const what = `denoiser: aborted when ${encoded.toLocaleString('en-US')} of ${counted(dataset.count, 'image')} were encoded.`
+        if (coder.saved) return new TrainingStopped(what, 'autoencoder', coder.saved)
+        return new TrainingStopped(what, 'denoiser', resume.denoiser)
+      },
+    )
     const second = denoiserTrainer(
       ...([device, latents, dataset.labels, dataset.classNames.length, recipe.denoiser] as const),
       ...([recipe.denoiserTraining, seed, { ...hooks, recipe: training }] as const),

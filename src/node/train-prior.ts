@@ -17,6 +17,7 @@ import {
 import { counted } from '../words.ts'
 import { openRunDirectory, readIfThere, writeFileAtomic } from './files.ts'
 import { interruptible } from './interrupt.ts'
+import { LatentsFolder } from './latents-folder.ts'
 import { loadPrior } from './prior.ts'
 import { bar, formatDuration, ProgressLine } from './progress.ts'
 
@@ -65,12 +66,18 @@ export async function trainPriorFile(
     await folder.writeBytes(stateOf(stage), await save())
     lastSave = performance.now()
   }
-  const onEncode = ({ encoded, count, secondsLeft }: EncodeProgress) =>
+  const encodings = new LatentsFolder(folder)
+  const onEncode = async ({ encoded, count, secondsLeft, latents }: EncodeProgress) => {
     line.update(
       `encoding ${bar(encoded / count)} ${encoded}/${count}  ${formatDuration(secondsLeft)} left`,
       encoded === count,
     )
-  const resume = { autoencoder, denoiser }
+    encodings.add(latents)
+    if (encoded !== count && performance.now() - lastSave < SAVE_EVERY * 1000) return
+    await encodings.save()
+    lastSave = performance.now()
+  }
+  const resume = { autoencoder, latents: await encodings.read(), denoiser }
   try {
     const { prior, curves } = await interruptible(
       (signal) => trainPrior({ ...(options as TrainPriorOptions), resume, signal, onProgress, onEncode }),
@@ -92,9 +99,10 @@ export async function trainPriorFile(
     )
     return prior
   } catch (error) {
-    const { stage, state } = error instanceof TrainingStopped ? error : {}
-    if (stage && state) {
-      await folder.writeBytes(stateOf(stage), state)
+    await encodings.save()
+    if (error instanceof TrainingStopped) {
+      const { stage, state } = error
+      if (state) await folder.writeBytes(stateOf(stage), state)
       line.end()
       process.stdout.write(`The state is in ${path}.state; the same call goes on from there.\n`)
     }

@@ -15,7 +15,14 @@ import {
   type TrainProgress,
   trainPrior,
 } from '../../src/ld3m/index.ts'
-import { autoencoder, initialize, type TinyAutoencoderOptions, tinyPresets, unet } from '../../src/models/index.ts'
+import {
+  autoencoder,
+  type HostTensor,
+  initialize,
+  type TinyAutoencoderOptions,
+  tinyPresets,
+  unet,
+} from '../../src/models/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyConfig, tinyDataset } from '../support/tiny.ts'
 
@@ -141,14 +148,16 @@ describe('trainPrior', () => {
     // More than are encoded at once.
     const dataset = tinyDataset(1700)
     const before = device.memory.current
+    const kept: HostTensor[] = []
     const stop = async (options: Omit<TrainPriorOptions, 'device' | 'dataset'>): Promise<TrainingStopped> => {
       const controller = new AbortController()
       const seen: number[] = []
       const training = trainPrior({
         ...({ device, dataset, signal: controller.signal, ...options } as TrainPriorOptions),
-        onEncode: ({ encoded, count, secondsLeft }) => {
+        onEncode: ({ encoded, count, secondsLeft, latents }) => {
           expect([count, secondsLeft >= 0]).toEqual([dataset.count, true])
           seen.push(encoded)
+          kept.push(latents)
           controller.abort()
         },
       })
@@ -164,13 +173,34 @@ describe('trainPrior', () => {
     const { stage, state } = await stop({ recipe, seed: 3 })
     expect(stage).toBe('autoencoder')
     expect(device.memory.current).toBe(before)
-    // What was saved is the end of the first stage: nothing of it is done again.
+    // What was saved is the end of the first stage, and latents: nothing of it is done again.
     const stages = new Set<string>()
+    const encoded: number[] = []
+    const resume = { autoencoder: state, latents: [...kept] }
     const { prior } = await trainPrior({
-      ...{ device, dataset, recipe, seed: 3, resume: { autoencoder: state } },
+      ...{ device, dataset, recipe, seed: 3, resume },
       onProgress: ({ stage }) => void stages.add(stage),
+      onEncode: (progress) => {
+        encoded.push(progress.encoded)
+        kept.push(progress.latents)
+      },
     })
     expect([...stages]).toEqual(['denoiser'])
+    expect(encoded).toEqual([3400])
+    expect(kept.map(({ shape }) => shape)).toEqual([
+      [3200, 2, 4, 4],
+      [200, 2, 4, 4],
+    ])
+    const wrong = {
+      ...(kept[0] as HostTensor),
+      data: (kept[0] as HostTensor).data.map((v, i) => (i === 9 ? v + 1 : v)),
+    }
+    for (const latents of [[wrong], [...kept, ...kept], [kept[1] as HostTensor]]) {
+      const refused = trainPrior({ device, dataset, recipe, seed: 3, resume: { autoencoder: state, latents } })
+      await expect(refused).rejects.toThrow(/encoded before are of other images, or of another autoencoder/)
+    }
+    const all = { autoencoder: state, latents: kept }
+    expect(await bytesOf({ device, dataset, recipe, seed: 3, resume: all })).toEqual(await prior.toSafetensors())
     expect(await prior.toSafetensors()).toEqual(await bytesOf({ device, dataset, recipe, seed: 3 }))
 
     const { autoencoder: _autoencoder, autoencoderTraining: _training, ...ofDenoiser } = recipe

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
+import { createStreamedDataset } from '../../src/data/index.ts'
 import { decodePng } from '../../src/io/index.ts'
 import type { PriorRecipe } from '../../src/ld3m/index.ts'
 import { trainPriorFile } from '../../src/node/index.ts'
@@ -43,7 +45,8 @@ test('trainPriorFile keeps nothing of a stage that explodes, and what was traine
   })
   expect(first).toMatch(/What was saved is in \S+prior\.safetensors\.state; delete/)
   expect(await readdir(folder)).toEqual(['prior.safetensors.state'])
-  expect(await readdir(`${path}.state`)).toEqual(['autoencoder.safetensors'])
+  const left = ['autoencoder.safetensors', 'latents-000000000000.safetensors']
+  expect((await readdir(`${path}.state`)).sort()).toEqual(left)
 
   // With a lower rate the autoencoder that is there serves.
   const second = await printed(async () => (await trainPriorFile(path, { device, dataset, recipe })).dispose())
@@ -58,4 +61,42 @@ test('trainPriorFile keeps nothing of a stage that explodes, and what was traine
   // What is measured says nothing of how it was trained.
   const third = await printed(async () => (await trainPriorFile(path, { device, dataset, recipe })).dispose())
   expect(third).toContain('is trained already')
+})
+
+test('trainPriorFile that is stopped while it encodes goes on there, and ends with the same prior', async () => {
+  const device = await testDevice()
+  const folder = await folderOf({})
+  const [whole, broken] = [join(folder, 'whole.safetensors'), join(folder, 'broken.safetensors')]
+  // More images than are encoded at once.
+  const { images, count: _count, ...info } = tinyDataset(1700)
+  const dataset = createStreamedDataset({ ...info, load: async (i) => images.slice(i * 64, (i + 1) * 64) })
+  const encoded: number[] = []
+  const watched = (onRead: () => void) => ({
+    ...dataset,
+    read: async (indices: ArrayLike<number>) => {
+      if (indices.length > 100) {
+        encoded.push(indices[0] as number)
+        onRead()
+      }
+      return await dataset.read(indices)
+    },
+  })
+  await printed(async () => (await trainPriorFile(whole, { device, dataset, recipe })).dispose())
+  const first = await printed(async () => {
+    const stopped = trainPriorFile(broken, { device, dataset: watched(() => process.emit('SIGINT')), recipe })
+    await expect(stopped).rejects.toThrow(/aborted when 3,200 of 3,400 images were encoded/)
+  })
+  expect(first).toContain(`The state is in ${broken}.state; the same call goes on from there.`)
+  expect((await readdir(`${broken}.state`)).sort()).toEqual([
+    'autoencoder.safetensors',
+    'latents-000000000000.safetensors',
+  ])
+  const second = await printed(async () =>
+    (await trainPriorFile(broken, { device, dataset: watched(() => undefined), recipe })).dispose(),
+  )
+  expect(second).not.toMatch(/^autoencoder /m)
+  // The first images again, to see that they are the same; then what was missing.
+  expect(encoded).toEqual([0, 0, 3200])
+  expect(await readFile(broken)).toEqual(await readFile(whole))
+  expect(existsSync(`${broken}.state`)).toBe(false)
 })
