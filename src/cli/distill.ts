@@ -99,7 +99,7 @@ export const distillCommand = command(
       const run = await (resume ? reopenRun : openRun)(out, device, saving)
       try {
         if (resume && !run.isInterrupted) {
-          run.checkOptions(asked, recorded)
+          await run.checkOptions(asked, recorded)
           run.say('The distillation is done already.')
           await run.finish()
           return

@@ -19,6 +19,7 @@ export interface RunState {
 
 const FORMAT = 'ld3m-gpu distillation, version 2'
 const OBJECTIVE = 'objective.'
+const WHAT = 'the saved state of the distillation'
 
 const ownTensors = ({ parameters, velocity }: Pick<RunState, 'parameters' | 'velocity'>) => [
   ...Object.entries(parameters).map(([name, t]) => [`parameters.${name}`, t] as const),
@@ -41,6 +42,10 @@ export async function writeRunState(state: RunState): Promise<Uint8Array> {
   })
 }
 
+/** How many iterations a saved state has behind it. */
+export const savedIterations = (bytes: Uint8Array): number =>
+  (JSON.parse(readSafetensors(bytes, WHAT).metadata.loss ?? '[]') as number[]).length
+
 /**
  * Reads a saved state into the tensors of a run.
  * @returns what the objective kept, and the losses so far
@@ -50,9 +55,8 @@ export function readRunState(
   bytes: Uint8Array,
   run: Omit<RunState, 'objective'>,
 ): Pick<RunState, 'objective' | 'loss'> {
-  const what = 'the saved state of the distillation'
-  const { tensors, metadata } = readSafetensors(bytes, what)
-  if (metadata.format !== FORMAT) throw dataError(`This is not ${what}.`, 'Pass bytes that progress.save() gave.')
+  const { tensors, metadata } = readSafetensors(bytes, WHAT)
+  if (metadata.format !== FORMAT) throw dataError(`This is not ${WHAT}.`, 'Pass bytes that progress.save() gave.')
   const differing = differences(JSON.parse(metadata.recipe ?? 'null'), JSON.parse(JSON.stringify(run.recipe)))
   if (differing.length > 0) {
     throw dataError(

@@ -309,6 +309,12 @@ export class Distillation {
 
   async #restore(bytes: Uint8Array): Promise<void> {
     const { objective, loss } = readRunState(bytes, await this.#state())
+    if (loss.length > this.iterations) {
+      throw optionError(
+        `distill: ${loss.length} iterations are done, and steps is ${this.iterations}.`,
+        `Ask for ${loss.length} or more.`,
+      )
+    }
     this.#matcher.restore(objective)
     this.#loss.push(...loss)
     this.iteration = this.#first = loss.length

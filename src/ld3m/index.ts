@@ -12,6 +12,7 @@ export {
   type DistillProgress,
   type DistillSettings,
 } from './distill-options.ts'
+export { savedIterations } from './distill-state.ts'
 export { distilledFromSafetensors, distilledToSafetensors } from './distilled-file.ts'
 export { distilledToImageFolder } from './distilled-image-folder.ts'
 export { distilledToNpz } from './distilled-npz.ts'

@@ -18,9 +18,11 @@ import {
   distilledToSafetensors,
   type IterationChoice,
   type SpaceOptions,
+  savedIterations,
 } from '../ld3m/index.ts'
 import { type Student, studentByName, studentNames } from '../models/index.ts'
 import { readIfThere } from './files.ts'
+import { networkRecord } from './network-record.ts'
 import { type CompareOptions, checkCompare, openRun, type Run, reopenRun } from './run.ts'
 import type { AccuracyTable } from './run-evaluation.ts'
 
@@ -77,9 +79,10 @@ export async function runExperiment(folder: string, experiment: ExperimentOption
   const run = await (earlier ? reopenRun : openRun)(folder, device, saveEvery === undefined ? {} : { saveEvery })
   let chosen: Omit<ChosenIteration, 'set'> | undefined
   try {
-    if (earlier) run.checkOptions(options, chooses(experiment))
+    const about = await chooses(experiment)
+    if (earlier) await run.checkOptions(options, about)
     const choice = experiment.choose && (await openChoice(run, earlier, experiment.choose))
-    if (!earlier || run.isInterrupted) await distillInto(run, earlier, options, choice, chooses(experiment))
+    if (!earlier || run.isInterrupted) await distillInto(run, earlier, options, choice, about)
     chosen = choice && describe(choice)
   } catch (error) {
     run.close()
@@ -98,7 +101,7 @@ function allStudents({ channels, height, width, classNames }: AnyDataset): Stude
 }
 
 /** How the iteration is chosen, as plain data for the run's record. */
-function chooses({ choose }: ExperimentOptions): Readonly<Record<string, unknown>> {
+async function chooses({ choose }: ExperimentOptions): Promise<Readonly<Record<string, unknown>>> {
   if (!choose) return {}
   const { validation, students, learningRate, ...rest } = choose
   const rates = typeof learningRate === 'function' ? students.map(learningRate) : learningRate
@@ -107,7 +110,7 @@ function chooses({ choose }: ExperimentOptions): Readonly<Record<string, unknown
       ...rest,
       ...(rates !== undefined && { learningRate: rates }),
       validation: { name: validation.name, count: validation.count },
-      students: students.map(({ name }) => name),
+      students: await Promise.all(students.map(async (s) => ({ name: s.name, ...(await networkRecord(s)) }))),
     },
   }
 }
@@ -124,12 +127,11 @@ async function distillInto(
     await (choice as IterationChoice).consider(iteration, set)
     await saveChoice(run, choice as IterationChoice)
   }
-  if (goesOn && choice) {
-    // Stopped while this iteration was evaluated.
-    const set = run.result as DistilledSet
-    if (choice.isDue(set.loss.length, iterations)) await consider(set.loss.length, set)
-  }
-  const resuming = { ...options, ...(goesOn && { resume: await run.savedState() }) }
+  const resume = goesOn ? await run.savedState() : undefined
+  const resuming = { ...options, ...(resume && { resume }) }
+  const done = resume ? savedIterations(resume) : 0
+  // Stopped while this iteration was evaluated, or before: the state may be newer than the set in the folder.
+  if (choice?.isDue(done, iterations)) await consider(done, await distill({ ...resuming, steps: done }))
   const distillation = distill({
     ...resuming,
     signal: run.signal,

@@ -155,7 +155,7 @@ function readableNames(folders: readonly string[]): string[] {
 }
 
 /** True if there is an image anywhere below a folder. */
-async function anyImage(path: string): Promise<boolean> {
+export async function anyImage(path: string): Promise<boolean> {
   const listing = await listFolder(path)
   if (await holdsImages(path, listing)) return true
   for (const folder of listing.folders) if (await anyImage(join(path, folder))) return true

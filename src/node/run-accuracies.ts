@@ -40,9 +40,18 @@ export class RunAccuracies {
       this.#recorded = { ...this.#recorded, evaluation: mergeEvaluations(before, now) }
       return undefined
     }
+    // Of an evaluation that another one came between.
+    const again = earlier.findIndex(
+      ({ evaluation }) => evaluation && evaluationDifferences(evaluation, now).length === 0,
+    )
+    const found = earlier[again]
     const isEmpty = Object.values(accuracy).every((rows) => Object.keys(rows).length === 0)
     const aside = isEmpty ? [] : [{ accuracy, ...(before && { evaluation: before }) }]
-    this.#recorded = { accuracy: NO_ACCURACY, evaluation: now, earlier: [...earlier, ...aside] }
+    this.#recorded = {
+      accuracy: found?.accuracy ?? NO_ACCURACY,
+      evaluation: found?.evaluation ? mergeEvaluations(found.evaluation, now) : now,
+      earlier: [...earlier.filter((_, i) => i !== again), ...aside],
+    }
     if (isEmpty) return undefined
     const how = differing.length > 0 ? `: ${listed(differing, 3)}` : ''
     return `Accuracies that were here are of another evaluation${how}. metrics.json keeps them as 'earlier'.`

@@ -1,6 +1,7 @@
 // What a run's record says of its options, and how it shows its images.
 import { imageGrid } from '../io/index.ts'
 import { type DistilledSet, type DistillOptions, describeDistill } from '../ld3m/index.ts'
+import { networkRecord } from './network-record.ts'
 
 /** What `config.json` holds: the options of `distill` with their defaults, and names and sizes in place of data. */
 export interface RunConfig {
@@ -12,15 +13,15 @@ export interface RunConfig {
 }
 
 /** What a run was asked to do, without the data itself. */
-export function describeOptions(options: DistillOptions): RunConfig {
+export async function describeOptions(options: DistillOptions): Promise<RunConfig> {
   const { dataset, prior, objective, student } = options
   const { name, count, channels, height, width, classNames } = dataset
   return {
     dataset: { name, count, channels, height, width, classNames },
     objective: { name: objective.name, ...objective.options },
     ...describeDistill(options),
-    ...(student ? { student: student.name } : {}),
-    ...(prior ? { prior: prior.config } : {}),
+    ...(student && { student: student.name, network: await networkRecord(student) }),
+    ...(prior && { prior: { ...prior.config, ...(await prior.identity()) } }),
   }
 }
 

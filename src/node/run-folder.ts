@@ -1,9 +1,12 @@
 // What is in the folder of a run, and reading it.
-import { readdir, readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { dataError, optionError } from '../errors.ts'
+import { dataError, Ld3mError, optionError } from '../errors.ts'
 import { type DistilledSet, distilledFromSafetensors } from '../ld3m/index.ts'
-import { listed } from '../words.ts'
+import { listFolder } from './folders.ts'
+import { anyImage } from './image-folder.ts'
+import { datasetKind } from './open-dataset.ts'
 import type { RecordedAccuracies } from './run-accuracies.ts'
 import type { RunConfig } from './run-description.ts'
 
@@ -25,18 +28,20 @@ export interface RunMetrics extends RecordedAccuracies {
 /** The distilled set. */
 export const SET_FILE = 'distilled.safetensors'
 
-/** What may be in a folder before a run is: a prior, experts, what a kill left. */
-const BEFORE = /^(\..*|experts|images\.png|run\.lock|.*\.(safetensors|json|html|log)|.*\.safetensors\..*)$/
-
-/** Throws if a folder without a run in it holds other things, such as a dataset. */
+/** Throws if a folder without a run in it is that of a dataset, which files beside it would break. */
 export async function checkRunFolder(path: string): Promise<void> {
-  const names = await readdir(path)
-  const foreign = names.filter((name) => !BEFORE.test(name))
-  if (foreign.length === 0 || names.includes('metrics.json')) return
-  throw optionError(
-    `${path} is not a run's folder: it holds ${listed(foreign, 3)}.`,
-    'Give a folder of its own, such as runs/first.',
-  )
+  if (existsSync(join(path, 'metrics.json'))) return
+  const kind = await datasetKind(path).catch((error: unknown) => {
+    if (error instanceof Ld3mError && error.code === 'data') return undefined
+    throw error
+  })
+  if (kind === undefined) return
+  if (kind === 'folders of images') {
+    const { folders } = await listFolder(path)
+    const images = await Promise.all(folders.map((folder) => anyImage(join(path, folder))))
+    if (!images.includes(true)) return
+  }
+  throw optionError(`${path} is not a run's folder: it holds ${kind}.`, 'Give a folder of its own, such as runs/first.')
 }
 
 /**

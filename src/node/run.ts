@@ -70,7 +70,7 @@ export class Run {
   readonly #stop: StopSignal
   readonly #started = performance.now()
   /** What an earlier run left in the folder. */
-  #before: Pick<RunMetrics, 'adapter' | 'seconds' | 'peakBytes'> | undefined
+  #before: RunMetrics | undefined
   /** What networks learned from the set so far. */
   #accuracies = new RunAccuracies()
   /** Lets other processes have the folder. */
@@ -135,10 +135,13 @@ export class Run {
     distillation: Promise<DistilledSet>,
     more: Readonly<Record<string, unknown>> = {},
   ): Promise<DistilledSet> {
-    try {
-      this.#config = { ...describeOptions(options), ...more }
+    const prepare = async () => {
+      this.#config = { ...(await describeOptions(options)), ...more }
       this.#accuracies = new RunAccuracies()
-      this.#cleared = this.#clear(options.resume !== undefined)
+      await this.#clear(options.resume !== undefined)
+    }
+    try {
+      this.#cleared = prepare()
       const [set] = await Promise.all([distillation, this.#cleared])
       await this.#save(set, 'evaluating')
       await this.#remove(STATE)
@@ -146,6 +149,7 @@ export class Run {
     } catch (error) {
       this.#line.end()
       if (error instanceof DistillationStopped) {
+        await this.#cleared
         // First: metrics without a state are those of a distillation that is done.
         await this.directory.writeBytes(STATE, error.state)
         await this.#saveLast(error.result, error)
@@ -158,8 +162,8 @@ export class Run {
   /**
    * Trains students on the distilled images, on as many random real ones and, if asked to, on the whole dataset, all by
    * one protocol (with the learning rate that was distilled, unless `learningRate` states another), prints the accuracies
-   * side by side, and closes the run. They are saved as they come: called again, what was trained in the same way is not
-   * trained again. Networks that were compared before and are not now keep their rows, if they were trained and tested in
+   * side by side, and closes the run. They are saved as they come: where the run is opened and compared again, what was
+   * trained in the same way is not trained again. Networks that were compared before and are not now keep their rows, if they were trained and tested in
    * the same way; else they move to `earlier`. Accuracies are fractions, 0…1.
    * @throws Ld3mError as `evaluate` does, `aborted` on Ctrl-C among others
    */
@@ -182,7 +186,7 @@ export class Run {
     const options = { ...rate, ...evaluation, device, signal, normalization: set.normalization }
     try {
       checkEvaluation(options, set)
-      const replaced = this.#accuracies.begin(describeEvaluation({ ...evaluation, train }, set))
+      const replaced = this.#accuracies.begin(await describeEvaluation({ ...evaluation, train }, set))
       if (replaced) this.say(replaced)
       for (const key of keys) {
         const resume = this.#accuracies.trainings(key)
@@ -201,8 +205,9 @@ export class Run {
       throw error
     }
     const { accuracy } = this.#accuracies.recorded
-    await this.#save(set, 'finished')
-    this.close()
+    // A distillation that was interrupted can still be gone on with.
+    const status = this.isInterrupted ? (this.#before?.status ?? 'distilling') : 'finished'
+    await this.#save(set, status).finally(() => this.close())
     process.stdout.write(`\n${accuracyText(accuracy)}\n\n`)
     this.#end()
     return accuracy
@@ -226,9 +231,9 @@ export class Run {
    * @param more what `record` was given
    * @throws Ld3mError `option`, naming those that differ, with both values
    */
-  checkOptions(options: DistillOptions, more: Readonly<Record<string, unknown>> = {}): void {
+  async checkOptions(options: DistillOptions, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
     const normalization = knownNormalization(options.dataset)
-    const now: RunConfig = JSON.parse(JSON.stringify({ ...describeOptions(options), ...more }))
+    const now: RunConfig = JSON.parse(JSON.stringify({ ...(await describeOptions(options)), ...more }))
     const steps = this.isInterrupted ? now.steps : this.#config.steps
     const differing = [
       ...differences({ ...this.#config, steps }, now),
@@ -262,16 +267,20 @@ export class Run {
 
   /** Takes over what an earlier run left in its folder. */
   static async reopen(directory: string, device: Device, options: RunOptions): Promise<Run> {
-    const set = await readRunResult(directory)
-    const config = await readRunConfig(directory)
-    const metrics = await readRunMetrics(directory)
+    // Where there is none, no folder is made.
+    await readRunResult(directory)
     const run = new Run(await openRunDirectory(directory), device, options)
-    run.#set = set
-    run.#config = config
-    run.#before = metrics
-    const { accuracy, evaluation, earlier } = metrics
-    run.#accuracies = new RunAccuracies({ accuracy, ...(evaluation && { evaluation }), ...(earlier && { earlier }) })
-    return run
+    try {
+      run.#set = await readRunResult(directory)
+      run.#config = await readRunConfig(directory)
+      run.#before = await readRunMetrics(directory)
+      const { accuracy, evaluation, earlier } = run.#before
+      run.#accuracies = new RunAccuracies({ accuracy, ...(evaluation && { evaluation }), ...(earlier && { earlier }) })
+      return run
+    } catch (error) {
+      run.close()
+      throw error
+    }
   }
 
   /** Removes what a killed process left, and an earlier distillation that is not gone on with. */

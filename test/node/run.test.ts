@@ -1,13 +1,21 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { tensor } from '../../src/autograd/index.ts'
 import { createStreamedDataset } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { decodePng } from '../../src/io/index.ts'
-import { type DistillOptions, distill, distilledFromSafetensors, dm } from '../../src/ld3m/index.ts'
+import {
+  type DistillOptions,
+  type DistillProgress,
+  distill,
+  distilledFromSafetensors,
+  dm,
+  Prior,
+} from '../../src/ld3m/index.ts'
 import { convNet } from '../../src/models/index.ts'
 import {
   accuracyText,
@@ -196,17 +204,35 @@ describe('a run', () => {
     const fifth = await judge({ steps: 4, students: [wider] })
     expect(fifth.metrics.earlier?.map(({ accuracy }) => accuracy)).toEqual([third.accuracy, fourth.accuracy])
     expect(fifth.metrics.earlier?.[0]?.evaluation).toEqual(third.metrics.evaluation)
+    // As at first: what was trained then is there again.
+    const sixth = await judge({ runs: 2 })
+    expect(sixth.accuracy).toEqual(third.accuracy)
+    expect(sixth.metrics.earlier?.map(({ accuracy }) => accuracy)).toEqual([fourth.accuracy, fifth.accuracy])
+    // Images of the same name and number, labelled otherwise.
+    const labels = options.dataset.labels.map((label) => 1 - label)
+    const seventh = await judge({ test: { ...options.dataset, labels } as typeof options.dataset })
+    expect(seventh.metrics.earlier?.length).toBe(3)
   })
 
   test('is of one process at a time', async () => {
     const directory = join(folder, 'locked')
     await mkdir(directory)
     // A process that is there, and then is not.
+    // A kill may leave nothing in it.
+    await writeFile(join(directory, 'run.lock'), '')
+    ;(await openRun(directory, device)).close()
     const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
     await writeFile(join(directory, 'run.lock'), `${other.pid} ${hostname()}`)
     await expect(openRun(directory, device)).rejects.toThrow(new RegExp(`is in use by process ${other.pid} on `))
     await writeFile(join(directory, 'run.lock'), `1 elsewhere.${hostname()}`)
     await expect(openRun(directory, device)).rejects.toThrow(/in use by process 1 on elsewhere.*delete .*run.lock/)
+    // Another machine's process marks its lock as long as it is there.
+    const longAgo = new Date(Date.now() - 600_000)
+    await utimes(join(directory, 'run.lock'), longAgo, longAgo)
+    const taken = await openRun(directory, device)
+    // Nor is it another's of the same process.
+    await expect(openRun(directory, device)).rejects.toThrow(new RegExp(`in use by process ${process.pid} on`))
+    taken.close()
     await writeFile(join(directory, 'run.lock'), `${other.pid} ${hostname()}`)
     const gone = new Promise((resolve) => other.once('exit', resolve))
     other.kill()
@@ -221,7 +247,10 @@ describe('a run', () => {
     const directory = join(folder, 'photographs')
     await mkdir(join(directory, 'cats'), { recursive: true })
     await mkdir(join(directory, 'dogs'))
-    await expect(openRun(directory, device)).rejects.toThrow(/photographs is not a run's folder: it holds cats, dogs\./)
+    for (const name of ['cats/1.jpg', 'dogs/2.png']) await writeFile(join(directory, name), 'pixels')
+    await expect(openRun(directory, device)).rejects.toThrow(
+      /photographs is not a run's folder: it holds folders of images/,
+    )
     expect((await readdir(directory)).sort()).toEqual(['cats', 'dogs'])
     // What people put beside a run is theirs.
     const own = join(folder, 'annotated')
@@ -233,7 +262,7 @@ describe('a run', () => {
     ;(await reopenRun(own, device)).close()
   })
 
-  test('that was interrupted may be made longer or shorter', async () => {
+  test('that was interrupted may be made longer', async () => {
     const directory = join(folder, 'longer')
     const options = { ...optionsOf(), steps: 2 }
     const controller = new AbortController()
@@ -243,11 +272,32 @@ describe('a run', () => {
     const again = await reopenRun(directory, device)
     again.checkOptions({ ...options, steps: 3 })
     const longer = { ...options, steps: 3, resume: await again.savedState() }
-    expect(await again.record(longer, distill(longer))).toEqual(await distill({ ...options, steps: 3 }))
+    let longerState = new Uint8Array()
+    const onProgress = async ({ iteration, save }: DistillProgress) => {
+      if (iteration === 2) longerState = new Uint8Array(await save())
+    }
+    const going = distill({ ...longer, onProgress })
+    expect(await again.record(longer, going)).toEqual(await distill({ ...options, steps: 3 }))
     await again.finish()
     const done = await reopenRun(directory, device)
-    expect(() => done.checkOptions({ ...options, steps: 4 })).toThrow(/other options: steps \(3 before, 4 now\)/)
+    const refused = async (more: Partial<DistillOptions>, message: RegExp) =>
+      await expect(done.checkOptions({ ...options, steps: 3, ...more } as DistillOptions)).rejects.toThrow(message)
+    await done.checkOptions({ ...options, steps: 3 })
+    await refused({ steps: 4 }, /other options: steps \(3 before, 4 now\)/)
+    // Of the same names.
+    const wider = convNet({ channels: 1, size: 8, classes: 2, depth: 2, width: 8 })
+    await refused({ student: wider }, /other options: network.parameters \(238 before, 762 now\), network.shapes/)
+    const { prior } = options as { prior: Prior }
+    const embedding = tensor(
+      device,
+      (await prior.embedding.read()).map((v) => v + 1),
+      { shape: prior.embedding.shape },
+    )
+    const retrained = new Prior(device, prior.config, prior.autoencoderState, prior.denoiserState, embedding)
+    await refused({ prior: retrained } as Partial<DistillOptions>, /other options: prior.weights/)
     done.close()
+    const shorter = distill({ ...longer, steps: 1, resume: longerState })
+    await expect(shorter).rejects.toThrow(/2 iterations are done, and steps is 1. Ask for 2 or more/)
   })
 
   test('is taken up again: compared later, it has a whole report', async () => {
@@ -294,6 +344,8 @@ describe('a run', () => {
         await write(name, content)
         const copy = join(folder, `killed after write ${left.length}`)
         await cp(directory, copy, { recursive: true })
+        // The process that has it is gone.
+        await rm(join(copy, 'run.lock'), { force: true })
         left.push(copy)
       }
     const [writeBytes, writeJson, writeHtml] = [
