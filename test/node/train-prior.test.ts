@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { createStreamedDataset } from '../../src/data/index.ts'
@@ -38,6 +39,13 @@ test('trainPriorFile keeps nothing of a stage that explodes, and what was traine
   const folder = await folderOf({})
   const path = join(folder, 'prior.safetensors')
   const dataset = tinyDataset()
+  const firstStage = { ...recipe, autoencoderTraining: { ...recipe.autoencoderTraining, learningRate: 100 } }
+  const none = await printed(async () => {
+    const stopped = trainPriorFile(path, { device, dataset, recipe: firstStage })
+    await expect(stopped).rejects.toThrow(/^autoencoder: the loss became/)
+  })
+  expect(none).not.toContain('What was saved')
+  await rm(`${path}.state`, { recursive: true })
   const exploding = { ...recipe, denoiserTraining: { ...recipe.denoiserTraining, learningRate: 1e4 } }
   const first = await printed(async () => {
     const stopped = trainPriorFile(path, { device, dataset, recipe: exploding })
@@ -99,4 +107,53 @@ test('trainPriorFile that is stopped while it encodes goes on there, and ends wi
   expect(encoded).toEqual([0, 0, 3200])
   expect(await readFile(broken)).toEqual(await readFile(whole))
   expect(existsSync(`${broken}.state`)).toBe(false)
+})
+
+test('trainPriorFile keeps a prior whose picture cannot be written', async () => {
+  const device = await testDevice()
+  const folder = await folderOf({})
+  const path = join(folder, 'prior.safetensors')
+  const options = { device, dataset: tinyDataset(), recipe }
+  await mkdir(`${path}.png`)
+  const before = device.memory.current
+  const first = await printed(async () => {
+    await expect(trainPriorFile(path, options)).rejects.toThrow(/Cannot write \S+prior\.safetensors\.png/)
+  })
+  expect(first).toContain(`${path} is trained; the next call loads it.`)
+  expect(device.memory.current).toBe(before)
+  const left = ['prior.safetensors', 'prior.safetensors.png', 'prior.safetensors.training.json']
+  expect((await readdir(folder)).sort()).toEqual(left)
+  expect(JSON.parse(await readFile(`${path}.training.json`, 'utf8'))).not.toHaveProperty('reconstruction')
+  const second = await printed(async () => (await trainPriorFile(path, options)).dispose())
+  expect(second).toContain('is trained already')
+})
+
+test('trainPriorFile is refused while another process trains the same prior', async () => {
+  const device = await testDevice()
+  const folder = await folderOf({})
+  const path = join(folder, 'prior.safetensors')
+  const lock = join(`${path}.state`, 'run.lock')
+  await mkdir(`${path}.state`)
+  const other = `${process.ppid} ${hostname()}`
+  await writeFile(lock, other)
+  const training = { device, dataset: tinyDataset(), recipe }
+  await expect(trainPriorFile(path, training)).rejects.toThrow(
+    new RegExp(`prior\\.safetensors\\.state is in use by process ${process.ppid} on `),
+  )
+  expect(await readdir(folder)).toEqual(['prior.safetensors.state'])
+  expect(await readFile(lock, 'utf8')).toBe(other)
+
+  // Its own lock is there while it trains, and gone with an error.
+  let locked = false
+  const { images, count: _count, ...info } = tinyDataset()
+  const load = async (): Promise<never> => {
+    locked = existsSync(lock)
+    throw new Error('no disk')
+  }
+  await rm(lock)
+  await printed(async () => {
+    const failing = trainPriorFile(path, { ...training, dataset: createStreamedDataset({ ...info, load }) })
+    await expect(failing).rejects.toThrow(/no disk/)
+  })
+  expect([locked, await readdir(`${path}.state`)]).toEqual([true, []])
 })
