@@ -203,7 +203,7 @@ export class Trainer<Batch = unknown> {
     throw new TrainingStopped(`${name}: aborted after ${this.step} of ${steps} steps.`, name, await this.save())
   }
 
-  /** Parameters, moments, averages and the step, as safetensors. */
+  /** Parameters, moments, averages, losses and the step, as safetensors. */
   async save(): Promise<Uint8Array> {
     const tensors = new Map<string, StoredTensor>()
     for (const [name, t] of Object.entries(this.#state())) {
@@ -214,6 +214,7 @@ export class Trainer<Batch = unknown> {
       recipe: JSON.stringify(this.#options.recipe),
       step: `${this.step}`,
       curve: JSON.stringify(this.#curve),
+      losses: JSON.stringify(this.#losses),
       ...(this.#firstLoss !== undefined && { firstLoss: `${this.#firstLoss}` }),
     })
   }
@@ -241,6 +242,8 @@ export class Trainer<Batch = unknown> {
     this.#adam.stepCount = this.step
     if (this.#ema) this.#ema.updates = this.step
     this.#curve.push(...(JSON.parse(metadata.curve ?? '[]') as number[]))
+    // States of older versions have none.
+    this.#losses = JSON.parse(metadata.losses ?? '[]') as number[]
   }
 
   #state(): Record<string, Tensor> {

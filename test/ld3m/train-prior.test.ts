@@ -117,6 +117,27 @@ describe('trainPrior', () => {
     )
   })
 
+  test('has the same curves when it goes on between two of their points', async () => {
+    const [autoencoderTraining, denoiserTraining] = [
+      { ...recipe.autoencoderTraining, steps: 20 },
+      { ...recipe.denoiserTraining, steps: 20 },
+    ]
+    const shorter = { ...recipe, autoencoderTraining, denoiserTraining }
+    const given = { device, dataset: tinyDataset(), recipe: shorter, seed: 3 }
+    const saved: Record<string, Uint8Array> = {}
+    const first = await trainPrior({
+      ...given,
+      onProgress: async ({ stage, step, save }) => {
+        if (step === (stage === 'autoencoder' ? 5 : 15)) saved[stage] = await save()
+      },
+    })
+    expect(Object.keys(saved)).toEqual(['autoencoder', 'denoiser'])
+    const second = await trainPrior({ ...given, resume: saved })
+    expect(second.curves).toEqual(first.curves)
+    first.prior.dispose()
+    second.prior.dispose()
+  })
+
   test.each([
     ['autoencoder', 100],
     ['denoiser', 1e4],
