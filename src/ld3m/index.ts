@@ -38,7 +38,14 @@ export {
   type TrainExpertsOptions,
   trainExperts,
 } from './experts/index.ts'
-export { judgePrior, type PriorJudgement, psnr, reconstruct, sampleClasses } from './judge-prior.ts'
+export {
+  type JudgePriorOptions,
+  judgePrior,
+  type PriorJudgement,
+  psnr,
+  reconstruct,
+  sampleClasses,
+} from './judge-prior.ts'
 export type { TrainingSet } from './labelled-images.ts'
 export { denormalize, knownNormalization, type Normalization, normalizationOf, normalize } from './normalization.ts'
 export {

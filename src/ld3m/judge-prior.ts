@@ -1,9 +1,11 @@
 import { HostRandom, noGrad, scope, tensor } from '../autograd/index.ts'
 import { type AnyDataset, indicesByClass, readImages, toUnit } from '../data/index.ts'
-import { optionError, shapeError } from '../errors.ts'
+import { dataError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { HostTensor } from '../models/index.ts'
+import { differingLabel } from './check-classes.ts'
 import { chunksOf } from './chunks.ts'
 import { fromSigned, toSigned } from './normalization.ts'
+import { atLeastOne, seedOf } from './options.ts'
 import type { Prior } from './prior.ts'
 
 /** Images whose reconstructions are measured. */
@@ -13,6 +15,11 @@ const SHOWN = 10
 /** Pixels that pass through an autoencoder at once: 64 images of 32×32. */
 const PIXELS = 64 * 32 * 32
 
+export interface JudgePriorOptions {
+  /** The same seed chooses the same images and classes. Default 0. */
+  seed?: number
+}
+
 /** How good a prior is, as far as a number and a picture tell. */
 export interface PriorJudgement {
   /** Images that were measured. */
@@ -21,18 +28,27 @@ export interface PriorJudgement {
   readonly psnr: number
   /**
    * A column for each of up to ten classes, and three rows: an image of the class, its reconstruction, and a sample of the
-   * class from noise. [3 · columns, C, H, W] in [0, 1].
+   * class from noise (of none where the prior is unconditional). [3 · columns, C, H, W] in [0, 1].
    */
   readonly picture: HostTensor
   readonly columns: number
 }
 
 /**
- * Judges a prior by images of the dataset that it was trained on, or of one with the same classes: how well its autoencoder
- * gives back 64 of them, and what it draws of up to ten classes. The same seed chooses the same images and classes.
- * @throws Ld3mError `shape` if the images are not of the prior's size
+ * Judges a prior by images of the dataset that it was trained on, or of one with the same classes in the same order: how
+ * well its autoencoder gives back 64 of them, and what it draws of up to ten classes. An unconditional prior takes images
+ * of any classes.
+ * @throws Ld3mError `shape` if the images are not of the prior's size; `data` if the classes differ; `option` for a seed
+ * that is none
  */
-export async function judgePrior(prior: Prior, dataset: AnyDataset, { seed = 0 } = {}): Promise<PriorJudgement> {
+export async function judgePrior(
+  prior: Prior,
+  dataset: AnyDataset,
+  options: JudgePriorOptions = {},
+): Promise<PriorJudgement> {
+  rejectUnknownOptions('judgePrior', options, ['seed'])
+  const seed = seedOf('judgePrior', options.seed ?? 0)
+  checkClasses(prior, dataset)
   const random = new HostRandom({ seed, stream: 4 })
   const measured = random.fork('measured').shuffle(dataset.count).slice(0, MEASURED).sort()
   const { real, decoded } = await reconstruct(prior, dataset, measured)
@@ -44,13 +60,28 @@ export async function judgePrior(prior: Prior, dataset: AnyDataset, { seed = 0 }
   const images = random.fork('images')
   const shown = classIds.map((id) => byClass[id]?.[images.integer(byClass[id].length)] as number)
   const columns = await reconstruct(prior, dataset, shown)
-  const drawn = await sampleClasses(prior, classIds)
+  const drawn = prior.conditional
+    ? await sampleClasses(prior, classIds)
+    : await prior.sample({ count: classIds.length, seed })
   return {
     count: measured.length,
     psnr: psnr(real, decoded),
     picture: joined([columns.real, columns.decoded, drawn]),
     columns: classIds.length,
   }
+}
+
+/** Throws unless labels stand for the prior's classes. */
+function checkClasses({ config, conditional }: Prior, { classNames }: AnyDataset): void {
+  if (!conditional) return
+  const names = config.classNames ?? Array.from({ length: config.classes }, (_, id) => String(id))
+  const label = differingLabel(names, classNames)
+  if (label === undefined) return
+  const [own, other] = [names, classNames].map((list) => list[label] ?? 'none')
+  throw dataError(
+    `judgePrior: class ${label} is '${own}' in the prior, and '${other}' in the dataset.`,
+    "Open the dataset with the prior's classes in their order (`classes`).",
+  )
 }
 
 /**
@@ -83,8 +114,11 @@ export async function reconstruct(
 /**
  * Samples of classes from noise, `rows` of each: [rows · classes, C, H, W] in [0, 1], a sample of each class after the
  * other. A class is the seed of its own.
+ * @throws Ld3mError `option` without classes, or for one that the prior does not have
  */
 export async function sampleClasses(prior: Prior, classIds: readonly number[], rows = 1): Promise<HostTensor> {
+  if (classIds.length === 0) throw optionError('sampleClasses: classIds is empty.', 'Give at least one class.')
+  atLeastOne('sampleClasses', 'rows', rows)
   const drawn: HostTensor[] = []
   for (const classId of classIds) drawn.push(await prior.sample({ classId, count: rows, seed: classId }))
   return joined(Array.from({ length: rows }, (_, row) => drawn.map((images) => imageOf(images, row))).flat())

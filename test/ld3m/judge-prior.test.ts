@@ -66,6 +66,43 @@ describe('judgePrior', () => {
     prior.dispose()
   })
 
+  test('shows samples without a class where the prior is unconditional', async () => {
+    const { contextDim: _contextDim, ...denoiser } = tinyConfig.denoiser
+    const config = { ...tinyConfig, classes: 0, denoiser: { ...denoiser, attentionLevels: [] } }
+    const prior = tinyPrior(device, config)
+    const { columns, picture } = await judgePrior(prior, tinyDataset(2), { seed: 5 })
+    expect([columns, picture.shape]).toEqual([2, [6, 1, 8, 8]])
+    expect(picture.data.slice(4 * 64)).toEqual((await prior.sample({ count: 2, seed: 5 })).data)
+    prior.dispose()
+  })
+
+  test.each<[string, readonly string[], RegExp]>([
+    ['in another order', ['bright', 'dark'], /class 0 is 'dark' in the prior, and 'bright' in the dataset.*order/],
+    ['of other names', ['dark', 'grey'], /class 1 is 'bright' in the prior, and 'grey' in the dataset/],
+    ['fewer', ['dark'], /class 1 is 'bright' in the prior, and 'none' in the dataset/],
+  ])('classes %s are refused before an image is read', async (_, classNames, said) => {
+    const prior = tinyPrior(device, { ...tinyConfig, classNames: ['dark', 'bright'] })
+    const read = (): never => {
+      throw new Error('an image was read')
+    }
+    const { images: _images, count: _count, labels, ...info } = tinyDataset()
+    const own = labels.map((label) => Math.min(label, classNames.length - 1))
+    const dataset = createStreamedDataset({ ...info, labels: own, classNames, load: async () => read() })
+    const refused = { code: 'data', message: expect.stringMatching(said) }
+    await expect(judgePrior(prior, dataset)).rejects.toMatchObject(refused)
+    prior.dispose()
+  })
+
+  test('options that it does not have, and samples of nothing, are refused', async () => {
+    const prior = tinyPrior(device)
+    const misspelt = { sed: 5 } as object
+    await expect(judgePrior(prior, tinyDataset(1), misspelt)).rejects.toThrow(/judgePrior: unknown option 'sed'/)
+    await expect(judgePrior(prior, tinyDataset(1), { seed: -1 })).rejects.toThrow(/judgePrior: seed is -1/)
+    await expect(sampleClasses(prior, [])).rejects.toThrow(/sampleClasses: classIds is empty/)
+    await expect(sampleClasses(prior, [0], 0)).rejects.toThrow(/sampleClasses: rows is 0/)
+    prior.dispose()
+  })
+
   test('images of another size, or none, are refused', async () => {
     const prior = tinyPrior(device)
     const dataset = tinyDataset(1)
