@@ -1,4 +1,4 @@
-import { didYouMean } from './words.ts'
+import { didYouMean } from './did-you-mean.ts'
 
 /** What kind of mistake an error reports; stable across releases, so that callers can switch on it. */
 export type ErrorCode =

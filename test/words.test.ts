@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { counted, didYouMean, listed } from '../src/words.ts'
+import { counted, listed } from '../src/words.ts'
 
 test('counts in the singular and the plural', () => {
   expect([counted(1, 'image'), counted(0, 'image'), counted(1200, 'class', 'classes')]).toEqual([
@@ -13,21 +13,4 @@ test('lists so many words at most, and how many there are besides', () => {
   expect(listed(['a', 'b'], 2)).toBe('a, b')
   expect(listed(['a', 'b', 'c', 'd'], 2)).toBe('a, b, and 2 more')
   expect(listed(['a', 'b', 'c'], 1, '; ')).toBe('a; and 2 more')
-})
-
-test('finds the word that was probably meant', () => {
-  const known = ['steps', 'seed', 'imagesPerClass', 'std']
-  for (const [word, meant] of [
-    ['stpes', 'steps'],
-    ['Step', 'steps'],
-    ['sede', 'seed'],
-    ['images_per_class', 'imagesPerClass'],
-    ['imagePerClas', 'imagesPerClass'],
-    ['sd', 'std'],
-  ] as const) {
-    expect(didYouMean(word, known)).toBe(`Did you mean '${meant}'? `)
-  }
-  expect(didYouMean('prior', known)).toBe('')
-  expect(didYouMean('x', [])).toBe('')
-  expect(didYouMean('stesp', known, (name) => `--${name}`)).toBe('Did you mean --steps? ')
 })

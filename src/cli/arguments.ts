@@ -1,6 +1,6 @@
 import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs } from 'citty'
+import { didYouMean } from '../did-you-mean.ts'
 import { optionError } from '../errors.ts'
-import { didYouMean } from '../words.ts'
 
 /** A command that refuses what it does not know: citty itself lets unknown options and stray words pass. */
 export const command = <const T extends ArgsDef>(

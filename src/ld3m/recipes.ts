@@ -1,7 +1,7 @@
 import { IMAGENET_SUBSETS, type ImagenetSubset } from '../data/index.ts'
+import { didYouMean } from '../did-you-mean.ts'
 import { optionError } from '../errors.ts'
 import { alexNet, convNet, resNet, type Student, vgg, vit } from '../models/index.ts'
-import { didYouMean } from '../words.ts'
 import type { ChooseIterationOptions } from './choose-iteration.ts'
 import type { DistillSettings } from './distill-options.ts'
 import type { EvaluateOptions } from './evaluate.ts'
