@@ -2,9 +2,9 @@ import process from 'node:process'
 import { type AnyDataset, areClassesNamed, findClasses, selectClasses } from '../data/index.ts'
 import { dataError, optionError } from '../errors.ts'
 import type { DistilledSet, Prior } from '../ld3m/index.ts'
-import { datasetKind, hasParts, openDataset, type RunConfig } from '../node/index.ts'
+import { datasetKind, hasPart, openDataset, type RunConfig } from '../node/index.ts'
 import { commaSeparated } from './arguments.ts'
-import { checkUndivided, divided, type ImageSizes, recordedHoldOut } from './hold-out.ts'
+import { checkUnchanged, checkUndivided, divided, type ImageSizes, recordedHoldOut } from './hold-out.ts'
 
 /** What `--data` of every command may name. */
 export const DATA_KINDS = 'IDX, CIFAR or Parquet files, or folders of images'
@@ -22,29 +22,35 @@ export interface TrainingData {
   readonly path: string
   /** Names, or a subset of ImageNet, separated by commas; undefined for all. */
   readonly classes: string | undefined
-  /** How much of each class is kept to test on, of data without parts. */
+  /** How much of each class is kept to test on, of data without a part to test on. */
   readonly holdOut: number | undefined
 }
 
-/**
- * The training images of a dataset.
- * @returns of the classes asked for, and of all
- */
+/** The images that a command trains on. */
+export interface TrainingImages {
+  /** Of the classes asked for. */
+  readonly dataset: AnyDataset
+  /** Of all classes. */
+  readonly whole: AnyDataset
+  /** Identity of the data that some were held out from. */
+  readonly heldOutFrom?: string
+}
+
+/** The training images of a dataset. */
 export async function trainingImages(
   { path, classes, holdOut }: TrainingData,
   sizes: ImageSizes,
-): Promise<{ dataset: AnyDataset; whole: AnyDataset }> {
+): Promise<TrainingImages> {
   if (holdOut !== undefined) await checkUndivided(path)
-  const whole = holdOut === undefined ? await openDataset(path, sizes) : (await divided(path, holdOut, sizes)).train
+  const parts = holdOut === undefined ? undefined : await divided(path, holdOut, sizes)
+  const whole = parts?.train ?? (await openDataset(path, sizes))
   const labels = classes === undefined ? undefined : findClasses('--classes', whole, commaSeparated(classes))
-  return { dataset: labels ? selectClasses(whole, labels) : whole, whole }
+  const dataset = labels ? selectClasses(whole, labels) : whole
+  return { dataset, whole, ...(parts && { heldOutFrom: parts.heldOutFrom }) }
 }
 
 /** The same, as a prior takes them. */
-export async function dataToDistill(
-  data: TrainingData,
-  { config }: Prior,
-): Promise<{ dataset: AnyDataset; whole: AnyDataset }> {
+export async function dataToDistill(data: TrainingData, { config }: Prior): Promise<TrainingImages> {
   const { height, channels } = config.image
   if (channels === 1 && (await datasetKind(data.path)) !== 'IDX files') {
     process.stdout.write(`The prior makes grey images: colours in ${data.path} become their luminance.\n`)
@@ -72,43 +78,31 @@ export async function dataToEvaluate(
   const recorded = config.holdOut === undefined ? undefined : recordedHoldOut(run, config, data.holdOut)
   const holdOut = recorded ?? data.holdOut
   const sizes = { size: height, channels: channels as 1 | 3 }
-  if (await hasParts(path)) {
+  if (await hasPart(path, 'test')) {
     if (data.holdOut !== undefined) await checkUndivided(path)
     const part = async (split: 'train' | 'test') => asDistilled(await openDataset(path, { ...sizes, split }), set)
     return { train: await part('train'), test: await part('test') }
   }
   if (holdOut === undefined) {
     throw dataError(
-      `${path} has no parts, and all of its images were there to be distilled.`,
-      'Distil again with --hold-out 0.1, which keeps a tenth of each class to test on, or give data with parts.',
+      `${path} has no part to test on, and all of its images were there to be distilled.`,
+      'Distil again with --hold-out 0.1, which keeps a tenth of each class to test on, or give data with such a part.',
     )
   }
   const parts = await divided(path, holdOut, sizes)
+  if (recorded !== undefined) checkUnchanged(path, run, config, parts.heldOutFrom)
   const [train, test] = [asDistilled(parts.train, set), asDistilled(parts.test, set)]
-  checkUnseen(data, recorded, train, test)
+  if (recorded === undefined) checkUnseen(data, train.name, train.count + test.count)
   return { train, test }
 }
 
-/** Throws if images to test on were distilled, as far as the counts of the run's record tell. */
-function checkUnseen(
-  { path, run, config: { dataset: distilled } }: EvaluationData,
-  recorded: number | undefined,
-  train: AnyDataset,
-  test: AnyDataset,
-): void {
-  if (distilled?.name !== train.name) return
-  if (recorded === undefined && distilled.count === train.count + test.count) {
-    throw optionError(
-      `${run} was distilled from all images of ${path}, so that none is left to test on.`,
-      'Distil again with --hold-out.',
-    )
-  }
-  if (recorded !== undefined && distilled.count !== train.count) {
-    throw dataError(
-      `${path} is not as it was: ${run} was distilled from ${distilled.count} images, and now it has ${train.count} to train on.`,
-      'Give the folder as it was, or distil again.',
-    )
-  }
+/** Throws if a run that held nothing out was distilled from all images, as far as name and count of its record tell. */
+function checkUnseen({ path, run, config: { dataset: distilled } }: EvaluationData, name: string, count: number): void {
+  if (distilled?.name !== name || distilled.count !== count) return
+  throw optionError(
+    `${run} was distilled from all images of ${path}, so that none is left to test on.`,
+    'Distil again with --hold-out.',
+  )
 }
 
 function asDistilled(dataset: AnyDataset, { classNames }: DistilledSet): AnyDataset {

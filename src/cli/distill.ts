@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { optionError } from '../errors.ts'
 import { DistillationStopped, type DistillOptions, distill, estimateDistill, planDistill } from '../ld3m/index.ts'
-import { formatBytes, formatDuration, hasParts, openDevice, openRun, readRunConfig, reopenRun } from '../node/index.ts'
+import { formatBytes, formatDuration, hasPart, openDevice, openRun, readRunConfig, reopenRun } from '../node/index.ts'
 import { command, countOf, integer, number, positiveNumber } from './arguments.ts'
 import { CLASSES, DATA_KINDS } from './data.ts'
-import { HOLD_OUT, holdOutOf, recordedHoldOut } from './hold-out.ts'
+import { checkUnchanged, HOLD_OUT, holdOutOf, recordedHoldOut } from './hold-out.ts'
 import { OBJECTIVE_ARGUMENTS, objectiveOf } from './objective.ts'
 import { openSpace, SPACE_ARGUMENTS } from './space.ts'
 
@@ -86,11 +86,13 @@ export const distillCommand = command(
     }
     const objective = await objectiveOf(named)
     const given = holdOutOf(fraction)
-    const holdOut = resume ? recordedHoldOut(out, await readRunConfig(out), given) : given
-    const recorded = { ...(holdOut !== undefined && { holdOut }) }
+    const before = resume ? await readRunConfig(out) : undefined
+    const holdOut = before ? recordedHoldOut(out, before, given) : given
     const device = await openDevice()
     try {
-      const images = await openSpace(device, { path, classes, holdOut }, named)
+      const { heldOutFrom, ...images } = await openSpace(device, { path, classes, holdOut }, named)
+      if (before && heldOutFrom !== undefined) checkUnchanged(path, out, before, heldOutFrom)
+      const recorded = { ...(holdOut !== undefined && { holdOut, heldOutFrom }) }
       const asked = { ...images, objective, ...counts, ...optional }
       if (estimate) {
         await printEstimate(asked)
@@ -105,10 +107,8 @@ export const distillCommand = command(
           return
         }
         const options = { ...asked, ...(resume && { resume: await run.savedState() }) }
-        if (holdOut === undefined && !resume && !(await hasParts(path))) {
-          run.say(
-            `${path} has no parts, so that nothing is left to test on: --hold-out 0.1 keeps a tenth of each class.`,
-          )
+        if (holdOut === undefined && !resume && !(await hasPart(path, 'test'))) {
+          run.say(`${path} has no part to test on: --hold-out 0.1 keeps a tenth of each class for that.`)
         }
         const memory = formatBytes(planDistill(options).peakBytes)
         run.say(`Takes about ${memory} of GPU memory. How long it takes shows after the first iterations.`)

@@ -2,7 +2,7 @@ import { optionError } from '../errors.ts'
 import { type DistilledSet, paperProtocol, type TrainingProtocol } from '../ld3m/index.ts'
 import { type StudentName, studentByName, studentNames } from '../models/index.ts'
 import { openDevice, readRunConfig, reopenRun } from '../node/index.ts'
-import { command, countOf, integer } from './arguments.ts'
+import { command, countOf, integer, positiveNumber } from './arguments.ts'
 import { DATA_KINDS, dataToEvaluate } from './data.ts'
 import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
@@ -34,6 +34,7 @@ export const evaluateCommand = command(
     whole: { type: 'boolean', description: 'Train on the whole dataset as well, to see what is lost' },
     runs: { type: 'string', valueHint: 'N', description: 'Trainings of each; default 3, in the paper 5' },
     steps: { type: 'string', valueHint: 'N', description: "Steps of a training, in place of the protocol's" },
+    lr: { type: 'string', valueHint: 'X', description: "Learning rate, in place of the protocol's" },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same result' },
   },
   async ({ run: folder, data: path, 'hold-out': fraction, students: names, protocol: name, whole, ...numbers }) => {
@@ -63,12 +64,13 @@ export const evaluateCommand = command(
 /** The protocol of that name, with what was asked for otherwise. */
 function protocolOf(
   name: string,
-  { runs, steps }: { readonly runs?: string | undefined; readonly steps?: string | undefined },
+  { runs, steps, lr }: Readonly<Partial<Record<'runs' | 'steps' | 'lr', string | undefined>>>,
 ): TrainingProtocol & { runs?: number } {
   const { epochs, ...rest } = name === 'paper' ? paperProtocol() : {}
   return {
     ...rest,
     ...(steps !== undefined ? { steps: countOf('steps', steps) } : epochs !== undefined ? { epochs } : {}),
+    ...(lr !== undefined ? { learningRate: positiveNumber('lr', lr) } : {}),
     ...(runs !== undefined ? { runs: countOf('runs', runs) } : {}),
   }
 }

@@ -1,10 +1,9 @@
-import type { AnyDataset } from '../data/index.ts'
 import { optionError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import type { DiffusionOptions, SpaceOptions } from '../ld3m/index.ts'
 import { loadPrior } from '../node/index.ts'
 import { countOf, INERT, inertNames, number, sharedArguments } from './arguments.ts'
-import { dataToDistill, type TrainingData, trainingImages } from './data.ts'
+import { dataToDistill, type TrainingData, type TrainingImages, trainingImages } from './data.ts'
 import { PRIOR_CLASSES, startingClasses } from './prior-classes.ts'
 
 /** What says in which space images are learned, and how they are made there. */
@@ -48,12 +47,12 @@ export interface SpaceArguments {
   readonly residual?: string | undefined
 }
 
-/** The dataset and the space that a command line describes; opens both. */
+/** The images and the space that a command line describes; opens both. */
 export async function openSpace(
   device: Device,
   data: TrainingData,
   given: SpaceArguments,
-): Promise<SpaceOptions & { readonly dataset: AnyDataset }> {
+): Promise<SpaceOptions & Omit<TrainingImages, 'whole'>> {
   const { prior: file, inert, space, size, 'prior-classes': listed } = given
   const diffusion = diffusionOf(given)
   if (diffusion && space !== 'latent-diffusion') {
@@ -65,15 +64,17 @@ export async function openSpace(
   if (space === 'pixel') {
     const stray = ['prior', 'inert'].find((name) => given[name as 'prior' | 'inert'] !== undefined)
     if (stray) throw optionError(`--${stray} is of no use to --space pixel.`, 'Leave one of them out.')
-    const { dataset } = await trainingImages(data, { ...(size !== undefined && { size: countOf('size', size) }) })
-    return { dataset, space, device }
+    const { whole: _, ...images } = await trainingImages(data, {
+      ...(size !== undefined && { size: countOf('size', size) }),
+    })
+    return { ...images, space, device }
   }
   if (file === undefined) throw optionError(`--space ${space} needs --prior.`, 'Name the file of a prior.')
   const sides = size === undefined ? {} : { size: countOf('size', size) }
   const prior = await loadPrior(device, file, { ...sides, ...inertNames(inert) })
-  const { dataset, whole } = await dataToDistill(data, prior)
-  if (space === 'autoencoder') return { dataset, prior, space }
-  return { dataset, prior, ...startingClasses(prior, dataset, whole, listed), ...(diffusion && { diffusion }) }
+  const { whole, ...images } = await dataToDistill(data, prior)
+  if (space === 'autoencoder') return { ...images, prior, space }
+  return { ...images, prior, ...startingClasses(prior, images.dataset, whole, listed), ...(diffusion && { diffusion }) }
 }
 
 function diffusionOf(given: SpaceArguments): DiffusionOptions | undefined {

@@ -1,20 +1,16 @@
 import type { ArgsDef } from 'citty'
 import { camelCase, optionsOf } from './arguments.ts'
 
-/** Options of the API that a command has under another name. */
+/** Options that a command may have for options of the API of another name, and for its functions. */
 const RENAMED: Readonly<Record<string, string>> = {
   imagesPerClass: 'ipc',
   learningRate: 'lr',
   'loops.outer': 'outer-loops',
   'loops.inner': 'inner-loops',
   'diffusion.guidance': 'guidance',
-}
-
-/** Functions of the API that an option stands for. */
-const FUNCTIONS: Readonly<Record<string, string>> = {
-  loadPrior: '--prior',
-  splitDataset: '--hold-out',
-  selectClasses: '--classes',
+  loadPrior: 'prior',
+  splitDataset: 'hold-out',
+  selectClasses: 'classes',
 }
 
 /** Words after which a message names an option of one word, as in 'Give size, in pixels.' */
@@ -33,7 +29,6 @@ export function inCommandLine(message: string, args: ArgsDef): string {
   for (const [name, option] of Object.entries(RENAMED)) {
     if (Object.hasOwn(args, option)) text = spelled(text, name, `--${option}`)
   }
-  for (const [name, option] of Object.entries(FUNCTIONS)) text = spelled(text, name, option)
   // Which function complains is of no interest beside the option.
   return text === message ? message : text.replace(/^[a-z]\w*: (?=--)/i, '')
 }

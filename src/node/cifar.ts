@@ -20,6 +20,12 @@ const isCifar10 = (files: readonly string[]) =>
   files.some((file) => TRAIN_BATCH.test(file) || file === 'test_batch.bin')
 const isCifar100 = (files: readonly string[]) => files.includes('train.bin') || files.includes('test.bin')
 
+/** Whether one of a folder's files holds images of a split. */
+export const hasCifarPart = ({ files }: Listing, split: 'train' | 'test'): boolean =>
+  isCifar10(files)
+    ? files.some((file) => (split === 'test' ? file === 'test_batch.bin' : TRAIN_BATCH.test(file)))
+    : files.includes(`${split}.bin`)
+
 /**
  * Loads one split of CIFAR-10 or CIFAR-100 from a folder of its binary version: `data_batch_1.bin` and so on and
  * `test_batch.bin`, or `train.bin` and `test.bin`. Class names are read from `batches.meta.txt` or

@@ -37,6 +37,12 @@ export async function loadIdx(directory: string, options: LoadIdxOptions = {}): 
   })
 }
 
+/** Whether one of a folder's files holds the images of a split. */
+export const hasIdxPart = (files: readonly string[], split: 'train' | 'test'): boolean =>
+  files.some((file) =>
+    SPLIT_PREFIXES[split].some((prefix) => /^-images[-.]/.test(file.slice(prefix.length)) && file.startsWith(prefix)),
+  )
+
 async function findFile(directory: string, split: 'train' | 'test', kind: string, idx: string): Promise<string> {
   const names = SPLIT_PREFIXES[split].flatMap((prefix) =>
     ['-', '.'].flatMap((dot) => ['', '.gz'].map((gz) => `${prefix}-${kind}${dot}${idx}-ubyte${gz}`)),

@@ -53,14 +53,13 @@ export async function openImageDecoder({ size, channels = 3 }: ImageFormat): Pro
   }
 }
 
-/** Whether a file, whatever its name, begins as an image does that can be decoded. */
-export async function isReadableImage(path: string): Promise<boolean> {
+/** What sharp calls the format of a file, whatever its name; undefined where it knows none. */
+export async function formatOf(path: string): Promise<string | undefined> {
   const sharp = await loadSharp()
   try {
-    await sharp(path).metadata()
-    return true
+    return (await sharp(path).metadata()).format
   } catch {
-    return false
+    return undefined
   }
 }
 

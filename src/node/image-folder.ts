@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, relative, resolve, sep } from 'node:path'
 import {
   createStreamedDataset,
   type Dataset,
@@ -79,6 +79,16 @@ export async function streamImageFolder(
     load: async (index) => await decode(await readImage(files[index]!), files[index]!),
     ...(cacheBytes !== undefined && { cacheBytes }),
   })
+}
+
+/** The paths below a folder of the images that `streamImageFolder` gives of all classes, in that order. */
+export async function imagePaths(path: string): Promise<string[]> {
+  const root = await classRoot(path, undefined)
+  const paths: string[] = []
+  for (const folder of await classFolders(root)) {
+    for (const file of await imagesUnder(join(root, folder), [])) paths.push(relative(path, file).replaceAll(sep, '/'))
+  }
+  return paths
 }
 
 /** The folder whose subfolders are the classes. */

@@ -1,17 +1,20 @@
 import { extname, join } from 'node:path'
 import { listed } from '../words.ts'
 import type { Listing } from './folders.ts'
-import { isReadableImage } from './image-decoder.ts'
+import { formatOf } from './image-decoder.ts'
 
 /** What sharp reads as it is installed from npm; `sharp.format` says so. */
 const JPEG = ['.jpg', '.jpeg', '.jpe', '.jfif', '.jfi', '.jif', '.pjpeg', '.pjp']
 const READABLE = new Set([...JPEG, '.png', '.apng', '.webp', '.avif', '.gif', '.tif', '.tiff'])
 
-/** Images that sharp does not read, or, of vector graphics, that have no pixels of their own. */
+/** The same by sharp's names; AVIF's is that of its container. */
+const READABLE_FORMATS = new Set<string | undefined>(['jpeg', 'png', 'webp', 'heif', 'gif', 'tiff'])
+
+/** Photographs of kinds that sharp does not read. Icons and vector graphics are none, and ignored like other files. */
 const UNREADABLE = new Set([
-  ...['.heic', '.heics', '.heif', '.heifs', '.hif', '.bmp', '.dib', '.ico', '.cur', '.jxl', '.jxr', '.wdp', '.hdp'],
+  ...['.heic', '.heics', '.heif', '.heifs', '.hif', '.bmp', '.dib', '.jxl', '.jxr', '.wdp', '.hdp'],
   ...['.jp2', '.j2k', '.j2c', '.jpc', '.jpf', '.jpx', '.jpm', '.pbm', '.pgm', '.ppm', '.pnm', '.pam', '.pfm', '.tga'],
-  ...['.pcx', '.dds', '.exr', '.hdr', '.psd', '.psb', '.xcf', '.dcm', '.fits', '.svg', '.svgz'],
+  ...['.pcx', '.dds', '.exr', '.hdr', '.psd', '.psb', '.xcf', '.dcm', '.fits'],
   // Camera raw.
   ...['.dng', '.raw', '.3fr', '.arw', '.cr2', '.cr3', '.crw', '.dcr', '.erf', '.fff', '.iiq', '.kdc', '.mef', '.mos'],
   ...['.mrw', '.nef', '.nrw', '.orf', '.pef', '.raf', '.rw2', '.rwl', '.sr2', '.srf', '.srw', '.x3f'],
@@ -35,7 +38,7 @@ export async function imagesOf(folder: string, { files }: Listing): Promise<Imag
   const readable: string[] = []
   for (const file of files) {
     const kind = kindOf(file)
-    const isImage = kind === '' ? await isReadableImage(join(folder, file)) : READABLE.has(kind)
+    const isImage = kind === '' ? READABLE_FORMATS.has(await formatOf(join(folder, file))) : READABLE.has(kind)
     if (isImage) readable.push(file)
   }
   return { readable, unreadable: files.filter((file) => UNREADABLE.has(kindOf(file))) }

@@ -1,11 +1,11 @@
 import { type AnyDataset, createStreamedDataset, type Dataset, padTo, selectClasses } from '../data/index.ts'
 import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
-import { isCifar, loadCifar } from './cifar.ts'
-import { checkSplit, listFolder, named, type Split } from './folders.ts'
-import { loadIdx } from './idx.ts'
+import { hasCifarPart, isCifar, loadCifar } from './cifar.ts'
+import { checkSplit, listFolder, named, namesOfSplit, type Split } from './folders.ts'
+import { hasIdxPart, loadIdx } from './idx.ts'
 import { openImageDecoder } from './image-decoder.ts'
 import { partFolders, refuseStrayImages, streamImageFolder } from './image-folder.ts'
-import { isNamedAfterSplit, isParquet, parquetFiles, streamParquet } from './parquet.ts'
+import { isParquet, parquetFiles, splitWord, streamParquet } from './parquet.ts'
 
 export interface OpenDatasetOptions {
   /** Default 'train', or everything where the data has no parts. */
@@ -59,15 +59,20 @@ export async function openDataset(path: string, options: OpenDatasetOptions = {}
 }
 
 /**
- * Whether the data at a path is divided into a part to train on and others: IDX and CIFAR files are, folders of images and
- * Parquet files only where folders or files are named so. Without parts, `openDataset` gives all images.
- * @throws Ld3mError `data` if the path holds no dataset, or several
+ * Whether the data at a path has a part of its own for a split, as the option `split` of `openDataset` takes it: `val` is a
+ * part for `test` where nothing is called so. Data without parts has none; `openDataset` gives all images of it.
+ * @throws Ld3mError `data` if the path holds no dataset, or several; `option` if there is no such split
  */
-export async function hasParts(path: string): Promise<boolean> {
+export async function hasPart(path: string, split: Split): Promise<boolean> {
+  checkSplit('hasPart', split)
   const kind = await datasetKind(path)
-  if (kind === 'folders of images') return (await partFolders(path, await listFolder(path))).length > 0
-  if (kind === 'Parquet files') return !isParquet(path) && (await parquetFiles(path)).some(isNamedAfterSplit)
-  return true
+  if (kind === 'Parquet files') {
+    return !isParquet(path) && namesOfSplit(split, await parquetFiles(path), splitWord).length > 0
+  }
+  const listing = await listFolder(path)
+  if (kind === 'folders of images') return namesOfSplit(split, await partFolders(path, listing)).length > 0
+  if (split === 'validation') return false
+  return kind === 'IDX files' ? hasIdxPart(listing.files, split) : hasCifarPart(listing, split)
 }
 
 /**

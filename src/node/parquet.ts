@@ -109,10 +109,10 @@ async function filesOfSplit(path: string, split: Split | undefined): Promise<str
   return chosen
 }
 
-export const isNamedAfterSplit = (file: string): boolean => isSplitName(splitWord(file))
+const isNamedAfterSplit = (file: string): boolean => isSplitName(splitWord(file))
 
 /** What says which split a file belongs to: the beginning of its name (train-00000-of-00002), or else its folder's. */
-function splitWord(path: string): string {
+export function splitWord(path: string): string {
   const word = basename(path).split(/[-_.]/, 1)[0]!
   return isSplitName(word) ? word : basename(dirname(path))
 }

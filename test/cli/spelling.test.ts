@@ -9,6 +9,7 @@ const args = {
     'expert-epochs': string,
     'outer-loops': string,
     resume: { type: 'boolean' } as const,
+    ...{ prior: string, 'hold-out': string },
   },
 }
 
@@ -47,6 +48,12 @@ describe('messages of the API in the words of a command', () => {
   ])('%j stays as it is', (message) => expect(inCommandLine(message, args)).toBe(message))
 
   test('only options that a command has are spelled as its own', () => {
-    expect(inCommandLine('Pass priorClasses, or give size.', { data: string })).toBe('Pass priorClasses, or give size.')
+    for (const message of [
+      'Pass priorClasses, or give size.',
+      'Give another file name, or load it with loadPrior.',
+      'Divide train with splitDataset, or select the other classes with selectClasses. Lower learningRate.',
+    ]) {
+      expect(inCommandLine(message, { data: string })).toBe(message)
+    }
   })
 })

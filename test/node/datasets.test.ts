@@ -4,7 +4,8 @@ import sharp, { type AvailableFormatInfo } from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { type AnyDataset, inMemory, isStreamed } from '../../src/data/index.ts'
 import { writeIdx } from '../../src/io/index.ts'
-import { hasParts, loadCifar, loadImageFolder, loadParquet, openDataset } from '../../src/node/index.ts'
+import type { Split } from '../../src/node/folders.ts'
+import { dataIdentity, hasPart, loadCifar, loadImageFolder, loadParquet, openDataset } from '../../src/node/index.ts'
 import { folderOf, parquet, plain, png, records } from '../support/image-files.ts'
 
 const [red, green, blue] = await Promise.all([png(plain(255, 0, 0)), png(plain(0, 255, 0)), png(plain(0, 0, 255))])
@@ -73,13 +74,18 @@ describe('loadImageFolder', () => {
       'cat/h.avif': await encoded.avif().toBuffer(),
       'cat/i.gif': await encoded.gif().toBuffer(),
       'cat/j.tif': await encoded.tiff().toBuffer(),
+      'cat/k': await encoded.avif().toBuffer(),
+      'cat/l': await encoded.webp().toBuffer(),
+      'cat/m': await encoded.gif().toBuffer(),
+      'cat/n': await encoded.tiff().toBuffer(),
+      'cat/o': red,
       'cat/README': 'not an image',
       'cat/desktop.ini': '[.ShellClassInfo]',
       'cat/Thumbs.db': 'thumbnails',
       'cat/._a.jpg': 'of a Mac',
       'cat/.DS_Store': 'of a Mac',
     })
-    expect(await contents(await loadImageFolder(root, { size }))).toEqual(Array(10).fill('cat 100'))
+    expect(await contents(await loadImageFolder(root, { size }))).toEqual(Array(15).fill('cat 100'))
   })
 
   test('the endings of images are those that the installed sharp says it reads', async () => {
@@ -89,6 +95,20 @@ describe('loadImageFolder', () => {
     expect((await loadImageFolder(root, { size })).count).toBe(suffixes.length)
     expect(suffixes).toContain('.jpe')
     expect(suffixes).not.toContain('.heic')
+  })
+
+  test('ignores icons and vector graphics, whatever they are called', async () => {
+    const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
+    const root = await folderOf({
+      ...{ 'train/cat/a.png': red, 'val/cat/b.png': red, 'assets/logo.svg': svg, 'assets/logo': svg },
+      ...{
+        'train/cat/folder.ico': 'x',
+        'train/cat/hand.cur': 'x',
+        'train/cat/drawing.svg': svg,
+        'train/cat/drawing': svg,
+      },
+    })
+    expect(await contents(await loadImageFolder(root, { size }))).toEqual(['cat 100'])
   })
 
   test('leaves out no image silently: those of kinds that are not read are counted by kind', async () => {
@@ -277,19 +297,59 @@ describe('openDataset', () => {
     expect((await inMemory(large)).images.length).toBe(2 * 3 * 64 * 64)
   })
 
-  test('tells whether data has parts', async () => {
+  test('tells which parts data has', async () => {
     const file = parquet([{ image: green, label: 0 }])
-    const divided = [
-      idx('train'),
-      { 'data_batch_1.bin': records([3]) },
-      { 'data/train-0.parquet': file },
-      { 'train/cat/a.png': red, 'val/cat/a.png': red },
+    const parts: [Record<string, Uint8Array>, Split[]][] = [
+      [idx('train'), ['train']],
+      [{ ...idx('train'), ...idx('t10k') }, ['train', 'test']],
+      [{ 'data_batch_1.bin': records([3]) }, ['train']],
+      [{ 'data_batch_1.bin': records([3]), 'test_batch.bin': records([3]) }, ['train', 'test']],
+      [{ 'train.bin': records([4, 30]) }, ['train']],
+      [{ 'train.bin': records([4, 30]), 'test.bin': records([4, 30]) }, ['train', 'test']],
+      [{ 'data/train-0.parquet': file }, ['train']],
+      [{ 'data/train-0.parquet': file, 'data/validation-0.parquet': file }, ['train', 'validation', 'test']],
+      [{ 'a.parquet': file }, []],
+      [{ 'train/cat/a.png': red }, ['train']],
+      [{ 'train/cat/a.png': red, 'val/cat/a.png': red }, ['train', 'validation', 'test']],
+      [{ 'train/cat/a.png': red, 'dev/cat/a.png': red }, ['train', 'validation']],
+      [{ 'cat/a.png': red, 'train/b.png': red }, []],
     ]
-    for (const files of divided) expect(await hasParts(await folderOf(files))).toBe(true)
-    const single = await folderOf({ 'a.parquet': file })
-    const whole = [single, join(single, 'a.parquet'), await folderOf({ 'cat/a.png': red, 'train/b.png': red })]
-    for (const path of whole) expect(await hasParts(path)).toBe(false)
-    await expect(hasParts(await folderOf({}))).rejects.toThrow(/is an empty folder/)
+    for (const [files, expected] of parts) {
+      const path = await folderOf(files)
+      const found: Split[] = []
+      for (const split of ['train', 'validation', 'test'] as const) if (await hasPart(path, split)) found.push(split)
+      expect(found, Object.keys(files).join(' ')).toEqual(expected)
+    }
+    expect(await hasPart(join(await folderOf({ 'train-0.parquet': file }), 'train-0.parquet'), 'train')).toBe(false)
+    await expect(hasPart(await folderOf({}), 'test')).rejects.toThrow(/is an empty folder/)
+    await expect(hasPart(await folderOf({ 'cat/a.png': red }), 'dev' as 'test')).rejects.toThrow(/split is "dev"/)
+  })
+
+  test('tells the data of a path from what it was before', async () => {
+    const identity = async (files: Record<string, Uint8Array>) => {
+      const path = await folderOf(files)
+      return await dataIdentity(path, await openDataset(path, { size }))
+    }
+    const files = { 'cat/a.png': red, 'cat/c.png': red, 'dog/a.png': red }
+    const before = await identity(files)
+    expect(await identity({ ...files, 'cat/notes.txt': green })).toBe(before)
+    const others = [
+      { 'cat/b.png': red, 'cat/c.png': red, 'dog/a.png': red },
+      { 'cat/a.png': red, 'cat/c.png': red, 'hen/a.png': red },
+      { ...files, 'ant/a.png': red },
+      { ...files, 'cat/b.png': red },
+    ]
+    for (const other of others) expect(await identity(other), Object.keys(other).join(' ')).not.toBe(before)
+    const [one, two] = [0, 1].map((label) =>
+      parquet(
+        [
+          { image: red, label },
+          { image: red, label: 0 },
+        ],
+        { classNames: ['a', 'b'] },
+      ),
+    )
+    expect(await identity({ 'a.parquet': one! })).not.toBe(await identity({ 'a.parquet': two! }))
   })
 
   test('refuses what is nothing, two things at once, or of any size', async () => {
