@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -422,7 +422,7 @@ describe('ld3m-gpu', () => {
       const args = ['--data', path, '--prior', prior, '--steps', '1', '--out', out]
       const distilled = await run('distill', ...args, '--hold-out', '0.25')
       expect([distilled.code, distilled.err]).toEqual([0, ''])
-      expect(distilled.out).not.toContain('no parts')
+      expect(distilled.out).not.toContain('no part')
       const config = JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))
       expect(config).toMatchObject({ holdOut: 0.25, dataset: { count: 12 } })
 
@@ -435,7 +435,42 @@ describe('ld3m-gpu', () => {
       expect((await run('distill', ...args, '--resume', '--hold-out', '0.5')).err).toContain('held out 0.25')
 
       await writeFile(join(path, 'dark', 'new.png'), await png(picture(9, 9, 3, () => 1)))
-      expect((await evaluate()).err).toMatch(/is not as it was: .* was distilled from 12 images, and now it has 13/)
+      const changed = `${path} is not what ${out} held images out from: some were added, removed or renamed, or it is other data. Give the data as it was, or distil again.\n`
+      expect((await evaluate()).err).toBe(changed)
+      expect((await run('distill', ...args, '--resume')).err).toBe(changed)
+    })
+
+    test('notices a class that was added beside those that were distilled, which have as many images as before', async () => {
+      const [path, out] = [await photographs(), join(folder, 'held-out-of-one')]
+      const some = ['--steps', '1', '--classes', 'dark', '--hold-out', '0.25']
+      expect((await run('distill', '--data', path, '--prior', prior, ...some, '--out', out)).code).toBe(0)
+      const evaluate = () => run('evaluate', '--run', out, '--data', path, ...few)
+      expect((await evaluate()).code).toBe(0)
+      await mkdir(join(path, 'ant'))
+      for (const name of ['a.png', 'b.png', 'c.png']) {
+        await writeFile(join(path, 'ant', name), await png(picture(9, 9, 3, () => 1)))
+      }
+      expect((await evaluate()).err).toContain('is not what')
+      await rm(join(path, 'ant'), { recursive: true })
+      expect((await evaluate()).code).toBe(0)
+    })
+
+    test('divides a part to train on where there is none to test on', async () => {
+      const [root, out] = [await folderOf({}), join(folder, 'held-out-of-train')]
+      await rename(await photographs(), join(root, 'train'))
+      const args = ['--data', root, '--prior', prior, '--steps', '1', '--out', out]
+      expect((await run('distill', ...args)).out).toContain(`${root} has no part to test on: --hold-out 0.1`)
+      expect((await run('evaluate', '--run', out, '--data', root, ...few)).err).toMatch(/Distil again with --hold-out/)
+      expect((await run('distill', ...args, '--force', '--hold-out', '0.25')).code).toBe(0)
+      expect((await run('evaluate', '--run', out, '--data', root, ...few)).code).toBe(0)
+    })
+
+    test('says that a class of one image is divided even if it is not taken', async () => {
+      const path = await photographs({ 'ant/0.png': await png(picture(9, 9, 3, () => 1)) })
+      const args = ['--size', '16', '--out', join(folder, 'not-divided'), '--hold-out', '0.25', '--classes', 'dark']
+      expect((await run('experts', '--data', path, ...args)).err).toBe(
+        `--hold-out: class 'ant' of ${path} has a single image; all are divided, also those that --classes leaves out. Give it a second image, or move it out of there.\n`,
+      )
     })
 
     test('experts and train-prior leave out the same images', async () => {
@@ -458,21 +493,21 @@ describe('ld3m-gpu', () => {
       const distilled = await run('distill', '--data', path, ...args)
       expect(distilled.code).toBe(0)
       expect(distilled.out).toContain(
-        `${path} has no parts, so that nothing is left to test on: --hold-out 0.1 keeps a tenth of each class.\n`,
+        `${path} has no part to test on: --hold-out 0.1 keeps a tenth of each class for that.\n`,
       )
       const evaluate = (path: string, ...more: string[]) =>
         run('evaluate', '--run', out, '--data', path, ...few, ...more)
-      expect((await evaluate(path)).err).toMatch(/has no parts.*Distil again with --hold-out 0\.1/)
+      expect((await evaluate(path)).err).toMatch(/has no part to test on.*Distil again with --hold-out 0\.1/)
       expect((await evaluate(path, '--hold-out', '0.1')).err).toMatch(/was distilled from all images/)
       // Other images can be divided.
       expect((await evaluate(await photographs(), '--hold-out', '0.25')).code).toBe(0)
       const resumed = await run('distill', '--data', path, ...args, '--resume', '--hold-out', '0.1')
       expect(resumed.err).toContain('held out nothing')
 
-      const whole = /is of no use to .*, which has parts already\. Leave it out\./
+      const whole = /is of no use to .*, which has a part to test on already\. Leave it out\./
       expect((await run('distill', '--data', data, ...args, '--force', '--hold-out', '0.1')).err).toMatch(whole)
       expect((await evaluate(data, '--hold-out', '0.1')).err).toMatch(whole)
-      expect((await run('distill', '--data', data, ...args, '--force')).out).not.toContain('no parts')
+      expect((await run('distill', '--data', data, ...args, '--force')).out).not.toContain('no part')
     })
   })
 
