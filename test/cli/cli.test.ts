@@ -234,12 +234,15 @@ describe('ld3m-gpu', () => {
     expect((await run(...same, '--steps', '3', '--resume')).err).toMatch(/other options: steps \(2 before, 3 now\)/)
 
     const args = ['--students', 'convnet', '--runs', '1', '--steps', '2']
-    const evaluated = await run('evaluate', '--run', out, '--data', data, ...args)
+    const diverged = await run('evaluate', '--run', out, '--data', data, ...args, '--lr', '1e30')
+    expect([diverged.code, diverged.err]).toEqual([1, 'ConvNet-3 diverged: its logits are NaN. Lower --lr.\n'])
+    const evaluated = await run('evaluate', '--run', out, '--data', data, ...args, '--lr', '0.02')
     expect(evaluated.code).toBe(0)
     expect(evaluated.out).toMatch(/ConvNet-3 +\d+\.\d ± 0\.0 +\d+\.\d ± 0\.0/)
     const metrics = JSON.parse(await readFile(join(out, 'metrics.json'), 'utf8'))
     expect(metrics.accuracy.distilled['ConvNet-3'].runs).toHaveLength(1)
     expect(metrics.accuracy.randomReal['ConvNet-3'].runs).toHaveLength(1)
+    expect(metrics.evaluation.protocol.learningRate).toEqual({ 'ConvNet-3': 0.02 })
   })
 
   test('distill takes a space, and how images are made there', async () => {
