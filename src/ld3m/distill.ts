@@ -11,8 +11,8 @@ import type { DistilledSet } from './synthetic.ts'
  * the images that it makes of them is like training on the real ones (Eq. 6 of the paper). Each iteration draws the
  * synthetic images, takes the objective's gradient with respect to them, and carries it back through the decoder and
  * the diffusion process, chunk by chunk. Other spaces leave out the diffusion or the prior (`space`).
- * @throws DistillationStopped if `signal` fires, a loss or gradient is not finite, a loss exceeds a million times the first one, or an image of a streamed dataset cannot be read;
- * it carries the result so far
+ * @throws DistillationStopped if `signal` fires, a loss or gradient is not finite, a loss exceeds a million times the first
+ * one, or an image of a streamed dataset cannot be read; it carries the result so far
  * @throws Ld3mError `option`, `shape` or `data` for input that does not fit
  */
 export async function distill(options: DistillOptions): Promise<DistilledSet> {

@@ -11,7 +11,7 @@ import { type RunState, readRunState, writeRunState } from './distill-state.ts'
 import { hasExploded, whatBecame } from './explosion.ts'
 import { knownNormalization, type Normalization, readNormalization } from './normalization.ts'
 import type { Matcher, Objective } from './objectives/index.ts'
-import { atLeastOne, oneOf, positive, seedOf } from './options.ts'
+import { atLeastOne, oneOf, positive, seedOf, share } from './options.ts'
 import { RealImages } from './real-images.ts'
 import {
   type ImageSpace,
@@ -140,10 +140,7 @@ export class Distillation {
       'learningRate',
       options.learningRate ?? objective.learningRate[this.#space.name === 'pixel' ? 'pixels' : 'latents'],
     )
-    const momentum = options.momentum ?? 0.5
-    if (!(typeof momentum === 'number' && momentum >= 0 && momentum < 1))
-      throw optionError(`distill: momentum is ${formatValue(momentum)}.`, 'Use 0 ≤ momentum < 1.')
-    this.#sgd = { lr, momentum }
+    this.#sgd = { lr, momentum: share('distill', 'momentum', options.momentum ?? 0.5, '< 1') }
   }
 
   /** Makes what is learned, from the initial images [M, C, H, W] in [0, 1] or, without them, from normal latents. */

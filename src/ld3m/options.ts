@@ -14,6 +14,13 @@ export function positive(where: string, name: string, value: number): number {
   return value
 }
 
+/** `value`, or an error unless it is finite and ≥ 0. */
+export function atLeastZero(where: string, name: string, value: number): number {
+  if (!(value >= 0 && Number.isFinite(value)))
+    throw optionError(`${where}: ${name} is ${formatValue(value)}.`, 'Use a number ≥ 0.')
+  return value
+}
+
 /** `value`, or an error unless it is a number from 0 to 1, or below 1. */
 export function share(where: string, name: string, value: number, most: '≤ 1' | '< 1' = '≤ 1'): number {
   if (!(typeof value === 'number' && value >= 0 && (most === '≤ 1' ? value <= 1 : value < 1)))

@@ -112,9 +112,9 @@ function plannedRecipe({ autoencoder: given, recipe, dataset }: TrainPriorOption
 
 /**
  * Trains a prior on a dataset: first a vector-quantised autoencoder, unless one is given, then a class-conditional
- * denoiser on its latents, which stay in memory (for RGB a quarter of the bytes of the images, or less, with the default recipes). The
- * same seed, data and adapter give the same prior, also when resumed.
- * @throws TrainingStopped if `signal` fires, with the state to resume from
+ * denoiser on its latents, which stay in memory (for RGB a quarter of the bytes of the images, or less, with the default
+ * recipes). The same seed, data and adapter give the same prior, also when resumed.
+ * @throws TrainingStopped if `signal` fires, with the state to resume from, if there is one yet
  * @throws Ld3mError `option`, `shape` or `data` for input that does not fit; `numeric` if a training diverges
  */
 export async function trainPrior(options: TrainPriorOptions): Promise<TrainedPrior> {

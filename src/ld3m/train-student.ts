@@ -4,7 +4,7 @@ import { Ld3mError, optionError } from '../errors.ts'
 import { disposeState, initialize, type StateDict, type Student } from '../models/index.ts'
 import { Ema, Sgd, warmupCosineSchedule } from '../optim/index.ts'
 import type { LabelledImages } from './labelled-images.ts'
-import { atLeastOne, positive } from './options.ts'
+import { atLeastOne, atLeastZero, positive, share } from './options.ts'
 import { trainStep } from './train-step.ts'
 
 /** How a student is trained: SGD with weight decay, whose learning rate falls to 0 by half a cosine. */
@@ -113,14 +113,10 @@ export function resolveProtocol(
     given.epochs === undefined
       ? atLeastOne(where, 'steps', given.steps ?? DEFAULT_STEPS)
       : atLeastOne(where, 'epochs', given.epochs) * stepsAnEpoch
-  if (!(warmup >= 0 && warmup <= 1)) throw optionError(`${where}: warmup is ${warmup}.`, 'Use a share, 0 to 1.')
-  if (!(momentum >= 0 && momentum < 1)) throw optionError(`${where}: momentum is ${momentum}.`, 'Use 0 ≤ momentum < 1.')
-  if (!(weightDecay >= 0 && Number.isFinite(weightDecay))) {
-    throw optionError(`${where}: weightDecay is ${weightDecay}.`, 'Use a number ≥ 0.')
-  }
-  if (averaging !== undefined && !(averaging >= 0 && averaging < 1)) {
-    throw optionError(`${where}: averaging is ${averaging}.`, 'Use a decay, 0 ≤ averaging < 1, or leave it out.')
-  }
+  share(where, 'warmup', warmup)
+  share(where, 'momentum', momentum, '< 1')
+  atLeastZero(where, 'weightDecay', weightDecay)
+  if (averaging !== undefined) share(where, 'averaging', averaging, '< 1')
   return {
     ...{ steps, batch, warmup, momentum, weightDecay, averaging, augmentation },
     beat: given.epochs === undefined ? 1 : stepsAnEpoch,

@@ -29,8 +29,8 @@ export const IMAGE_FOLDER_FIELDS = ['split', 'classes', 'name', 'size', 'channel
 
 /**
  * Loads a folder of images into memory: `root/CLASS/…/x.jpg`, as torchvision's ImageFolder takes it, or, with parts,
- * `root/train/CLASS/…`, as ImageNet is laid out. Where all folders are named by ImageNet's
- * ids (`n01440764`), the classes get ImageNet's names (`tench`). How images are resized, cropped and converted: see `ImageFormat` and the guide.
+ * `root/train/CLASS/…`, as ImageNet is laid out. Where all folders are named by ImageNet's ids (`n01440764`), the classes
+ * get ImageNet's names (`tench`). How images are resized, cropped and converted: see `ImageFormat` and the guide.
  * @throws Ld3mError `data` if there are no images, the layout is mixed, images are of a kind that is not read (HEIC, BMP),
  * or one cannot be read, by its name; `option` for a class or a split that is not there
  */

@@ -163,8 +163,8 @@ export class Run {
    * Trains students on the distilled images, on as many random real ones and, if asked to, on the whole dataset, all by
    * one protocol (with the learning rate that was distilled, unless `learningRate` states another), prints the accuracies
    * side by side, and closes the run. They are saved as they come: where the run is opened and compared again, what was
-   * trained in the same way is not trained again. Networks that were compared before and are not now keep their rows, if they were trained and tested in
-   * the same way; else they move to `earlier`. Accuracies are fractions, 0…1.
+   * trained in the same way is not trained again. Networks that were compared before and are not now keep their rows, if
+   * they were trained and tested in the same way; else they move to `earlier`. Accuracies are fractions, 0…1.
    * @throws Ld3mError as `evaluate` does, `aborted` on Ctrl-C among others
    */
   async compare({ train, wholeDataset = false, ...evaluation }: CompareOptions): Promise<AccuracyTable> {

@@ -1,15 +1,9 @@
 import { expect, test } from 'vitest'
-import { estimateTrainPrior, type PriorRecipe, trainPrior } from '../../src/ld3m/index.ts'
+import { estimateTrainPrior, trainPrior } from '../../src/ld3m/index.ts'
 import { testDevice } from '../support/device.ts'
-import { tinyConfig, tinyDataset } from '../support/tiny.ts'
+import { tinyDataset, tinyRecipe } from '../support/tiny.ts'
 
-const recipe: PriorRecipe = {
-  name: 'tiny',
-  autoencoder: tinyConfig.autoencoder as PriorRecipe['autoencoder'],
-  denoiser: tinyConfig.denoiser,
-  autoencoderTraining: { steps: 30, batch: 32, learningRate: 3e-3 },
-  denoiserTraining: { steps: 40, batch: 48, learningRate: 3e-3, emaDecay: 0.9, conditionDropout: 0.1 },
-}
+const recipe = tinyRecipe({ steps: 30, batch: 32 }, { steps: 40, batch: 48 })
 
 test('estimateTrainPrior tells the memory of a training and the time of its parts, and leaves nothing behind', async () => {
   const device = await testDevice()

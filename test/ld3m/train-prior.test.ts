@@ -7,7 +7,6 @@ import type { Device } from '../../src/gpu/index.ts'
 import {
   denoiserRecipe,
   emaDecayFor,
-  type PriorRecipe,
   planPriorTraining,
   priorRecipe,
   TrainingStopped,
@@ -24,20 +23,14 @@ import {
   unet,
 } from '../../src/models/index.ts'
 import { testDevice } from '../support/device.ts'
-import { tinyConfig, tinyDataset } from '../support/tiny.ts'
+import { tinyDataset, tinyRecipe } from '../support/tiny.ts'
 
 let device: Device
 beforeAll(async () => {
   device = await testDevice()
 })
 
-const recipe: PriorRecipe = {
-  name: 'tiny',
-  autoencoder: tinyConfig.autoencoder as PriorRecipe['autoencoder'],
-  denoiser: tinyConfig.denoiser,
-  autoencoderTraining: { steps: 60, batch: 8, learningRate: 3e-3 },
-  denoiserTraining: { steps: 24, batch: 8, learningRate: 3e-3, emaDecay: 0.9, conditionDropout: 0.1 },
-}
+const recipe = tinyRecipe()
 
 const streamed = ({ images, ...info }: ReturnType<typeof tinyDataset>): AnyDataset => {
   const { count: _count, ...rest } = info

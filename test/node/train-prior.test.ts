@@ -5,19 +5,12 @@ import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { createStreamedDataset } from '../../src/data/index.ts'
 import { decodePng } from '../../src/io/index.ts'
-import type { PriorRecipe } from '../../src/ld3m/index.ts'
 import { trainPriorFile } from '../../src/node/index.ts'
 import { testDevice } from '../support/device.ts'
 import { folderOf } from '../support/image-files.ts'
-import { tinyConfig, tinyDataset } from '../support/tiny.ts'
+import { tinyDataset, tinyRecipe } from '../support/tiny.ts'
 
-const recipe: PriorRecipe = {
-  name: 'tiny',
-  autoencoder: tinyConfig.autoencoder as PriorRecipe['autoencoder'],
-  denoiser: tinyConfig.denoiser,
-  autoencoderTraining: { steps: 20, batch: 8, learningRate: 3e-3 },
-  denoiserTraining: { steps: 5, batch: 8, learningRate: 3e-3, emaDecay: 0, conditionDropout: 0.1 },
-}
+const recipe = tinyRecipe({ steps: 20 }, { steps: 5, emaDecay: 0 })
 
 /** What some work printed. */
 async function printed(work: () => Promise<unknown>): Promise<string> {

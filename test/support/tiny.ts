@@ -1,6 +1,6 @@
 import { createDataset, type Dataset } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
-import { Prior, type PriorConfig } from '../../src/ld3m/index.ts'
+import { Prior, type PriorConfig, type PriorRecipe } from '../../src/ld3m/index.ts'
 import { autoencoder, initialize, type Module, takeFrozen, unet } from '../../src/models/index.ts'
 import { uniform } from './checks.ts'
 
@@ -32,6 +32,18 @@ export const tinyConfig: PriorConfig = {
     ...{ contextDim: 6, numHeads: 1, groups: 2 },
   },
 }
+
+/** A recipe for such a prior, trained for so many steps. */
+export const tinyRecipe = (
+  autoencoder: Partial<PriorRecipe['autoencoderTraining']> = {},
+  denoiser: Partial<PriorRecipe['denoiserTraining']> = {},
+): PriorRecipe => ({
+  name: 'tiny',
+  autoencoder: tinyConfig.autoencoder as PriorRecipe['autoencoder'],
+  denoiser: tinyConfig.denoiser,
+  autoencoderTraining: { steps: 60, batch: 8, learningRate: 3e-3, ...autoencoder },
+  denoiserTraining: { steps: 24, batch: 8, learningRate: 3e-3, emaDecay: 0.9, conditionDropout: 0.1, ...denoiser },
+})
 
 /** The module with random values where it starts at zero, so that every part of it has an effect. */
 function withoutZeros<M extends Pick<Module, 'parameters'>>({ parameters }: M): Pick<Module, 'parameters'> {

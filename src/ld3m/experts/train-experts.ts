@@ -22,7 +22,7 @@ import { Sgd } from '../../optim/index.ts'
 import { checkStudent } from '../check-student.ts'
 import { chunksOf } from '../chunks.ts'
 import { normalize, readNormalization } from '../normalization.ts'
-import { atLeastOne, positive, seedOf } from '../options.ts'
+import { atLeastOne, atLeastZero, positive, seedOf, share } from '../options.ts'
 import { studentIdentity } from '../student-identity.ts'
 import { defaultStudent, labelTensor, trainStep } from '../train-step.ts'
 import { type Experts, openExperts } from './experts.ts'
@@ -107,12 +107,8 @@ export async function trainExperts(options: TrainExpertsOptions): Promise<Expert
 async function recipeOf(options: TrainExpertsOptions, student: Student): Promise<ExpertRecipe> {
   const { dataset } = options
   const { momentum = 0, weightDecay = 0 } = options
-  if (!(momentum >= 0 && momentum < 1)) {
-    throw optionError(`trainExperts: momentum is ${momentum}.`, 'Use 0 ≤ momentum < 1.')
-  }
-  if (!(weightDecay >= 0 && Number.isFinite(weightDecay))) {
-    throw optionError(`trainExperts: weightDecay is ${weightDecay}.`, 'Use a number ≥ 0.')
-  }
+  share('trainExperts', 'momentum', momentum, '< 1')
+  atLeastZero('trainExperts', 'weightDecay', weightDecay)
   const { mean, std } = await readNormalization(dataset)
   return {
     dataset: { name: dataset.name, count: dataset.count, classNames: [...dataset.classNames] },
