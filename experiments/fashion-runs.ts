@@ -22,6 +22,7 @@ import {
   randomReal,
   type SpaceOptions,
   type TrainingData,
+  type TrainingProtocol,
 } from '../src/ld3m/index.ts'
 import { openDevice, writeFileAtomic } from '../src/node/index.ts'
 import type { Experiment } from './cells.ts'
@@ -90,12 +91,12 @@ export class FashionBench {
     return new FashionBench(device, await fashion(), await fashionPrior(device))
   }
 
-  /** Test accuracy of every network. */
-  async teach(train: TrainingData, seed: number): Promise<Taught> {
+  /** Test accuracy of every network; `more` is what differs from the protocol. */
+  async teach(train: TrainingData, seed: number, more: TrainingProtocol = {}): Promise<Taught> {
     const { device, test } = this
     const students = [seen, ...unseen]
     const normalization = this.#normalization
-    return { accuracy: await evaluate({ device, train, test, normalization, students, seed, ...protocol }) }
+    return { accuracy: await evaluate({ device, train, test, normalization, students, seed, ...protocol, ...more }) }
   }
 
   /** An experiment whose distillations take so many iterations. */

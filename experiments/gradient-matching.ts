@@ -26,8 +26,8 @@ interface Key {
 const names = Object.keys(VARIANTS) as Key['variant'][]
 const bench = await FashionBench.open()
 const cells: Cell<Key, Distilled>[] = []
-for (const variant of names) {
-  for (let seed = 0; seed < scale.seeds; seed++) {
+for (let seed = 0; seed < scale.seeds; seed++) {
+  for (const variant of names) {
     const run = { objective: 'DC', iterations, seed, ...VARIANTS[variant] } as const
     cells.push({
       key: { variant, seed },

@@ -13,6 +13,8 @@ export interface Scale {
   readonly unseen: readonly Student[]
   /** How every network is trained, whatever it is trained on, and how often. */
   readonly protocol: TrainingProtocol & { readonly runs: number }
+  /** What differs where they are trained on the whole dataset. */
+  readonly whole: TrainingProtocol
   /** Shares of 6,000 validation and 10,000 test images. */
   readonly share: { readonly validation: number; readonly test: number }
   readonly seeds: number
@@ -35,7 +37,8 @@ const SCALES = {
       resNet({ ...task, widths: [16, 32, 64], blocks: [1, 1, 1] }),
       vit({ ...task, width: 64, depth: 3, heads: 4, headWidth: 16, hidden: 64 }),
     ],
-    protocol: { runs: 1, steps: 300, learningRate: 0.01, warmup: 0.1, averaging: 0.98 },
+    protocol: { runs: 1, batch: 32, steps: 300, learningRate: 0.01, warmup: 0.1, averaging: 0.98 },
+    whole: { batch: 128 },
     share: { validation: 0.25, test: 0.25 },
     seeds: 3,
     iterations: { tuning: 80, spaces: 120, parts: 100 },
@@ -46,6 +49,7 @@ const SCALES = {
     seen: convNet({ ...task, depth: 3, width: 128 }),
     unseen: [alexNet(task), vgg(task), resNet(task), vit(task)],
     protocol: paperProtocol(),
+    whole: {},
     share: { validation: 1, test: 1 },
     seeds: 5,
     iterations: { tuning: 500, spaces: 5000, parts: 2000 },

@@ -15,7 +15,8 @@ interface Key {
 }
 
 const bench = await FashionBench.open()
-const cells: Cell<Key, Taught>[] = []
+const whole = { key: { from: 'whole dataset', ...scale.whole, seed: 0 } } as const
+const cells: Cell<Key, Taught>[] = [{ ...whole, run: () => bench.teach(bench.train, 0, scale.whole) }]
 for (const [imagesPerClass, objectives] of [
   [1, OBJECTIVES],
   [10, ['DM']],
@@ -37,7 +38,6 @@ for (const [imagesPerClass, objectives] of [
     }
   }
 }
-cells.push({ key: { from: 'whole dataset', seed: 0 }, run: () => bench.teach(bench.train, 0) })
 const results = await runCells(bench.experiment('spaces', scale.iterations.spaces), cells)
 
 const kinds = [...new Set(results.map(({ key: { seed: _, ...kind } }) => JSON.stringify(kind)))]

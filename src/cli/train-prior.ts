@@ -10,7 +10,7 @@ import {
 } from '../ld3m/index.ts'
 import { formatBytes, formatDuration, loadPrior, openDevice, trainPriorFile } from '../node/index.ts'
 import { counted } from '../words.ts'
-import { command, countOf, INERT, inertNames, integer } from './arguments.ts'
+import { command, countOf, INERT, inertNames, integer, positiveNumber } from './arguments.ts'
 import { CLASSES, DATA_KINDS, trainingImages } from './data.ts'
 import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
@@ -25,6 +25,25 @@ async function printEstimate(options: TrainPriorOptions): Promise<void> {
     `About ${formatBytes(peakBytes)} of GPU memory and ${formatDuration(seconds)}: ${parts.join(', ')}, as three after a ` +
       `first one took, and ${formatDuration(encodingSeconds)} for encoding; without saving.\n`,
   )
+}
+
+type Stage = 'autoencoder' | 'denoiser'
+type OfStage = 'steps' | 'batch' | 'lr'
+
+/** What a command's options say of a stage's training. */
+function ofStage(
+  stage: Stage,
+  texts: Readonly<Record<`${Stage}-${OfStage}`, string | undefined>>,
+): { steps?: number; batch?: number; learningRate?: number } {
+  const given = <K extends string>(name: K, what: OfStage, parse: (option: string, text: string) => number) => {
+    const text = texts[`${stage}-${what}`]
+    return text === undefined ? {} : ({ [name]: parse(`${stage}-${what}`, text) } as { [_ in K]?: number })
+  }
+  return {
+    ...given('steps', 'steps', countOf),
+    ...given('batch', 'batch', countOf),
+    ...given('learningRate', 'lr', positiveNumber),
+  }
 }
 
 export const trainPriorCommand = command(
@@ -53,8 +72,10 @@ export const trainPriorCommand = command(
     width: { type: 'string', valueHint: 'N', description: "Channels of each network's first level; default 32" },
     'autoencoder-steps': { type: 'string', valueHint: 'N', description: 'Steps of the autoencoder; default by size' },
     'autoencoder-batch': { type: 'string', valueHint: 'N', description: 'Images a step; default by size' },
+    'autoencoder-lr': { type: 'string', valueHint: 'X', description: 'Learning rate; default 0.001' },
     'denoiser-steps': { type: 'string', valueHint: 'N', description: 'Steps of the denoiser; default 20000' },
     'denoiser-batch': { type: 'string', valueHint: 'N', description: 'Latents a step; default 64' },
+    'denoiser-lr': { type: 'string', valueHint: 'X', description: 'Learning rate; default 0.001' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same prior' },
     estimate: { type: 'boolean', default: false, description: 'Tell memory and time, by a few steps of each stage' },
     out: { type: 'string', valueHint: 'FILE', required: true, description: 'The prior, safetensors' },
@@ -78,19 +99,13 @@ export const trainPriorCommand = command(
       ...(size !== undefined && { size: countOf('size', size) }),
       ...(channels !== undefined && { channels: integer('channels', channels) as 1 | 3 }),
     }
-    const ofStage = (stage: 'autoencoder' | 'denoiser'): { steps?: number; batch?: number } =>
-      Object.fromEntries(
-        (['steps', 'batch'] as const).flatMap((what) => {
-          const text = texts[`${stage}-${what}`]
-          return text === undefined ? [] : [[what, countOf(`${stage}-${what}`, text)]]
-        }),
-      )
-    const [ofAutoencoder, ofDenoiser, seed] = [ofStage('autoencoder'), ofStage('denoiser'), integer('seed', seedText)]
+    const [ofAutoencoder, ofDenoiser] = [ofStage('autoencoder', texts), ofStage('denoiser', texts)]
+    const seed = integer('seed', seedText)
     const channelsOf = <T extends string>(name: T) =>
       width === undefined ? {} : ({ [name]: countOf('width', width) } as { [K in T]: number })
-    const [useless] = Object.keys(ofAutoencoder)
+    const [useless] = Object.keys(texts).filter((name) => name.startsWith('autoencoder-'))
     if (file !== undefined && useless !== undefined) {
-      throw optionError(`--autoencoder-${useless} is of no use with --autoencoder, which is kept.`, 'Leave one out.')
+      throw optionError(`--${useless} is of no use with --autoencoder, which is kept.`, 'Leave one out.')
     }
     if (file === undefined && inert !== undefined) {
       throw optionError('--inert is of no use without --autoencoder.', 'Leave it out.')

@@ -24,7 +24,7 @@ export interface EvaluateOptions extends TrainingProtocol {
   /** Real images to test on; all of them are on the GPU at once. */
   test: AnyDataset
   normalization: Normalization
-  /** Architectures to train, by their names. */
+  /** Architectures to train, whose names are all different. What one learns does not depend on the others. */
   students: readonly Student[]
   /** Trainings of each architecture, each from its own initial parameters. Default 3. */
   runs?: number
@@ -70,11 +70,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
   const results: Record<string, Accuracy> = {}
   try {
     let done = 0
-    for (const [s, student] of students.entries()) {
+    for (const student of students) {
       const accuracies = (resume[student.name] ?? []).slice(0, runs)
       done += accuracies.length
       for (let run = accuracies.length; run < runs; run++) {
-        const random = new HostRandom({ seed, stream: run }).fork(`evaluate ${s}`)
+        const random = new HostRandom({ seed, stream: run }).fork(`evaluate ${student.name}`)
         const state = await train(options, student, await trainingData(options, run), random)
         const accuracy = await testAccuracy(student, state, testBatches, test).finally(() => disposeState(state))
         accuracies.push(accuracy)

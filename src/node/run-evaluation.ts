@@ -35,8 +35,8 @@ export interface EvaluationRecord {
   readonly seed: number
   /** Options of `evaluate` with their defaults; learning rates by the networks' names. */
   readonly protocol: Readonly<Record<string, unknown>>
-  /** By name; `place` is that in the list of students, which draws follow from. */
-  readonly networks: Readonly<Record<string, NetworkRecord & { readonly place: number }>>
+  /** By name. */
+  readonly networks: Readonly<Record<string, NetworkRecord>>
 }
 
 /** @param learned the learning rate that was distilled with the images */
@@ -45,7 +45,7 @@ export async function describeEvaluation(
   { studentLearningRate }: DistilledSet,
 ): Promise<EvaluationRecord> {
   const { runs: _runs, ...protocol } = rest
-  const networks = students.map(async (student, place) => [student.name, { ...(await networkRecord(student)), place }])
+  const networks = students.map(async (student) => [student.name, await networkRecord(student)])
   return {
     test: await imagesRecord(test),
     train: await imagesRecord(train),

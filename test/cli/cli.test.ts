@@ -168,6 +168,7 @@ describe('ld3m-gpu', () => {
       ['train-prior', '--data', 'x', '--out', 'y', '--autoencoder', 'z', '--autoencoder-batch', '9'],
       '--autoencoder-batch is of no use with --autoencoder, which is kept. Leave one out.',
     ],
+    [['train-prior', '--data', 'x', '--out', 'y', '--denoiser-lr', 'x'], "--denoiser-lr is 'x'. Use a number above 0."],
     [['experts', '--data', 'x', '--out', 'y', '--lr', '0'], "--lr is '0'. Use a number above 0."],
     [
       ['experts', '--data', 'x', '--out', 'y', '--hold-out', '1'],
@@ -598,7 +599,9 @@ describe('ld3m-gpu', () => {
     const [whole, broken] = [join(files, 'whole.safetensors'), join(files, 'new', 'broken.safetensors')]
     const steps = ['--autoencoder-steps', '60', '--denoiser-steps', '4']
     const small = ['--width', '16', '--autoencoder-batch', '5', '--denoiser-batch', '6']
-    const args = (out: string) => ['train-prior', '--data', images, '--size', '16', ...steps, ...small, '--out', out]
+    const rates = ['--autoencoder-lr', '0.002', '--denoiser-lr', '5e-4']
+    const sizes = ['--size', '16', ...steps, ...small, ...rates]
+    const args = (out: string) => ['train-prior', '--data', images, ...sizes, '--out', out]
     expect((await run(...args(whole), '--estimate')).out).toMatch(
       /About \S+ MB of GPU memory and \d.*: 60 steps of the autoencoder of \S+ s, 4 steps of the denoiser of \S+ s, as three/,
     )
@@ -640,6 +643,7 @@ describe('ld3m-gpu', () => {
     const { autoencoder, autoencoderTraining, denoiser, denoiserTraining } = recipe
     expect([autoencoder.baseChannels, denoiser.modelChannels]).toEqual([16, 16])
     expect([autoencoderTraining.batch, denoiserTraining.batch]).toEqual([5, 6])
+    expect([autoencoderTraining.learningRate, denoiserTraining.learningRate]).toEqual([0.002, 5e-4])
     expect(denoiserTraining.emaDecay).toBe(0)
     expect(reconstruction).toEqual({ count: 6, psnr: expect.closeTo(Number(/at (\S+) dB/.exec(trained.out)?.[1]), 1) })
     // Two classes; real images, reconstructions and samples, of 16×16 pixels six times as large.

@@ -207,6 +207,14 @@ describe('evaluate', () => {
     expect(resumed).toEqual(await evaluate(rest))
   })
 
+  test('what a network learns does not depend on which others are there', async () => {
+    const other = convNet({ ...task, depth: 2 })
+    const short = (students: EvaluateOptions['students']) => evaluate(optionsOf({ students, steps: 4 }))
+    const both = await short([student, other])
+    expect(await short([other])).toEqual({ [other.name]: both[other.name] })
+    expect(await short([other, student])).toEqual(both)
+  })
+
   test('gives all memory back, also when it is aborted', async () => {
     const before = device.memory.current
     await evaluate(optionsOf({ steps: 2 }))

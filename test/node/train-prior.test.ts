@@ -102,7 +102,7 @@ test('trainPriorFile that is stopped while it encodes goes on there, and ends wi
   expect(existsSync(`${broken}.state`)).toBe(false)
 })
 
-test('trainPriorFile keeps a prior whose picture cannot be written', async () => {
+test('trainPriorFile keeps a prior whose picture cannot be written, and judges it when it can', async () => {
   const device = await testDevice()
   const folder = await folderOf({})
   const path = join(folder, 'prior.safetensors')
@@ -112,13 +112,19 @@ test('trainPriorFile keeps a prior whose picture cannot be written', async () =>
   const first = await printed(async () => {
     await expect(trainPriorFile(path, options)).rejects.toThrow(/Cannot write \S+prior\.safetensors\.png/)
   })
-  expect(first).toContain(`${path} is trained; the next call loads it.`)
+  expect(first).toContain(`${path} is trained. The next call looks at it again; loadPrior loads it as it is.`)
   expect(device.memory.current).toBe(before)
   const left = ['prior.safetensors', 'prior.safetensors.png', 'prior.safetensors.training.json']
   expect((await readdir(folder)).sort()).toEqual(left)
   expect(JSON.parse(await readFile(`${path}.training.json`, 'utf8'))).not.toHaveProperty('reconstruction')
-  const second = await printed(async () => (await trainPriorFile(path, options)).dispose())
-  expect(second).toContain('is trained already')
+  await rm(`${path}.png`, { recursive: true })
+  const trained = await readFile(path)
+  const again = () => printed(async () => (await trainPriorFile(path, options)).dispose())
+  expect(await again()).toMatch(/is trained already[\s\S]* dB \(PSNR\)/)
+  expect(await readFile(path)).toEqual(trained)
+  expect(JSON.parse(await readFile(`${path}.training.json`, 'utf8'))).toHaveProperty('reconstruction')
+  expect(existsSync(`${path}.png`)).toBe(true)
+  expect(await again()).toBe(`${path} is trained already.\n`)
 })
 
 test('trainPriorFile is refused while another process trains the same prior', async () => {
