@@ -3,6 +3,7 @@
 // as every run is. DIR/{train,validation,test}/CLASS; everything is in runs/experiments/photographs-SIZE, and goes on where it
 // was stopped.
 import { parseArgs } from 'node:util'
+import { optionError } from '../src/errors.ts'
 import { denoiserRecipe, dm } from '../src/ld3m/index.ts'
 import { alexNet, convNet, resNet, type Student, vgg, vit } from '../src/models/index.ts'
 import { openDataset, openDevice, runExperiment, trainPriorFile, writeFileAtomic } from '../src/node/index.ts'
@@ -22,6 +23,8 @@ const { values } = parseArgs({
     'images-per-class': { type: 'string', default: '10' },
     /** Trainings of each network. */
     runs: { type: 'string', default: '1' },
+    /** Those of the unseen ones that are trained, by name. */
+    unseen: { type: 'string', default: 'AlexNet,VGG-11,ResNet-8,ViT' },
   },
 })
 const size = Number(values.size)
@@ -44,14 +47,19 @@ const prior = await trainPriorFile(`${folder}/prior.safetensors`, {
 // Depth and widths that two cores can carry.
 const task = { channels: 3, size, classes: train.classNames.length }
 const seen = convNet({ ...task, depth: Math.log2(size) - 2, width: 32 })
-const unseen = [
+const architectures = [
   alexNet({ ...task, widths: [32, 64, 64, 64] }),
   vgg({ ...task, widths: [16, 32, 64, 64, 64], poolSize: 1 }),
   resNet({ ...task, widths: [16, 32, 64], blocks: [1, 1, 1] }),
   vit({ ...task, patch: size / 8, width: 64, depth: 3, heads: 4, headWidth: 16, hidden: 64 }),
 ]
+const unseen = values.unseen.split(',').map((name) => {
+  const found = architectures.find((student) => student.name === name)
+  if (!found) throw optionError(`--unseen names '${name}'.`, `Use ${architectures.map((s) => s.name).join(', ')}.`)
+  return found
+})
 const protocol = {
-  ...{ ...scale.protocol, batch: 32 },
+  ...scale.protocol,
   // AlexNet and ViT have no norm that keeps activations in bounds; at the 0.01 of the others AlexNet diverges on photographs.
   learningRate: ({ name }: Student) => (/^(AlexNet|ViT)/.test(name) ? 0.003 : 0.01),
 }
