@@ -1,9 +1,10 @@
+import { HostRandom } from '../autograd/index.ts'
 import type { AnyDataset } from '../data/index.ts'
 import { optionError, rejectUnknownOptions } from '../errors.ts'
 import type { Accuracy } from './accuracy.ts'
 import type { DistillProgress } from './distill-options.ts'
 import { type EvaluateOptions, evaluate } from './evaluate.ts'
-import { atLeastOne } from './options.ts'
+import { atLeastOne, seedOf } from './options.ts'
 import type { DistilledSet } from './synthetic.ts'
 import { PROTOCOL_OPTIONS } from './train-student.ts'
 
@@ -52,8 +53,10 @@ export class IterationChoice {
   #best: ChosenIteration | undefined
   #means: { readonly iteration: number; readonly mean: number }[] = []
 
-  constructor({ validation, every = 100, resume, ...options }: ChooseIterationOptions) {
-    this.#options = options
+  constructor({ validation, every = 100, seed = 0, resume, ...options }: ChooseIterationOptions) {
+    // Draws of their own: a training that `evaluate` repeated would be one that was chosen for its luck.
+    const draws = new HostRandom({ seed: seedOf('chooseIteration', seed), stream: 0 }).fork('choose')
+    this.#options = { ...options, seed: draws.integer(2 ** 32) }
     this.#validation = validation
     this.#every = atLeastOne('chooseIteration', 'every', every)
     if (resume) {

@@ -206,6 +206,7 @@ export class Distillation {
 
   #update(gradients: NamedTensors, own: NamedTensors): void {
     this.#optimizer.step(gradients)
+    this.#space.constrain?.(this.#parameters, this.#normalization)
     this.#matcher.update?.(own)
     for (const g of [...Object.values(gradients), ...Object.values(own)]) g.dispose()
     this.iteration++

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
-import { keep, scope, tensor } from '../../src/autograd/index.ts'
+import { keep, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import { padTo } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { byteSource, openCheckpoint } from '../../src/io/index.ts'
@@ -27,6 +27,7 @@ import {
   priorFromCheckpoint,
   trainExperts,
 } from '../../src/ld3m/index.ts'
+import { statelessMatcher } from '../../src/ld3m/objectives/types.ts'
 import { convNet, vit } from '../../src/models/index.ts'
 import { expectClose } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
@@ -404,6 +405,26 @@ describe('spaces', () => {
     const steady = { augmentation: [], realBatch: 12, momentum: 0, learningRate: 0.5 }
     const { loss } = await distill(inPixels({ objective, steps: 20, ...steady }))
     expect(loss.at(-1)!).toBeLessThan(0.9 * loss[0]!)
+  })
+
+  test('pixels stay where they stand for images, so that what is matched is what comes of it', async () => {
+    const { mean, std } = normalizationOf(dataset)
+    const matched: Tensor[] = []
+    const brighter: Objective = {
+      ...{ name: 'brighter', learningRate: { latents: 1, pixels: 1 }, options: {}, realBatches: 0 },
+      start: () =>
+        statelessMatcher(({ images }) => {
+          matched.push(keep(ops.affine(images, std[0]!, mean[0]!)))
+          return { loss: ops.fill(device, [1], 1), gradient: ops.fill(device, images.shape, -1) }
+        }),
+    }
+    const { images } = await distill(inPixels({ objective: brighter, init: 'gaussian', steps: 3 }))
+    await distill(inPixels({ objective: brighter, init: 'gaussian', steps: 4 }))
+    const seen = await Promise.all(matched.map((t) => t.read()))
+    for (const t of matched) t.dispose()
+    for (const values of seen) expect(values.every((v) => v > -1e-6 && v < 1 + 1e-6)).toBe(true)
+    expect(images.data.filter((v) => v > 1 - 1e-6).length).toBeGreaterThan(images.data.length / 2)
+    expectClose(images.data, seen.at(-1)!, 1e-6, 'images')
   })
 
   test('without diffusion, latents are decoded as they are', async () => {

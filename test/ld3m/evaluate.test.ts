@@ -182,6 +182,15 @@ describe('evaluate', () => {
     expect([...best.set.images.data]).toEqual(sets.get(best.iteration))
   })
 
+  test('what chose an iteration is not trained again to judge it', async () => {
+    const train = await distill({ dataset, device, space: 'pixel', objective: dm(), student, steps: 1, realBatch: 4 })
+    const alike = { device, students: [student], runs: 6, steps: 3, learningRate: 0.05 }
+    const choice = chooseIteration({ ...alike, validation: dataset })
+    await choice.consider(1, train)
+    const judged = await evaluate({ ...alike, train, test: dataset, normalization: train.normalization })
+    expect(choice.best.accuracy[student.name]?.runs).not.toEqual(judged[student.name]?.runs)
+  })
+
   test('goes on from the trainings that were done, with the accuracies of one that was not stopped', async () => {
     const students = [student, convNet({ ...task, depth: 2 })]
     const rest = optionsOf({ students, runs: 3, steps: 4 })
