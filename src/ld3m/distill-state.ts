@@ -1,39 +1,57 @@
+import { keep, noGrad, ops } from '../autograd/index.ts'
 import { dataError } from '../errors.ts'
 import { differences, readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from '../io/index.ts'
 import type { NamedArrays } from '../models/index.ts'
 import type { NamedTensors } from '../optim/index.ts'
 
-/** A distillation between two iterations. */
-export interface RunState {
-  /** What must be the same in the run that goes on, since the result's bits follow from it: plain data. */
-  readonly recipe: Readonly<Record<string, unknown>>
-  /** Latents and conditionings. */
+/** The tensors that later iterations of a distillation depend on, all f32. */
+export interface RunTensors {
+  /** Latents and conditionings, or pixels. */
   readonly parameters: NamedTensors
   /** Of their SGD; empty without momentum. */
   readonly velocity: NamedTensors
   /** What the objective keeps. */
-  readonly objective: NamedArrays
+  readonly objective: NamedTensors
+}
+
+/** A distillation between two iterations. */
+export interface RunState extends RunTensors {
+  /** What must be the same in the run that goes on, since the result's bits follow from it: plain data. */
+  readonly recipe: Readonly<Record<string, unknown>>
   /** Of every iteration so far. */
   readonly loss: readonly number[]
+}
+
+/** Copies, beyond every scope. */
+export function copyTensors({ parameters, velocity, objective }: RunTensors): RunTensors {
+  const copies = (tensors: NamedTensors): NamedTensors =>
+    Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, keep(noGrad(() => ops.scale(t, 1)))]))
+  return { parameters: copies(parameters), velocity: copies(velocity), objective: copies(objective) }
+}
+
+export function disposeTensors({ parameters, velocity, objective }: RunTensors): void {
+  for (const tensors of [parameters, velocity, objective]) {
+    for (const t of Object.values(tensors)) t.dispose()
+  }
 }
 
 const FORMAT = 'ld3m-gpu distillation, version 2'
 const OBJECTIVE = 'objective.'
 const WHAT = 'the saved state of the distillation'
 
+const prefixed = (prefix: string, tensors: NamedTensors) =>
+  Object.entries(tensors).map(([name, t]) => [prefix + name, t] as const)
+
 const ownTensors = ({ parameters, velocity }: Pick<RunState, 'parameters' | 'velocity'>) => [
-  ...Object.entries(parameters).map(([name, t]) => [`parameters.${name}`, t] as const),
-  ...Object.entries(velocity).map(([name, t]) => [`velocity.${name}`, t] as const),
+  ...prefixed('parameters.', parameters),
+  ...prefixed('velocity.', velocity),
 ]
 
 /** The state as safetensors. */
 export async function writeRunState(state: RunState): Promise<Uint8Array> {
   const tensors = new Map<string, StoredTensor>()
-  for (const [name, t] of ownTensors(state)) {
+  for (const [name, t] of [...ownTensors(state), ...prefixed(OBJECTIVE, state.objective)]) {
     tensors.set(name, { dtype: 'F32', shape: t.shape, data: await t.read() })
-  }
-  for (const [name, { shape, data }] of Object.entries(state.objective)) {
-    tensors.set(OBJECTIVE + name, { dtype: 'F32', shape, data })
   }
   return writeSafetensors(tensors, {
     format: FORMAT,
@@ -53,8 +71,8 @@ export const savedIterations = (bytes: Uint8Array): number =>
  */
 export function readRunState(
   bytes: Uint8Array,
-  run: Omit<RunState, 'objective'>,
-): Pick<RunState, 'objective' | 'loss'> {
+  run: Omit<RunState, 'objective' | 'loss'>,
+): { objective: NamedArrays; loss: readonly number[] } {
   const { tensors, metadata } = readSafetensors(bytes, WHAT)
   if (metadata.format !== FORMAT) throw dataError(`This is not ${WHAT}.`, 'Pass bytes that progress.save() gave.')
   const differing = differences(JSON.parse(metadata.recipe ?? 'null'), JSON.parse(JSON.stringify(run.recipe)))

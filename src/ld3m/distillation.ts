@@ -7,7 +7,7 @@ import { checkStudent } from './check-student.ts'
 import { chunksOf } from './chunks.ts'
 import { DISTILL_OPTIONS, DistillationStopped, type DistillOptions, type DistillProgress } from './distill-options.ts'
 import { datasetIdentity } from './distill-recipe.ts'
-import { type RunState, readRunState, writeRunState } from './distill-state.ts'
+import { copyTensors, disposeTensors, type RunTensors, readRunState, writeRunState } from './distill-state.ts'
 import { hasExploded, whatBecame } from './explosion.ts'
 import { knownNormalization, type Normalization, readNormalization } from './normalization.ts'
 import type { Matcher, Objective } from './objectives/index.ts'
@@ -56,6 +56,8 @@ export class Distillation {
   #parameters!: SyntheticParameters
   #optimizer!: Sgd
   readonly #loss: number[] = []
+  /** The state of the last loss that was accepted, before its update. */
+  #accepted: RunTensors | undefined
   readonly #started = performance.now()
   /** When the first iteration of this part was done, with what `onProgress` did. */
   #warm: number | undefined
@@ -196,7 +198,7 @@ export class Distillation {
       for (const g of [...Object.values(step.gradients), ...Object.values(step.own)]) g.dispose()
       const [what, value] = exploded
       const fix = 'Start again with a lower learningRate; the last good state is kept.'
-      await this.#stop('numeric', `The ${what} ${whatBecame(value, first)},`, fix)
+      await this.#stop('numeric', `The ${what} ${whatBecame(value, first)},`, fix, () => this.#goBack())
     }
     this.#update(step.gradients, step.own)
     this.#loss.push(loss)
@@ -205,6 +207,8 @@ export class Distillation {
   }
 
   #update(gradients: NamedTensors, own: NamedTensors): void {
+    if (this.#accepted) disposeTensors(this.#accepted)
+    this.#accepted = copyTensors(this.#tensors)
     this.#optimizer.step(gradients)
     this.#space.constrain?.(this.#parameters, this.#normalization)
     this.#matcher.update?.(own)
@@ -302,11 +306,11 @@ export class Distillation {
   }
 
   async #save(): Promise<Uint8Array> {
-    return await writeRunState({ ...(await this.#state()), objective: await this.#matcher.state() })
+    return await writeRunState({ ...this.#tensors, recipe: await this.#recipe(), loss: this.#loss })
   }
 
   async #restore(bytes: Uint8Array): Promise<void> {
-    const { objective, loss } = readRunState(bytes, await this.#state())
+    const { objective, loss } = readRunState(bytes, { ...this.#tensors, recipe: await this.#recipe() })
     if (loss.length > this.iterations) {
       throw optionError(
         `distill: ${loss.length} iterations are done, and steps is ${this.iterations}.`,
@@ -318,14 +322,22 @@ export class Distillation {
     this.iteration = this.#first = loss.length
   }
 
-  /** All that later iterations depend on but what the matcher keeps. */
-  async #state(): Promise<Omit<RunState, 'objective'>> {
+  /** All that later iterations depend on. */
+  get #tensors(): RunTensors {
     return {
-      recipe: await this.#recipe(),
       parameters: { ...this.#parameters },
       velocity: this.#optimizer.stateDict(),
-      loss: this.#loss,
+      objective: this.#matcher.state(),
     }
+  }
+
+  /** Undoes the last update, after which the loss was not what it should be. */
+  async #goBack(): Promise<void> {
+    if (!this.#accepted) return
+    const loss = this.#loss.slice(0, -1)
+    const state = await writeRunState({ ...this.#accepted, recipe: await this.#recipe(), loss })
+    this.#loss.length = 0
+    await this.#restore(state)
   }
 
   /** The options that are plain data, with their defaults, but for the number of iterations. */
@@ -363,13 +375,20 @@ export class Distillation {
     return [this.#normalization, this.#ranges, this.#seed] as const
   }
 
-  async #stop(code: 'aborted' | 'numeric' | 'data', what: string, fix: string): Promise<never> {
+  async #stop(
+    code: 'aborted' | 'numeric' | 'data',
+    what: string,
+    fix: string,
+    goBack?: () => Promise<void>,
+  ): Promise<never> {
     const when = `${what} after ${this.iteration} of ${this.iterations} iterations.`
+    await goBack?.()
     throw new DistillationStopped(code, when, fix, await this.snapshot(), await this.#save())
   }
 
   /** Frees what is learned, or what of it there was when the start failed. */
   dispose(): void {
+    if (this.#accepted) disposeTensors(this.#accepted)
     this.#matcher?.dispose()
     this.#optimizer?.dispose()
     for (const t of Object.values(this.#parameters ?? {})) t.dispose()

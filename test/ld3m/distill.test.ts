@@ -27,7 +27,7 @@ import {
   priorFromCheckpoint,
   trainExperts,
 } from '../../src/ld3m/index.ts'
-import { statelessMatcher } from '../../src/ld3m/objectives/types.ts'
+import { type Matcher, statelessMatcher } from '../../src/ld3m/objectives/types.ts'
 import { convNet, vit } from '../../src/models/index.ts'
 import { expectClose } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
@@ -336,32 +336,57 @@ describe('distill', () => {
     expect(inspect(error)).not.toMatch(/Array/)
   })
 
-  test.each([
-    [Number.NaN, /loss became NaN, after 1 of 3 iterations/],
-    [1e20, /loss became 1\S+ from \S+ at first, after 1 of 3 iterations.*lower learningRate/],
-  ])('stops at a loss of %d, names it and keeps the last good state', async (value, message) => {
-    const matching = dm()
+  /** The same with another loss at a call, as an explosion has. */
+  const exploding = (objective: Objective, at: number, value: number): Objective => {
     let calls = 0
-    const failing: Objective = {
-      ...matching,
+    return {
+      ...objective,
       start(run) {
-        const matcher = matching.start(run)
+        const matcher = objective.start(run)
+        const match: Matcher['match'] = (context) => {
+          const matched = matcher.match(context)
+          return ++calls === at ? { ...matched, loss: ops.fill(device, [1], value) } : matched
+        }
+        const { prepare, update, learned } = matcher
         return {
-          ...matcher,
-          match(context) {
-            const matched = matcher.match(context)
-            if (++calls < 2) return matched
-            const bad = scope(() => keep(matched.loss.detach()))
-            bad.write(Float32Array.of(value))
-            return { ...matched, loss: bad }
-          },
+          ...(prepare && { prepare: (iteration) => prepare.call(matcher, iteration) }),
+          ...(update && { update: (own) => update.call(matcher, own) }),
+          ...(learned && { learned: () => learned.call(matcher) }),
+          state: () => matcher.state(),
+          restore: (state) => matcher.restore(state),
+          dispose: () => matcher.dispose(),
+          match,
         }
       },
     }
-    const error = (await caught(distill(options({ objective: failing })))) as DistillationStopped
+  }
+
+  test.each([
+    [Number.NaN, /loss became NaN, after 2 of 3 iterations/],
+    [1e20, /loss became 1\S+ from \S+ at first, after 2 of 3 iterations.*lower learningRate/],
+  ])('stops at a loss of %d and names it', async (value, message) => {
+    const before = device.memory.current
+    const error = (await caught(distill(options({ objective: exploding(dm(), 3, value) })))) as DistillationStopped
     expect(error.code).toBe('numeric')
     expect(error.message).toMatch(message)
-    expect(error.result.latents!.data.every(Number.isFinite)).toBe(true)
+    expect(device.memory.current).toBe(before)
+  })
+
+  test.each([
+    ['DM', () => dm()],
+    ['DC', () => dc()],
+    ['DC with loops', () => dc({ loops: { outer: 3, inner: 2 } })],
+    ['MTT', () => mtt({ experts, learnStudentLearningRate: 1e-3 })],
+  ])('undoes the update after which the loss exploded, and goes on from there: %s', async (_, objective) => {
+    const run = (more: Partial<Options>) => distill(options({ objective: objective(), steps: 4, ...more }))
+    for (const calls of [2, 3, 4]) {
+      const error = (await caught(run({ objective: exploding(objective(), calls, 1e30) }))) as DistillationStopped
+      const done = calls - 2
+      expect(error.result.loss.length).toBe(done)
+      if (done > 0) expect(error.result).toEqual(await run({ steps: done }))
+      else expect(error.result.images).toEqual(error.result.initialImages)
+      expect(await run({ resume: error.state })).toEqual(await run({}))
+    }
   })
 
   test.each<[string, () => Partial<Options> | DistillSettings, RegExp]>([

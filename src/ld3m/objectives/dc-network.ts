@@ -1,16 +1,16 @@
-import { keep, ops, scope, tensor } from '../../autograd/index.ts'
+import { keep, noGrad, ops, scope, tensor } from '../../autograd/index.ts'
 import { drawAugmentation } from '../../data/index.ts'
+import { dataError } from '../../errors.ts'
 import type { Device } from '../../gpu/index.ts'
 import {
   disposeState,
   initialize,
   loadStateDict,
   type NamedArrays,
-  readStateDict,
   type StateDict,
   type Student,
 } from '../../models/index.ts'
-import { Sgd } from '../../optim/index.ts'
+import { type NamedTensors, Sgd } from '../../optim/index.ts'
 import { chunksOf } from '../chunks.ts'
 import { groupedLabels } from '../synthetic.ts'
 import { labelTensor, trainStep } from '../train-step.ts'
@@ -29,7 +29,10 @@ export interface DcSchedule extends DcLoops {
  * for `inner` epochs on the synthetic set as it then is. It is kept only as long as another iteration needs it.
  */
 export class DcNetwork {
+  /** As the last accepted iteration left it; undefined where the next one begins afresh. */
   #state: StateDict | undefined
+  /** As the iteration that is to be accepted used it, if another one will. */
+  #next: StateDict | undefined
 
   constructor(
     readonly device: Device,
@@ -37,27 +40,48 @@ export class DcNetwork {
     readonly schedule: DcSchedule,
   ) {}
 
-  /** Calls `match` with the iteration's parameters, in whose scope a fresh network's are made. */
+  /**
+   * Calls `match` with the iteration's parameters, in whose scope they are made.
+   * @throws Ld3mError `data` if a saved state that was restored holds no network although one was in use
+   */
   use<T>(context: MatchingContext, match: (state: StateDict) => T): T {
     const { outer } = this.schedule
     const place = context.iteration % outer
-    if (place === 0) {
-      this.dispose()
-      this.#state = initialize(this.device, this.student, { seed: context.random.integer(2 ** 31) })
-      for (const value of Object.values(this.#state)) keep(value)
-    } else {
-      this.#train(context)
+    this.#release()
+    const state = place === 0 ? this.#fresh(context) : this.#trained(context)
+    if (place < outer - 1) {
+      for (const value of Object.values(state)) keep(value)
+      this.#next = state
     }
-    try {
-      return match(this.#state as StateDict)
-    } finally {
-      if (place === outer - 1) this.dispose()
-    }
+    return match(state)
   }
 
-  #train({ images, classes, imagesPerClass, augmentation, random }: MatchingContext): void {
+  /** The iteration counts: the next one goes on from its network. */
+  accept(): void {
+    if (this.#state) disposeState(this.#state)
+    this.#state = this.#next
+    this.#next = undefined
+  }
+
+  #fresh({ random }: MatchingContext): StateDict {
+    return initialize(this.device, this.student, { seed: random.integer(2 ** 31) })
+  }
+
+  #trained(context: MatchingContext): StateDict {
+    if (!this.#state) {
+      throw dataError(
+        `The saved state of DC has no network after ${context.iteration} iterations, of which one serves ${this.schedule.outer}.`,
+        'It is damaged; start again without resume.',
+      )
+    }
+    const copies = Object.entries(this.#state).map(([name, value]) => [name, noGrad(() => ops.scale(value, 1)).leaf()])
+    const state: StateDict = Object.fromEntries(copies)
+    this.#train(state, context)
+    return state
+  }
+
+  #train(state: StateDict, { images, classes, imagesPerClass, augmentation, random }: MatchingContext): void {
     const { inner, batch, learningRate } = this.schedule
-    const state = this.#state as StateDict
     const training = { student: this.student, state, optimizer: new Sgd(state, { lr: learningRate }) }
     const labels = groupedLabels(classes, imagesPerClass)
     const size = [images.shape[2] as number, images.shape[3] as number] as const
@@ -78,8 +102,8 @@ export class DcNetwork {
   }
 
   /** The parameters, while iterations to come need them. */
-  state(): Promise<NamedArrays> {
-    return readStateDict(this.#state ?? {})
+  get state(): NamedTensors {
+    return this.#state ?? {}
   }
 
   restore(arrays: NamedArrays): void {
@@ -88,7 +112,13 @@ export class DcNetwork {
   }
 
   dispose(): void {
+    this.#release()
     if (this.#state) disposeState(this.#state)
     this.#state = undefined
+  }
+
+  #release(): void {
+    if (this.#next) disposeState(this.#next)
+    this.#next = undefined
   }
 }

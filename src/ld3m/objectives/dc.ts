@@ -56,7 +56,8 @@ export function dc(options: DcOptions = {}): Objective {
       return {
         match: (context) =>
           network.use(context, (state) => match(context, new Params(state), gradientDistances[distance], microBatch)),
-        state: () => network.state(),
+        update: () => network.accept(),
+        state: () => network.state,
         restore: (state) => network.restore(state),
         dispose: () => network.dispose(),
       }

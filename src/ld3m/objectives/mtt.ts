@@ -181,23 +181,16 @@ class MttMatcher implements Matcher {
     return { studentLearningRate: await this.#learningRate.item() }
   }
 
-  async state(): Promise<NamedArrays> {
-    const entries = Object.entries(this.#tensors()).map(async ([name, t]) => {
-      return [name, { shape: t.shape, data: await t.read() }] as const
-    })
-    return Object.fromEntries(await Promise.all(entries))
+  state(): NamedTensors {
+    return { student_learning_rate: this.#learningRate, velocity: this.#optimizer.stateDict().learningRate as Tensor }
   }
 
   restore(state: NamedArrays): void {
-    for (const [name, t] of Object.entries(this.#tensors())) {
+    for (const [name, t] of Object.entries(this.state())) {
       const data = state[name]?.data
       if (data?.length !== 1) throw dataError(`The saved state of MTT has no number '${name}'.`, 'Start again.')
       t.write(data)
     }
-  }
-
-  #tensors(): Record<string, Tensor> {
-    return { student_learning_rate: this.#learningRate, velocity: this.#optimizer.stateDict().learningRate as Tensor }
   }
 
   dispose(): void {

@@ -53,14 +53,14 @@ export interface Matcher {
   prepare?(iteration: number): Promise<void>
   /** Stands in for `prepare` in a plan of memory, which cannot wait: as many bytes, with no matter what in them. */
   rehearse?(): void
-  /** Called in a scope: what the matcher keeps for later iterations, it must `keep`. */
+  /** Called in a scope: what the matcher keeps for later iterations, it must `keep`. Leaves its `state` as it was. */
   match(context: MatchingContext): Matched
-  /** Learns from `own`, once the iteration was accepted; not called after a loss that is not finite. */
+  /** Goes on to the next iteration, and learns from `own`; not called where the loss is not accepted. */
   update?(own: NamedTensors): void
   /** What it learned besides the images, for the distilled set. */
   learned?(): Promise<Learned>
-  /** All that later iterations depend on, for saving between two of them. */
-  state(): Promise<NamedArrays>
+  /** All that later iterations depend on, between two of them: live tensors, f32. */
+  state(): NamedTensors
   /**
    * Goes on from a saved state.
    * @throws Ld3mError `data` or `shape` if it is not one of this objective and student
@@ -95,7 +95,7 @@ export interface Objective {
 /** A matcher that keeps nothing from one iteration to the next. */
 export const statelessMatcher = (match: Matcher['match']): Matcher => ({
   match,
-  state: async () => ({}),
+  state: () => ({}),
   restore: () => {},
   dispose: () => {},
 })
