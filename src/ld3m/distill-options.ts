@@ -25,7 +25,7 @@ export interface DistillSettings {
   learningRate?: number
   /** Momentum of that SGD, 0…1. Default 0.5. */
   momentum?: number
-  /** Real images a class and iteration. Default 64. */
+  /** Real images a class and iteration, where the objective asks for any. Default 64. */
   realBatch?: number
   /** Where learning starts: from random real images (latents: encoded ones), or from normal numbers. Default 'real'. */
   init?: 'real' | 'gaussian'

@@ -137,11 +137,7 @@ export class Distillation {
       iterations: this.iterations,
     })
     this.#init = oneOf('distill', 'init', options.init ?? 'real', ['real', 'gaussian'])
-    const lr = positive(
-      'distill',
-      'learningRate',
-      options.learningRate ?? objective.learningRate[this.#space.name === 'pixel' ? 'pixels' : 'latents'],
-    )
+    const lr = positive('distill', 'learningRate', options.learningRate ?? objective.learningRate[this.#space.name])
     this.#sgd = { lr, momentum: share('distill', 'momentum', options.momentum ?? 0.5, '< 1') }
   }
 
@@ -160,6 +156,11 @@ export class Distillation {
       ...{ images: initial, seed: this.#seed, normalization: this.#normalization },
     })
     this.#optimizer = new Sgd(pickNames(this.#parameters, this.#learned), this.#sgd)
+  }
+
+  /** Whether the objective asks for batches of real images. */
+  get #usesRealImages(): boolean {
+    return this.#objective.realBatches !== 0
   }
 
   /** Synthetic images. */
@@ -351,7 +352,8 @@ export class Distillation {
         seed: this.#seed,
       },
       ...{ learned: this.#learned, learningRate: this.#sgd.lr, momentum: this.#sgd.momentum },
-      ...{ realBatch: this.#realBatch, augmentation: this.#augmentation },
+      ...(this.#usesRealImages && { realBatch: this.#realBatch }),
+      augmentation: this.#augmentation,
       chunk: (this.#ranges[0] as [number, number])[1],
     }
   }

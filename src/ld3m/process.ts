@@ -2,7 +2,7 @@ import { checkpoint, ops, random, scope, type Tensor, tensor } from '../autograd
 import { formatValue, optionError, rejectUnknownOptions } from '../errors.ts'
 import { oneOf } from './options.ts'
 import type { Prior } from './prior.ts'
-import { type DdimStep, ddimSteps } from './schedule.ts'
+import { type DdimStep, ddimSteps, TRAIN_TIMESTEPS } from './schedule.ts'
 
 const RESIDUALS = ['code', 'paper', 'none'] as const
 
@@ -47,6 +47,9 @@ export function resolveDiffusion(options: DiffusionOptions = {}): ResolvedDiffus
   }
   return resolved
 }
+
+/** Of a seed, `drawNoise` has the streams 0 to 1000; whoever draws latents with the same seed takes this one. */
+export const LATENTS_STREAM = TRAIN_TIMESTEPS + 1
 
 /** Standard normal noise of one sampling phase. */
 export interface ProcessNoise {

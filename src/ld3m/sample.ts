@@ -5,8 +5,7 @@ import { chunksOf } from './chunks.ts'
 import { fromSigned } from './normalization.ts'
 import { atLeastOne, seedOf } from './options.ts'
 import type { Prior } from './prior.ts'
-import { drawNoise, generate, resolveDiffusion, sliceNoise } from './process.ts'
-import { TRAIN_TIMESTEPS } from './schedule.ts'
+import { drawNoise, generate, LATENTS_STREAM, resolveDiffusion, sliceNoise } from './process.ts'
 
 export interface SampleOptions {
   /** The prior's class id. Default: no class, as an unconditional prior has none. */
@@ -24,9 +23,6 @@ export interface SampleOptions {
   /** Images drawn at once, which bounds memory. Default 4. */
   chunk?: number
 }
-
-/** The noise of the process has the streams 0 to 1000. */
-const START_STREAM = TRAIN_TIMESTEPS + 1
 
 /**
  * Draws images from noise by DDIM (Song et al. 2021) with classifier-free guidance (Ho & Salimans 2022).
@@ -49,7 +45,7 @@ export async function sample(prior: Prior, options: SampleOptions = {}): Promise
   const images = scope(() =>
     noGrad(() => {
       // The process adds noise to latents: of normal ones it makes normal ones.
-      const start = random.normal(device, [count, ...prior.latentShape], { seed, stream: START_STREAM })
+      const start = random.normal(device, [count, ...prior.latentShape], { seed, stream: LATENTS_STREAM })
       const latents = ops.scale(start, 1 / latentScale)
       const conditioning = prior.conditioning(tensor(device, new Int32Array(count).fill(classId ?? classes)))
       const noise = drawNoise(prior, count, diffusion, seed)

@@ -38,6 +38,12 @@ export function autoencoderTrainer(
   const codebook = state['quantize.embedding.weight'] as Tensor
   const shape = [batch, dataset.channels, dataset.height, dataset.width]
   const recent: { indices: Tensor; z: Tensor }[] = []
+  const release = () => {
+    for (const { indices, z } of recent.splice(0)) {
+      indices.dispose()
+      z.dispose()
+    }
+  }
 
   const trainer = new Trainer<Float32Array>({
     ...rest,
@@ -70,11 +76,9 @@ export function autoencoderTrainer(
     afterStep: async (step) => {
       if (step % RESEED_EVERY !== RESEED_EVERY - 1) return
       if (step < 0.7 * steps) await reseed(codebook, recent, new HostRandom({ seed, stream: 2 }).fork(`reseed ${step}`))
-      for (const { indices, z } of recent.splice(0)) {
-        indices.dispose()
-        z.dispose()
-      }
+      release()
     },
+    release,
   })
   return { trainer, state }
 }

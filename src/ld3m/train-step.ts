@@ -23,7 +23,7 @@ export function trainStep(
   images: Tensor,
   labels: Tensor,
   draw: Augmentation,
-  draws?: HostRandom,
+  draws: HostRandom,
 ): Tensor {
   const augmented = noGrad(() => augment(images, draw))
   const loss = ops.crossEntropy(student.apply(new Params(state), augmented, draws), labels)

@@ -27,6 +27,8 @@ export interface TrainerOptions<Batch> {
   loss: (batch: Batch, step: number) => Tensor
   /** Called after each step, outside any scope. */
   afterStep?: (step: number) => Promise<void>
+  /** Frees what these functions keep between steps; called however the training ends. */
+  release?: () => void
   /** False where more is kept between steps than a saved state holds. Must be true every 20 steps. */
   canStop?: (step: number) => boolean
   /** Called every 20 steps, at first every 5, and after the very first. */
@@ -154,6 +156,7 @@ export class Trainer<Batch = unknown> {
       }
     } finally {
       for (const loss of this.#unread.splice(0)) loss.dispose()
+      this.#options.release?.()
     }
   }
 

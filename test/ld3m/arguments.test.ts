@@ -23,6 +23,11 @@ const wrong: Record<string, [call: () => unknown, message: string]> = {
   'dm of a number': [() => untyped(dm)(3), 'dm: its options are 3.'],
   'dc with loops of a text': [() => untyped(dc)({ loops: 'papers' }), "dc: loops is 'papers'. Use 'published' or"],
   'dc with half a loop': [() => untyped(dc)({ loops: { outer: 2 } }), 'dc: loops.inner is undefined.'],
+  'dc that trains a network which serves once': [
+    () => dc({ loops: { outer: 1, inner: 50 } }),
+    'dc: loops.inner is 50, but a network that serves one iteration (loops.outer) is never trained.',
+  ],
+  'dc without loops that trains': [() => dc({ networkBatch: 8 }), 'dc: networkBatch is of no use without loops'],
   'mtt without experts': [() => untyped(mtt)({}), 'mtt: experts is undefined. Pass what trainExperts or openExperts'],
   'mtt that does not await': [() => untyped(mtt)({ experts: Promise.resolve() }), 'mtt: experts is an object.'],
   'a split of a text': [() => untyped(splitDataset)(dataset, { validationFraction: '0.1' }), "is '0.1'. Give a number"],

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
-import { keep, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import { keep, ops, random, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import { padTo } from '../../src/data/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { byteSource, openCheckpoint } from '../../src/io/index.ts'
@@ -206,6 +206,9 @@ describe('distill', () => {
       { dataset: brighter },
       /dataset.normalization.mean .*dataset.initialImages \("\w{8}" before, "\w{8}" now/,
     )
+    // Of the same statistics, and the same start.
+    const reversed = { ...dataset, images: dataset.images.toReversed(), ...normalizationOf(dataset) }
+    await refused({ dataset: reversed }, /dataset.images \("\w{8}" before, "\w{8}" now\)/)
     await refused({ dataset: { ...dataset, labels: dataset.labels.map((k) => 1 - k) } }, /dataset.labels \("\w{8}"/)
     // Of the same configuration, with other weights.
     const other = tinyPrior(device, { ...prior.config, name: 'other' })
@@ -243,6 +246,16 @@ describe('distill', () => {
     await distill(options({ steps: 1, onProgress }))
     const error = await caught(distill(options({ steps: 2, resume, ...more })))
     expect(error).toMatchObject({ code: 'data', message: expect.stringMatching(message) })
+  })
+
+  test('does not mind a number of real images that trajectory matching does not look at', async () => {
+    let resume = new Uint8Array()
+    const onProgress = async (progress: DistillProgress) => {
+      resume = new Uint8Array(await progress.save())
+    }
+    const objective = mtt({ experts })
+    const set = await distill(options({ steps: 1, objective, onProgress }))
+    expect(await distill(options({ steps: 1, objective, realBatch: 5, resume }))).toEqual(set)
   })
 
   test('refuses to go on with other experts', async () => {
@@ -436,7 +449,12 @@ describe('spaces', () => {
     const { mean, std } = normalizationOf(dataset)
     const matched: Tensor[] = []
     const brighter: Objective = {
-      ...{ name: 'brighter', learningRate: { latents: 1, pixels: 1 }, options: {}, realBatches: 0 },
+      ...{
+        name: 'brighter',
+        learningRate: { 'latent-diffusion': 1, autoencoder: 1, pixel: 1 },
+        options: {},
+        realBatches: 0,
+      },
       start: () =>
         statelessMatcher(({ images }) => {
           matched.push(keep(ops.affine(images, std[0]!, mean[0]!)))
@@ -463,6 +481,24 @@ describe('spaces', () => {
     const unit = (await decoded.read()).map((v) => Math.min(Math.max((v + 1) / 2, 0), 1))
     expectClose(set.images.data, unit, 1e-5, 'images')
     for (const t of [latents, decoded]) t.dispose()
+  })
+
+  test('normal latents are other numbers than the noise of the process', async () => {
+    const gaussian = options({
+      init: 'gaussian',
+      diffusion: { steps: 2, eta: 1 },
+      steps: 1,
+      seed: 5,
+      learningRate: 1e-9,
+    })
+    const { latents } = await distill(gaussian)
+    const { shape } = latents!
+    const noises = [0, 1, 2].map((stream) => scope(() => keep(random.normal(device, shape, { seed: 5, stream }))))
+    for (const noise of noises) {
+      const values = await noise.read()
+      expect(latents!.data.every((z, i) => Math.abs(z * prior.config.latentScale - values[i]!) < 1e-3)).toBe(false)
+      noise.dispose()
+    }
   })
 
   test('normal numbers are another start', async () => {

@@ -14,7 +14,7 @@ import {
   type TrainExpertsOptions,
   trainExperts,
 } from '../../src/ld3m/index.ts'
-import { convNet, loadStateDict, Params } from '../../src/models/index.ts'
+import { convNet, loadStateDict, Params, vit } from '../../src/models/index.ts'
 import { expertsFolder } from '../../src/node/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyDataset } from '../support/tiny.ts'
@@ -50,6 +50,19 @@ function breakingAt(store: ExpertStore, n: number): ExpertStore {
 }
 
 describe('trainExperts', () => {
+  test('drops out what the student says', async () => {
+    const losses = async (dropout: number) => {
+      const heads = { width: 8, depth: 1, heads: 2, headWidth: 4, hidden: 8, dropout }
+      const transformer = vit({ channels: 1, size: 8, classes: 2, ...heads })
+      const store = expertsInMemory()
+      const spec = { student: transformer, count: 1, epochs: 2 }
+      return (await trainExperts(optionsOf(store, spec))).manifest.experts[0]?.loss
+    }
+    const [without, half] = [await losses(0), await losses(0.5)]
+    expect(half).not.toEqual(without)
+    expect(await losses(0.5)).toEqual(half)
+  })
+
   test('saves the parameters before and after each epoch, and the losses, which fall', async () => {
     const store = expertsInMemory()
     const before = device.memory.current

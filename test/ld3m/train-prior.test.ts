@@ -110,6 +110,15 @@ describe('trainPrior', () => {
     )
   })
 
+  test('keeps nothing, also where it ends between two looks at the codebook', async () => {
+    const device = await testDevice()
+    const before = device.memory.current
+    const autoencoderTraining = { ...recipe.autoencoderTraining, steps: 49 }
+    const { prior } = await trainPrior({ device, dataset: tinyDataset(), recipe: { ...recipe, autoencoderTraining } })
+    prior.dispose()
+    expect(device.memory.current).toBe(before)
+  })
+
   test('has the same curves when it goes on between two of their points', async () => {
     const [autoencoderTraining, denoiserTraining] = [
       { ...recipe.autoencoderTraining, steps: 20 },

@@ -43,8 +43,8 @@ export async function goldenExperts(device: Device, distance = 0.05, of: Student
   const parameters = Object.entries(of.parameters).map(([name, { shape }]) => [name, [...shape]])
   return {
     manifest: {
-      format: 'ld3m-gpu experts, version 1',
-      dataset: { name: 'draws', count: 1, classNames: ['a', 'b', 'c'] },
+      format: 'ld3m-gpu experts, version 2',
+      dataset: { name: 'draws', count: 1, classNames: ['a', 'b', 'c'], images: '00000000' },
       normalization: { mean: [0, 0], std: [1, 1] },
       student: { name: of.name, inputShape: [...of.inputShape], parameters: Object.fromEntries(parameters) },
       training: {

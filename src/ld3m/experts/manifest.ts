@@ -8,7 +8,7 @@ import { studentIdentity } from '../student-identity.ts'
 import type { ExpertStore } from './store.ts'
 
 export const MANIFEST = 'manifest.json'
-const FORMAT = 'ld3m-gpu experts, version 1'
+const FORMAT = 'ld3m-gpu experts, version 2'
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1))
 const finite = v.pipe(v.number(), v.finite())
@@ -19,6 +19,8 @@ const recipeSchema = v.strictObject({
     name: v.string(),
     count,
     classNames: v.array(v.string()),
+    /** Checksum of some of them, `imagesIdentity`. */
+    images: v.string(),
   }),
   /** Networks saw (image − mean)/std. */
   normalization: v.strictObject({ mean: v.array(finite), std: v.array(finite) }),

@@ -21,6 +21,7 @@ import {
 import { Sgd } from '../../optim/index.ts'
 import { checkStudent } from '../check-student.ts'
 import { chunksOf } from '../chunks.ts'
+import { imagesIdentity } from '../images-identity.ts'
 import { normalize, readNormalization } from '../normalization.ts'
 import { atLeastOne, atLeastZero, positive, seedOf, share } from '../options.ts'
 import { studentIdentity } from '../student-identity.ts'
@@ -111,7 +112,10 @@ async function recipeOf(options: TrainExpertsOptions, student: Student): Promise
   atLeastZero('trainExperts', 'weightDecay', weightDecay)
   const { mean, std } = await readNormalization(dataset)
   return {
-    dataset: { name: dataset.name, count: dataset.count, classNames: [...dataset.classNames] },
+    dataset: {
+      ...{ name: dataset.name, count: dataset.count, classNames: [...dataset.classNames] },
+      images: await imagesIdentity(dataset),
+    },
     normalization: { mean: [...mean], std: [...std] },
     student: studentIdentity(student),
     training: {
@@ -210,6 +214,7 @@ async function trainEpoch(
   const size = [dataset.height, dataset.width] as const
   const strategy = augmentation as AugmentationStrategy
   const losses: { readonly loss: Tensor; readonly images: number }[] = []
+  const dropout = random.fork('dropout')
   try {
     for (const [step, [first, end]] of chunksOf(dataset.count, batch).entries()) {
       const chosen = order.subarray(first, end)
@@ -221,7 +226,8 @@ async function trainEpoch(
           images,
           chosen.map((i) => dataset.labels[i] as number),
         )
-        return trainStep(training, images, labels, drawAugmentation(random, { strategy, size, count: chosen.length }))
+        const draw = drawAugmentation(random, { strategy, size, count: chosen.length })
+        return trainStep(training, images, labels, draw, dropout)
       })
       losses.push({ loss, images: chosen.length })
       if (step % STEPS_A_WAIT === STEPS_A_WAIT - 1) await device.synchronize()

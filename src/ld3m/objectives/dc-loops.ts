@@ -5,7 +5,7 @@ import { atLeastOne } from '../options.ts'
 export interface DcLoops {
   /** Iterations that one network serves, ≥ 1; with 1 it is never trained. */
   readonly outer: number
-  /** Epochs on the synthetic set between two of them, ≥ 1. */
+  /** Epochs on the synthetic set between two of them, ≥ 1; 1 where `outer` is. */
   readonly inner: number
 }
 
@@ -24,7 +24,15 @@ export function checkLoops(loops: DcLoops | 'published'): DcLoops | 'published' 
   if (loops === 'published') return loops
   if (typeof loops === 'string') throw optionError(`dc: loops is '${loops}'.`, "Use 'published' or { outer, inner }.")
   rejectUnknownOptions('dc: loops', loops, ['outer', 'inner'])
-  return { outer: atLeastOne('dc', 'loops.outer', loops.outer), inner: atLeastOne('dc', 'loops.inner', loops.inner) }
+  const outer = atLeastOne('dc', 'loops.outer', loops.outer)
+  const inner = atLeastOne('dc', 'loops.inner', loops.inner)
+  if (outer === 1 && inner > 1) {
+    throw optionError(
+      `dc: loops.inner is ${inner}, but a network that serves one iteration (loops.outer) is never trained.`,
+      'Raise loops.outer, or use 1 for both.',
+    )
+  }
+  return { outer, inner }
 }
 
 /** Loops from options; the published ones depend on the images a class. */

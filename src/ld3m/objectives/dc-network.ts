@@ -85,6 +85,7 @@ export class DcNetwork {
     const training = { student: this.student, state, optimizer: new Sgd(state, { lr: learningRate }) }
     const labels = groupedLabels(classes, imagesPerClass)
     const size = [images.shape[2] as number, images.shape[3] as number] as const
+    const dropout = random.fork('dropout')
     for (let epoch = 0; epoch < inner; epoch++) {
       const order = random.shuffle(labels.length)
       for (const [first, end] of chunksOf(labels.length, batch)) {
@@ -95,7 +96,7 @@ export class DcNetwork {
             images,
             chosen.map((i) => labels[i] as number),
           )
-          trainStep(training, ops.gather(images.detach(), tensor(this.device, chosen)), of, draw)
+          trainStep(training, ops.gather(images.detach(), tensor(this.device, chosen)), of, draw, dropout)
         })
       }
     }

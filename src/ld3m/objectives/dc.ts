@@ -40,6 +40,13 @@ export function dc(options: DcOptions = {}): Objective {
   rejectUnknownOptions('dc', options, KNOWN)
   const { distance = 'rows' } = options
   const loops = checkLoops(options.loops ?? { outer: 1, inner: 1 })
+  const ofTraining = (['networkLearningRate', 'networkBatch'] as const).find((name) => options[name] !== undefined)
+  if (ofTraining && loops !== 'published' && loops.outer === 1) {
+    throw optionError(
+      `dc: ${ofTraining} is of no use without loops: no network is trained.`,
+      'Leave it out, or give loops.',
+    )
+  }
   if (!Object.hasOwn(gradientDistances, distance)) {
     throw optionError(`dc: distance is '${distance}'.`, `Use one of ${Object.keys(gradientDistances).join(', ')}.`)
   }
@@ -48,7 +55,7 @@ export function dc(options: DcOptions = {}): Objective {
   const microBatch = atLeastOne('dc', 'microBatch', options.microBatch ?? MICRO_BATCH)
   return {
     name: 'DC',
-    learningRate: { latents: 0.1, pixels: 0.1 },
+    learningRate: { 'latent-diffusion': 0.1, autoencoder: 0.1, pixel: 1 },
     options: { distance, loops, networkLearningRate: learningRate, networkBatch: batch, microBatch },
     start: ({ device, student, imagesPerClass }) => {
       const schedule = { ...resolveLoops(loops, imagesPerClass), learningRate, batch }

@@ -24,7 +24,7 @@ export function dm(options: DmOptions = {}): Objective {
   const microBatch = atLeastOne('dm', 'microBatch', options.microBatch ?? MICRO_BATCH)
   return {
     name: 'DM',
-    learningRate: { latents: 0.1, pixels: 1 },
+    learningRate: { 'latent-diffusion': 0.1, autoencoder: 0.1, pixel: 1 },
     options: { microBatch },
     start: () => statelessMatcher((context) => match(context, microBatch)),
   }

@@ -78,7 +78,7 @@ export function mtt(options: MttOptions): Objective {
   return {
     name: 'MTT',
     realBatches: 0,
-    learningRate: { latents: 100, pixels: 1000 },
+    learningRate: { 'latent-diffusion': 1000, autoencoder: 100, pixel: 1000 },
     options: { ...resolved, experts: { count: experts.count, finalLoss, dataset, training } },
     start: (context) => new MttMatcher(experts, resolved, context),
   }

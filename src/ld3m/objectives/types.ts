@@ -4,6 +4,7 @@ import type { Device } from '../../gpu/index.ts'
 import type { NamedArrays, Student } from '../../models/index.ts'
 import type { NamedTensors } from '../../optim/index.ts'
 import type { Normalization } from '../normalization.ts'
+import type { ImageSpace } from '../spaces/index.ts'
 
 /** What an objective knows of a run when it starts. */
 export interface RunContext {
@@ -79,8 +80,8 @@ export interface Learned {
 /** How alike training on synthetic and on real images is. */
 export interface Objective {
   readonly name: string
-  /** Learning rates that suit this objective, where none is given: of latents and conditionings, and of pixels. */
-  readonly learningRate: { readonly latents: number; readonly pixels: number }
+  /** The learning rate that suits this objective in each space, where none is given. */
+  readonly learningRate: Readonly<Record<ImageSpace['name'], number>>
   /** For the record of a run. */
   readonly options: Readonly<Record<string, unknown>>
   /** Batches of real images of each class that `match` asks for, at most; they are read ahead. Default 1. */

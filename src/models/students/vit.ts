@@ -20,7 +20,7 @@ export interface VitOptions extends StudentOptions {
   headWidth?: number
   /** Length of the feed-forward layers' hidden vectors. Default 512. */
   hidden?: number
-  /** Probability of dropout, 0…1, in training. Default 0.1. */
+  /** Probability of dropout, 0 and below 1, in training; what `dm`, `dc` and `mtt` match is computed without. Default 0.1. */
   dropout?: number
 }
 
