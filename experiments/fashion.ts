@@ -1,16 +1,11 @@
 // Fashion-MNIST and its prior, as the experiments use them.
-import { type Dataset, FASHION_MNIST_CLASSES, padTo, splitDataset } from '../src/data/index.ts'
+import { type Dataset, padTo, splitDataset } from '../src/data/index.ts'
 import type { Device } from '../src/gpu/index.ts'
-import { loadIdx, loadPrior } from '../src/node/index.ts'
+import { loadPrior } from '../src/node/index.ts'
+import { fashionSplit } from './fashion-files.ts'
 import { scale } from './scale.ts'
 
-/** All of it, where Debian's package dataset-fashion-mnist puts it. */
-const WHOLE = '/usr/share/datasets/fashion-mnist'
 const assets = new URL('../assets/', import.meta.url).pathname
-
-/** As published: 1×28×28. */
-export const fashionSplit = (split: 'train' | 'test'): Promise<Dataset> =>
-  loadIdx(WHOLE, { split, classNames: FASHION_MNIST_CLASSES })
 
 /** The same share of every class. */
 const share = (dataset: Dataset, fraction: number) =>

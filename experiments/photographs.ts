@@ -7,7 +7,7 @@ import { optionError } from '../src/errors.ts'
 import { denoiserRecipe, dm } from '../src/ld3m/index.ts'
 import { alexNet, convNet, resNet, type Student, vgg, vit } from '../src/models/index.ts'
 import { openDataset, openDevice, runExperiment, trainPriorFile, writeFileAtomic } from '../src/node/index.ts'
-import { scale } from './scale.ts'
+import { shortProtocol } from './protocol.ts'
 import { loadTaef2 } from './taef2.ts'
 
 const { values } = parseArgs({
@@ -59,7 +59,7 @@ const unseen = values.unseen.split(',').map((name) => {
   return found
 })
 const protocol = {
-  ...scale.protocol,
+  ...shortProtocol,
   // AlexNet and ViT have no norm that keeps activations in bounds; at the 0.01 of the others AlexNet diverges on photographs.
   learningRate: ({ name }: Student) => (/^(AlexNet|ViT)/.test(name) ? 0.003 : 0.01),
 }

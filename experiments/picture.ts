@@ -7,7 +7,9 @@ import { optionError } from '../src/errors.ts'
 import { imageGrid } from '../src/io/index.ts'
 import { distilledFromSafetensors } from '../src/ld3m/index.ts'
 import { writeFileAtomic } from '../src/node/index.ts'
-import { scratchFolder } from './scale.ts'
+
+/** Where the experiments leave them. */
+const SETS = 'runs/experiments/sets'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,7 +24,7 @@ if (out === undefined || names.length === 0) throw optionError('No picture is na
 const rows: Float32Array[] = []
 let shape: readonly number[] = []
 for (const name of names) {
-  const file = existsSync(name) ? name : `${scratchFolder('sets')}/${name}.safetensors`
+  const file = existsSync(name) ? name : `${SETS}/${name}.safetensors`
   const { images, labels } = distilledFromSafetensors(await readFile(file))
   const size = images.data.length / labels.length
   const first = [...new Set(labels)].map((label) => labels.indexOf(label))

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { type DistillSettings, dc } from '../src/ld3m/index.ts'
 import { convNet } from '../src/models/index.ts'
 import { openDevice, runExperiment, writeFileAtomic } from '../src/node/index.ts'
-import { fashionSplit } from './fashion.ts'
+import { fashionSplit } from './fashion-files.ts'
 
 const { values } = parseArgs({
   options: {

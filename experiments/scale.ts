@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { optionError } from '../src/errors.ts'
 import { paperProtocol, type TrainingProtocol } from '../src/ld3m/index.ts'
 import { alexNet, convNet, resNet, type Student, vgg, vit } from '../src/models/index.ts'
+import { shortProtocol } from './protocol.ts'
 
 export interface Scale {
   /** What is matched. */
@@ -37,7 +38,7 @@ const SCALES = {
       resNet({ ...task, widths: [16, 32, 64], blocks: [1, 1, 1] }),
       vit({ ...task, width: 64, depth: 3, heads: 4, headWidth: 16, hidden: 64 }),
     ],
-    protocol: { runs: 1, batch: 32, steps: 300, learningRate: 0.01, warmup: 0.1, averaging: 0.98 },
+    protocol: shortProtocol,
     whole: { batch: 128 },
     share: { validation: 0.25, test: 0.25 },
     seeds: 3,
@@ -60,11 +61,10 @@ const SCALES = {
 
 const { values } = parseArgs({
   options: { scale: { type: 'string', default: 'cores' }, table: { type: 'boolean', default: false } },
-  strict: false,
 })
 
 /** `--table`: an experiment shows what it has, and computes nothing. */
-export const tableOnly = values.table === true
+export const tableOnly = values.table
 
 export const scale: Scale = (() => {
   const found = Object.entries(SCALES).find(([name]) => name === values.scale)
