@@ -118,6 +118,28 @@ describe('a run', () => {
     await expect(second.savedState()).rejects.toThrow(/Cannot read .*state.safetensors.*start again/)
   })
 
+  test('that fails before there is anything to save leaves the earlier one as it was', async () => {
+    const directory = join(folder, 'failed')
+    const options = optionsOf()
+    const controller = new AbortController()
+    const first = await openRun(directory, device)
+    const stopped = distill({ ...options, signal: controller.signal, onProgress: () => controller.abort() })
+    await expect(first.record(options, stopped)).rejects.toThrow(/aborted after 1 of 4/)
+    const contents = async () =>
+      await Promise.all((await readdir(directory)).sort().map(async (n) => [n, await readFile(join(directory, n))]))
+    const before = await contents()
+
+    const { images: _, count: _count, ...info } = tinyDataset()
+    const load = () => Promise.reject(new Error('the disk is gone'))
+    const unreadable = { ...options, dataset: createStreamedDataset({ ...info, load }) }
+    const second = await openRun(directory, device)
+    await expect(second.record(unreadable, distill(unreadable))).rejects.toThrow(/the disk is gone/)
+    expect(await contents()).toEqual(before)
+    // Nor later, when the folder is another's.
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect(await contents()).toEqual(before)
+  })
+
   test('whose comparison is aborted keeps the images and says so', async () => {
     const directory = join(folder, 'not-compared')
     const options = optionsOf()
