@@ -17,8 +17,8 @@ const ATTEMPTS = 3
 
 /**
  * Keeps others from a run's folder until the returned function is called, or this process is gone. A lock that a killed
- * process left is taken over: at once on the same machine (after a day, if another process there has its number), after five minutes
- * on another.
+ * process left is taken over: at once on the same machine (after a day, if another process there has its number), after
+ * five minutes on another.
  * @throws Ld3mError `option` if somebody else has the folder; `data` if it cannot be written
  */
 export function lockFolder(folder: string): () => void {
