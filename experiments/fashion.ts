@@ -1,4 +1,5 @@
 // Fashion-MNIST and its prior, as the experiments use them.
+import { fileURLToPath } from 'node:url'
 import { type Dataset, FASHION_MNIST_CLASSES, padTo, splitDataset } from '../src/data/index.ts'
 import type { Device } from '../src/gpu/index.ts'
 import { loadIdx, loadPrior } from '../src/node/index.ts'
@@ -6,7 +7,7 @@ import { scale } from './scale.ts'
 
 /** All of it, where Debian's package dataset-fashion-mnist puts it. */
 const WHOLE = '/usr/share/datasets/fashion-mnist'
-const assets = new URL('../assets/', import.meta.url).pathname
+const assets = fileURLToPath(new URL('../assets/', import.meta.url))
 
 /** As published: 1×28×28. */
 export const fashionSplit = (split: 'train' | 'test'): Promise<Dataset> =>
