@@ -117,6 +117,31 @@ describe('ld3m-gpu', () => {
     [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', 'w'], "distill: 'w' belongs to no option. See --help."],
     [['distill', '--data', 'x', '--prior', 'y', '--out'], 'distill: --out has no value. Give one.'],
     [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', '--resume'],
+      'distill: --out is followed by --resume, not by a value. Give one.',
+    ],
+    [['distill', '--data', 'x', '--prior', 'y', '--no-out'], 'distill: --out has no value. Give one.'],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--no-save-every'],
+      'distill: --save-every has no value. Give one.',
+    ],
+    [
+      ['distill', '--data', 'x', '--data', 'y', '--prior', 'z', '--out', 'w'],
+      'distill: --data is given twice. Give it once.',
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--save-every=1', '--saveEvery', '2'],
+      'distill: --save-every is given twice. Give it once.',
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--force', '--no-force'],
+      'distill: --force is given twice. Give it once.',
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--resume', '--force'],
+      '--resume goes on with the run in --out, --force replaces it. Leave one of them out.',
+    ],
+    [
       ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--ipc', '1.5'],
       "--ipc is '1.5'. Use a whole number from 1.",
     ],
