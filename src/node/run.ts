@@ -113,9 +113,11 @@ export class Run {
 
   /** Saves the state and the result so far, which `onProgress` does now and then. */
   async saveState(progress: Pick<DistillProgress, 'save' | 'snapshot'>): Promise<void> {
+    const state = await progress.save()
+    const set = await progress.snapshot()
     await this.#makeWay()
-    await this.directory.writeBytes(STATE, await progress.save())
-    await this.#save(await progress.snapshot(), 'distilling')
+    await this.directory.writeBytes(STATE, state)
+    await this.#save(set, 'distilling')
   }
 
   /** Prints something that stays, below the line of progress. */
