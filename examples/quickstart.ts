@@ -1,8 +1,9 @@
 // Distils Fashion-MNIST to one image a class, then trains networks on those ten images alone. `npm run demo` runs it.
+import { fileURLToPath } from 'node:url'
 import { alexNet, convNet, distill, dm, FASHION_MNIST_CLASSES, padTo, resNet } from 'ld3m-gpu'
 import { loadIdx, loadPrior, openDevice, openRun } from 'ld3m-gpu/node'
 
-const assets = new URL('../assets/', import.meta.url).pathname
+const assets = fileURLToPath(new URL('../assets/', import.meta.url))
 const device = await openDevice()
 const load = async (split: 'train' | 'test') =>
   padTo(await loadIdx(`${assets}fashion-mnist`, { split, classNames: FASHION_MNIST_CLASSES }), 32)

@@ -1,11 +1,12 @@
 // Fashion-MNIST and its prior, as the experiments use them.
+import { fileURLToPath } from 'node:url'
 import { type Dataset, padTo, splitDataset } from '../src/data/index.ts'
 import type { Device } from '../src/gpu/index.ts'
 import { loadPrior } from '../src/node/index.ts'
 import { fashionSplit } from './fashion-files.ts'
 import { scale } from './scale.ts'
 
-const assets = new URL('../assets/', import.meta.url).pathname
+const assets = fileURLToPath(new URL('../assets/', import.meta.url))
 
 /** The same share of every class. */
 const share = (dataset: Dataset, fraction: number) =>

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { noGrad, ops, scope, tensor } from '../src/autograd/index.ts'
 import { readImages, takePerClass, toUnit } from '../src/data/index.ts'
@@ -68,7 +69,7 @@ console.log(`${dataset.count} images of ${SIZE}×${SIZE}: ${mean(ours).toFixed(3
 const folder = await mkdtemp(join(tmpdir(), 'ld3m-gpu-taesd-'))
 try {
   await writeFile(join(folder, 'images.f32'), new Uint8Array(images.buffer))
-  const script = new URL('taesd_torch.py', import.meta.url).pathname
+  const script = fileURLToPath(new URL('taesd_torch.py', import.meta.url))
   const [weights, count] = [values.weights, `${dataset.count}`]
   console.log(
     execFileSync('/usr/bin/python3', [script, weights, folder, count, `${SIZE}`], { encoding: 'utf8' }).trim(),

@@ -8,12 +8,14 @@ export const root = fileURLToPath(new URL('..', import.meta.url))
 
 const LOCK = 'package-lock.json'
 const INSTALLED = 'node_modules/.package-lock.json'
+/** What the locked packages that test and build need; the package itself runs on older ones (`engines`). */
+const NEEDED = 'Node 20.19 or newer (of Node 22, 22.12 or newer)'
 
 /** Ends the process with a message if Node is too old, or with npm's exit code if the installation fails. */
 export async function prepare() {
-  const [major, minor] = process.versions.node.split('.').map(Number)
-  if (major < 20 || (major === 20 && minor < 11)) {
-    console.error(`ld3m-gpu needs Node 20.11 or newer; this is Node ${process.versions.node} (${process.execPath}).`)
+  const { node } = process.versions
+  if (!isNewEnough(node)) {
+    console.error(`A checkout of ld3m-gpu needs ${NEEDED}; this is Node ${node} (${process.execPath}).`)
     process.exit(1)
   }
   if (isInstalled()) return
@@ -24,6 +26,11 @@ export async function prepare() {
     console.error('npm ci failed; see above.')
     process.exit(code)
   }
+}
+
+function isNewEnough(version) {
+  const [major, minor] = version.split('.').map(Number)
+  return (major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22
 }
 
 /**

@@ -1,8 +1,11 @@
-import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs } from 'citty'
+import { type ArgDef, type ArgsDef, type CommandDef, defineCommand, type ParsedArgs } from 'citty'
 import { didYouMean } from '../did-you-mean.ts'
 import { optionError } from '../errors.ts'
 
-/** A command that refuses what it does not know: citty itself lets unknown options and stray words pass. */
+/**
+ * A command that refuses what it does not know: citty itself lets unknown options and stray words pass, takes an option for
+ * the value of the one before it, and the last of several values.
+ */
 export const command = <const T extends ArgsDef>(
   name: string,
   description: string,
@@ -13,11 +16,12 @@ export const command = <const T extends ArgsDef>(
     meta: { name, description },
     args,
     run: async (context) => {
-      const known = Object.keys(args)
       // citty gives an option of several words under both spellings.
-      const spellings = new Set(['_', ...known, ...known.map(camelCase)])
-      for (const key of Object.keys(context.args)) {
-        if (!spellings.has(key)) {
+      const names = new Map(Object.keys(args).flatMap((known) => [known, camelCase(known)].map((key) => [key, known])))
+      for (const [key, value] of Object.entries(context.args)) {
+        if (key === '_') continue
+        const known = names.get(key)
+        if (known === undefined) {
           const options = optionsOf(args)
           const list = options.map((option) => `--${option}`).join(', ')
           throw optionError(
@@ -25,7 +29,11 @@ export const command = <const T extends ArgsDef>(
             list === '' ? 'It takes none.' : `${didYouMean(key, options, (option) => `--${option}`)}Options: ${list}.`,
           )
         }
-        if (context.args[key] === '') throw optionError(`${name}: --${key} has no value.`, 'Give one.')
+        checkValue(name, known, args[known]?.type, value)
+      }
+      const repeated = repeatedOption(context.rawArgs)
+      if (repeated !== undefined) {
+        throw optionError(`${name}: --${names.get(repeated)} is given twice.`, 'Give it once.')
       }
       const positional = Object.values(args).filter(({ type }) => type === 'positional')
       const stray = context.args._[positional.length]
@@ -33,6 +41,22 @@ export const command = <const T extends ArgsDef>(
       await run(context.args)
     },
   })
+
+function checkValue(command: string, option: string, type: ArgDef['type'], value: unknown): void {
+  if (type === 'positional' || type === 'boolean') return
+  // `--no-out` is false.
+  if (value === '' || value === false) throw optionError(`${command}: --${option} has no value.`, 'Give one.')
+  if (typeof value === 'string' && value.startsWith('--')) {
+    throw optionError(`${command}: --${option} is followed by ${value}, not by a value.`, 'Give one.')
+  }
+}
+
+/** An option that is there more than once, also as `--no-…`, as the API spells it. */
+function repeatedOption(args: readonly string[]): string | undefined {
+  const end = args.indexOf('--')
+  const options = args.slice(0, end < 0 ? args.length : end).flatMap((arg) => /^--(?:no-)?([^=]+)/.exec(arg)?.[1] ?? [])
+  return options.map(camelCase).find((option, i, all) => all.indexOf(option) !== i)
+}
 
 /** The names of a command's options. */
 export const optionsOf = (args: ArgsDef): string[] =>

@@ -3,7 +3,7 @@ import { type AnyDataset, areClassesNamed, findClasses, selectClasses } from '..
 import { dataError, optionError } from '../errors.ts'
 import type { DistilledSet, Prior } from '../ld3m/index.ts'
 import { datasetKind, hasPart, openDataset, type RunConfig } from '../node/index.ts'
-import { commaSeparated } from './arguments.ts'
+import { commaSeparated, countOf, integer, sharedArguments } from './arguments.ts'
 import { checkUnchanged, checkUndivided, divided, type ImageSizes, recordedHoldOut } from './hold-out.ts'
 
 /** What `--data` of every command may name. */
@@ -16,6 +16,21 @@ export const CLASSES = {
   description:
     'Classes to take, by name (\\, for a comma in one), or a subset of ImageNet such as imagenette; default all',
 } as const
+
+/** The option `--channels`. */
+export const CHANNELS = sharedArguments({
+  channels: {
+    type: 'enum',
+    options: ['3', '1'],
+    description: '3 for RGB, 1 for grey; default 3, of IDX files their own',
+  },
+})
+
+/** What `--size` and `--channels` ask for. */
+export const imageSizes = (size: string | undefined, channels: string | undefined): ImageSizes => ({
+  ...(size !== undefined && { size: countOf('size', size) }),
+  ...(channels !== undefined && { channels: integer('channels', channels) as 1 | 3 }),
+})
 
 /** What a command line says of its training images. */
 export interface TrainingData {

@@ -69,6 +69,9 @@ export const distillCommand = command(
       chunk,
       ...named
     } = rest
+    if (resume && force) {
+      throw optionError('--resume goes on with the run in --out, --force replaces it.', 'Leave one of them out.')
+    }
     const saving = { saveEvery: number('save-every', seconds) }
     if (!resume && !force && !estimate && existsSync(join(out, 'metrics.json'))) {
       throw optionError(

@@ -3,7 +3,7 @@ import { trainExperts } from '../ld3m/index.ts'
 import { expertsFolder, interruptible, openDevice, ProgressLine, showExperts } from '../node/index.ts'
 import { counted } from '../words.ts'
 import { command, countOf, integer, positiveNumber } from './arguments.ts'
-import { CLASSES, DATA_KINDS, trainingImages } from './data.ts'
+import { CHANNELS, CLASSES, DATA_KINDS, imageSizes, trainingImages } from './data.ts'
 import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
 export const expertsCommand = command(
@@ -20,6 +20,7 @@ export const expertsCommand = command(
     'hold-out': HOLD_OUT,
     out: { type: 'string', valueHint: 'DIR', required: true, description: 'Where experts are saved' },
     size: { type: 'string', valueHint: 'N', description: "Sides of the images, as the prior's; default as they are" },
+    ...CHANNELS,
     count: { type: 'string', valueHint: 'N', default: '10', description: 'Experts in all' },
     epochs: {
       type: 'string',
@@ -30,12 +31,12 @@ export const expertsCommand = command(
     lr: { type: 'string', valueHint: 'X', default: '0.01', description: 'Learning rate' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same experts' },
   },
-  async ({ data: path, classes, 'hold-out': fraction, out, size, count, epochs, lr, seed }) => {
+  async ({ data: path, classes, 'hold-out': fraction, out, size, channels, count, epochs, lr, seed }) => {
     const options = {
       ...{ count: countOf('count', count), epochs: countOf('epochs', epochs), seed: integer('seed', seed) },
       learningRate: positiveNumber('lr', lr),
     }
-    const sizes = { ...(size !== undefined && { size: countOf('size', size) }) }
+    const sizes = imageSizes(size, channels)
     const data = { path, classes, holdOut: holdOutOf(fraction) }
     const device = await openDevice()
     const line = new ProgressLine()

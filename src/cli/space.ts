@@ -3,7 +3,7 @@ import type { Device } from '../gpu/index.ts'
 import type { DiffusionOptions, SpaceOptions } from '../ld3m/index.ts'
 import { loadPrior } from '../node/index.ts'
 import { countOf, INERT, inertNames, number, sharedArguments } from './arguments.ts'
-import { dataToDistill, type TrainingData, type TrainingImages, trainingImages } from './data.ts'
+import { CHANNELS, dataToDistill, imageSizes, type TrainingData, type TrainingImages, trainingImages } from './data.ts'
 import { PRIOR_CLASSES, startingClasses } from './prior-classes.ts'
 
 /** What says in which space images are learned, and how they are made there. */
@@ -25,6 +25,7 @@ export const SPACE_ARGUMENTS = sharedArguments({
     valueHint: 'N',
     description: 'Sides of the images, where the prior does not say: in pixel space, or of a published model (256)',
   },
+  channels: { ...CHANNELS.channels, description: `In pixel space: ${CHANNELS.channels.description}` },
   'prior-classes': PRIOR_CLASSES,
   timesteps: { type: 'string', valueHint: 'N', description: 'Steps of the diffusion; default 10' },
   guidance: { type: 'string', valueHint: 'X', description: 'Scale of classifier-free guidance; default 3' },
@@ -41,6 +42,7 @@ export interface SpaceArguments {
   readonly inert?: string | undefined
   readonly space: string
   readonly size?: string | undefined
+  readonly channels?: string | undefined
   readonly 'prior-classes'?: string | undefined
   readonly timesteps?: string | undefined
   readonly guidance?: string | undefined
@@ -53,7 +55,7 @@ export async function openSpace(
   data: TrainingData,
   given: SpaceArguments,
 ): Promise<SpaceOptions & Omit<TrainingImages, 'whole'>> {
-  const { prior: file, inert, space, size, 'prior-classes': listed } = given
+  const { prior: file, inert, space, size, channels, 'prior-classes': listed } = given
   const diffusion = diffusionOf(given)
   if (diffusion && space !== 'latent-diffusion') {
     throw optionError(`--space ${space} has no diffusion.`, 'Leave out --timesteps, --guidance and --residual.')
@@ -64,10 +66,11 @@ export async function openSpace(
   if (space === 'pixel') {
     const stray = ['prior', 'inert'].find((name) => given[name as 'prior' | 'inert'] !== undefined)
     if (stray) throw optionError(`--${stray} is of no use to --space pixel.`, 'Leave one of them out.')
-    const { whole: _, ...images } = await trainingImages(data, {
-      ...(size !== undefined && { size: countOf('size', size) }),
-    })
+    const { whole: _, ...images } = await trainingImages(data, imageSizes(size, channels))
     return { ...images, space, device }
+  }
+  if (channels !== undefined) {
+    throw optionError(`--channels is of no use to --space ${space}, where the prior says it.`, 'Leave it out.')
   }
   if (file === undefined) throw optionError(`--space ${space} needs --prior.`, 'Name the file of a prior.')
   const sides = size === undefined ? {} : { size: countOf('size', size) }

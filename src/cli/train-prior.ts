@@ -11,7 +11,7 @@ import {
 import { formatBytes, formatDuration, loadPrior, openDevice, trainPriorFile } from '../node/index.ts'
 import { counted } from '../words.ts'
 import { command, countOf, INERT, inertNames, integer, positiveNumber } from './arguments.ts'
-import { CLASSES, DATA_KINDS, trainingImages } from './data.ts'
+import { CHANNELS, CLASSES, DATA_KINDS, imageSizes, trainingImages } from './data.ts'
 import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
 /** Prints what a training would take. */
@@ -58,11 +58,7 @@ export const trainPriorCommand = command(
       valueHint: 'N',
       description: 'Sides of the images, such as 32, 64 or 128; default as they are',
     },
-    channels: {
-      type: 'enum',
-      options: ['3', '1'],
-      description: '3 for RGB, 1 for grey; default 3, of IDX files their own',
-    },
+    ...CHANNELS,
     autoencoder: {
       type: 'string',
       valueHint: 'FILE',
@@ -95,10 +91,7 @@ export const trainPriorCommand = command(
     ...texts
   }) => {
     const data = { path, classes, holdOut: holdOutOf(fraction) }
-    const sizes = {
-      ...(size !== undefined && { size: countOf('size', size) }),
-      ...(channels !== undefined && { channels: integer('channels', channels) as 1 | 3 }),
-    }
+    const sizes = imageSizes(size, channels)
     const [ofAutoencoder, ofDenoiser] = [ofStage('autoencoder', texts), ofStage('denoiser', texts)]
     const seed = integer('seed', seedText)
     const channelsOf = <T extends string>(name: T) =>

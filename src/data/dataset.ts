@@ -1,4 +1,5 @@
 import { dataError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { MAX_CLASSES } from '../io/index.ts'
 
 /** What is known of labelled images, all of one size, without their pixels. */
 export interface DatasetInfo {
@@ -184,9 +185,6 @@ export function checkIndices(where: string, dataset: DatasetInfo, indices: Array
 /** Whether classes have names of their own: those of IDX files are their labels. */
 export const areClassesNamed = (classNames: readonly string[]): boolean =>
   classNames.some((name, label) => name !== String(label))
-
-/** What 16-bit labels can tell apart. */
-const MAX_CLASSES = 65536
 
 /** Room for labels of so many classes. */
 export const labelArray = (count: number, classes: number): Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> =>

@@ -26,12 +26,18 @@ export type ImagenetSubset = keyof typeof IMAGENET_SUBSETS
 export const imagenetSubset = (name: ImagenetSubset): ImagenetClass[] =>
   IMAGENET_SUBSETS[name].map((id) => IMAGENET_CLASSES[id]!)
 
+/** How Hugging Face spells classes that share their first name with another one. */
+const ALIASES = { crane: 134, crane2: 517, 'maillot, tank suit': 639 } as const
+
 /**
- * The ImageNet class that a name means: its WordNet id (`n01440764`), its name in `IMAGENET_CLASSES` (`tench`), or a list
- * of names that begins with it ("tench, Tinca tinca").
+ * The ImageNet class that a name means: its WordNet id (`n01440764`), its name in `IMAGENET_CLASSES` (`tench`) or on Hugging
+ * Face (`crane2`), or a list of names that begins with it ("tench, Tinca tinca").
  */
 export function imagenetClass(name: string): ImagenetClass | undefined {
-  byName ??= new Map(IMAGENET_CLASSES.flatMap((known) => [[known.wnid, known] as const, [known.name, known] as const]))
+  byName ??= new Map([
+    ...IMAGENET_CLASSES.flatMap((known) => [[known.wnid, known] as const, [known.name, known] as const]),
+    ...Object.entries(ALIASES).map(([alias, id]) => [alias, IMAGENET_CLASSES[id]!] as const),
+  ])
   return byName.get(name) ?? byName.get(name.split(', ', 1)[0]!)
 }
 

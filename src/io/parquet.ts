@@ -23,6 +23,9 @@ export interface ParquetImages {
   images(start: number, end: number): Promise<Uint8Array[]>
 }
 
+/** What 16-bit labels can tell apart. Larger numbers are times or identifiers. */
+export const MAX_CLASSES = 65_536
+
 /** What writers commonly give a page. */
 const PAGE_BYTES = 2 ** 20
 
@@ -155,11 +158,12 @@ async function compressorsFor({ row_groups }: FileMetaData) {
 
 function labelOf(value: unknown, row: number, column: string, source: string): number | string {
   const label = typeof value === 'bigint' ? Number(value) : value
-  if (typeof label === 'string' || (typeof label === 'number' && Number.isSafeInteger(label) && label >= 0))
-    return label
+  if (typeof label === 'string') return label
+  if (typeof label === 'number' && Number.isSafeInteger(label) && label >= 0 && label < MAX_CLASSES) return label
   throw dataError(
     `Row ${row} of ${source} has ${label === null || label === undefined ? 'no label' : `the label ${label}`} in '${column}'.`,
-    'Labels are whole numbers from 0 or names; a split without labels has -1. Use another split or column.',
+    `Labels are whole numbers from 0 to ${MAX_CLASSES - 1} or names; a split without labels has -1. Use another split, or ` +
+      'name another column with labelColumn.',
   )
 }
 

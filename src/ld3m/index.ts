@@ -5,6 +5,7 @@ export {
   chooseIteration,
   IterationChoice,
 } from './choose-iteration.ts'
+export { classFolders } from './class-folders.ts'
 export { type DistillEstimate, describeDistill, distill, estimateDistill, planDistill } from './distill.ts'
 export {
   DistillationStopped,

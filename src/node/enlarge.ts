@@ -6,18 +6,27 @@ export interface Interleaved {
   readonly channels: number
 }
 
+/** A square of an image: the place of its first pixel, and its sides. */
+export interface Square {
+  readonly left: number
+  readonly top: number
+  readonly size: number
+}
+
 /**
- * Enlarges an image by bilinear interpolation between the centres of pixels, as torchvision does. (libvips, which reduces
- * well, shifts what it enlarges by a part of a pixel.)
+ * A square of an image that is enlarged to `toWidth` by `toHeight`, by bilinear interpolation between the centres of pixels,
+ * as torchvision does. (libvips, which reduces well, shifts what it enlarges by a part of a pixel.) Nothing else is
+ * computed: a line of pixels would become millions of columns.
  */
 export function enlarge(
   { data, width, height, channels }: Interleaved,
   toWidth: number,
   toHeight: number,
+  { left: fromColumn, top: fromRow, size }: Square,
 ): Interleaved {
-  const columns = taps(width, toWidth)
-  const rows = taps(height, toHeight)
-  const enlarged = new Uint8Array(toWidth * toHeight * channels)
+  const columns = taps(width, toWidth, fromColumn, size)
+  const rows = taps(height, toHeight, fromRow, size)
+  const enlarged = new Uint8Array(size * size * channels)
   let at = 0
   for (const [top, bottom, down] of rows) {
     for (const [left, right, across] of columns) {
@@ -29,13 +38,21 @@ export function enlarge(
       }
     }
   }
-  return { data: enlarged, width: toWidth, height: toHeight, channels }
+  return { data: enlarged, width: size, height: size, channels }
 }
 
-/** For each place of an enlarged axis the two nearest of the original, and how far it lies from the first to the second. */
-function taps(from: number, to: number): [first: number, second: number, share: number][] {
-  return Array.from({ length: to }, (_, i) => {
-    const place = Math.min(Math.max(((i + 0.5) * from) / to - 0.5, 0), from - 1)
+/**
+ * For `count` places of an enlarged axis from `start` on the two nearest of the original, and how far each lies from the
+ * first to the second.
+ */
+function taps(
+  from: number,
+  to: number,
+  start: number,
+  count: number,
+): [first: number, second: number, share: number][] {
+  return Array.from({ length: count }, (_, i) => {
+    const place = Math.min(Math.max(((start + i + 0.5) * from) / to - 0.5, 0), from - 1)
     const first = Math.floor(place)
     return [first, Math.min(first + 1, from - 1), place - first]
   })

@@ -10,6 +10,10 @@ import { withFile } from './source.ts'
 const TEMPORARY = '.tmp'
 const LEFTOVER = /^\..+\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/
 
+/** A passing name for what is to be at a path, or was; see `removeLeftovers`. */
+export const temporaryBeside = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${randomUUID()}${TEMPORARY}`)
+
 /**
  * Writes a file so that a reader, or this machine after a power cut, finds the old bytes or the new ones, never a
  * part: a temporary file beside it is written, flushed to the disk and renamed. Content may come piece by piece.
@@ -19,7 +23,7 @@ export async function writeFileAtomic(
   path: string,
   content: Uint8Array | string | AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}${TEMPORARY}`)
+  const temporary = temporaryBeside(path)
   try {
     const file = await open(temporary, 'wx')
     try {

@@ -1,7 +1,7 @@
 import type { Sharp } from 'sharp'
 import { dataError, Ld3mError, optionError } from '../errors.ts'
 import { isCutShort } from './cut-short.ts'
-import { enlarge, type Interleaved } from './enlarge.ts'
+import { enlarge, type Interleaved, type Square } from './enlarge.ts'
 
 /** What images are decoded to. */
 export interface ImageFormat {
@@ -68,16 +68,16 @@ async function decode(opened: Sharp, size: number, channels: 1 | 3): Promise<Uin
   const shorter = Math.min(autoOrient.width, autoOrient.height)
   const scaled = (side: number) => Math.floor((side * size) / shorter)
   const [width, height] = [scaled(autoOrient.width), scaled(autoOrient.height)]
+  const kept = { left: middle(width - size), top: middle(height - size), size }
   const upright = opened
     .autoOrient()
     .flatten({ background: 'black' })
     .toColourspace(channels === 1 ? 'b-w' : 'srgb')
     .raw()
-  const resized =
-    shorter < size
-      ? enlarge(await pixelsOf(upright), width, height)
-      : await pixelsOf(upright.resize(width, height, { fit: 'fill', kernel: 'linear' }))
-  return cropped(resized, size)
+  if (shorter < size) {
+    return cropped(enlarge(await pixelsOf(upright), width, height, kept), { left: 0, top: 0, size })
+  }
+  return cropped(await pixelsOf(upright.resize(width, height, { fit: 'fill', kernel: 'linear' })), kept)
 }
 
 async function pixelsOf(image: Sharp): Promise<Interleaved> {
@@ -85,9 +85,8 @@ async function pixelsOf(image: Sharp): Promise<Interleaved> {
   return { data, width: info.width, height: info.height, channels: info.channels }
 }
 
-/** The middle of an image, as planes [C, size, size]. */
-function cropped({ data, width, height, channels }: Interleaved, size: number): Uint8Array {
-  const [left, top] = [middle(width - size), middle(height - size)]
+/** A square of an image, as planes [C, size, size]. */
+function cropped({ data, width, channels }: Interleaved, { left, top, size }: Square): Uint8Array {
   const planes = new Uint8Array(channels * size * size)
   let at = 0
   for (let c = 0; c < channels; c++) {

@@ -33,7 +33,8 @@ type Opener = (path: string, options: OpenDatasetOptions) => Promise<AnyDataset>
 export type DatasetKind = 'IDX files' | 'CIFAR files' | 'Parquet files' | 'folders of images'
 
 const OPENERS: Readonly<Record<DatasetKind, Opener>> = {
-  'IDX files': async (path, { split, ...rest }) => await fitted(await loadIdx(path, binarySplit(path, split)), rest),
+  'IDX files': async (path, { split, ...rest }) =>
+    await fitted(await loadIdx(path, binarySplit(path, split)), rest, bordered),
   'CIFAR files': async (path, { split, ...rest }) =>
     await fitted(await loadCifar(path, binarySplit(path, split)), rest),
   'Parquet files': (path, { cacheBytes, ...rest }) => streamParquet(path, sized(path, rest), cacheBytes),
@@ -119,12 +120,19 @@ function sized<T extends OpenDatasetOptions>(path: string, options: T): T & { si
   return { ...options, size }
 }
 
-/** A dataset in memory with the classes, size and channels asked for. */
-async function fitted(whole: Dataset, options: Omit<OpenDatasetOptions, 'split'>): Promise<AnyDataset> {
+/** A border for images that fit into `size`. */
+const bordered = (dataset: Dataset, size: number): Dataset =>
+  dataset.height <= size && dataset.width <= size ? padTo(dataset, size) : dataset
+
+/** A dataset in memory with the classes, size and channels asked for: resized, unless `grow` gives it that size. */
+async function fitted(
+  whole: Dataset,
+  options: Omit<OpenDatasetOptions, 'split'>,
+  grow = (dataset: Dataset, _size: number): Dataset => dataset,
+): Promise<AnyDataset> {
   const { size, classes, cacheBytes } = options
   const selected = classes ? selectClasses(whole, classes) : whole
-  const smaller = size !== undefined && selected.height < size && selected.width < size
-  const dataset = smaller && selected.channels === 1 ? padTo(selected, size) : selected
+  const dataset = size === undefined ? selected : grow(selected, size)
   const { channels, height, width, images, ...info } = dataset
   const wanted = { size: size ?? height, channels: options.channels ?? (channels as 1 | 3) }
   if (wanted.size === height && wanted.size === width && wanted.channels === channels) return dataset

@@ -1,6 +1,7 @@
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { type AnyDataset, IMAGENET_STATISTICS, splitDataset } from '../data/index.ts'
-import { optionError } from '../errors.ts'
+import { dataError, optionError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import {
   type Accuracy,
@@ -15,11 +16,16 @@ import { openDevice } from './device.ts'
 import { type ExperimentResult, runExperiment } from './experiment.ts'
 import { showExperts } from './expert-progress.ts'
 import { expertsFolder } from './experts-folder.ts'
-import { openRunDirectory } from './files.ts'
+import { openRunDirectory, readIfThere } from './files.ts'
 import { interruptible } from './interrupt.ts'
 import { openDataset } from './open-dataset.ts'
 import { loadPrior } from './prior.ts'
 import { ProgressLine } from './progress.ts'
+import { checkRunFolder } from './run-folder.ts'
+import { lockFolder } from './run-lock.ts'
+
+/** Which row a folder's run is of; beside the files of every run. */
+const RECORD = 'recipe.json'
 
 export interface ReproduceOptions {
   /** ImageNet, in any layout that `openDataset` reads: folders `train` and `val`, or Parquet files. */
@@ -47,8 +53,8 @@ export interface Reproduction extends ExperimentResult {
  * Runs a row of the paper's tables from ImageNet and the published generator: splits validation images off, trains experts
  * where the row needs them, distils, chooses the iteration, trains the four unseen networks by the paper's protocol, and
  * leaves a run's folder, with `recipe.json`. Called again, it goes on where it was stopped.
- * @throws Ld3mError `option` if the data's path is missing or the checkpoint is not the recipe's; else as `openDataset`,
- * `loadPrior`, `trainExperts` and `runExperiment` do
+ * @throws Ld3mError `option` if the data's path is missing, the checkpoint is not the recipe's or the folder holds something
+ * else; else as `openDataset`, `loadPrior`, `trainExperts` and `runExperiment` do
  */
 export async function reproduce(recipe: PaperRecipe, options: ReproduceOptions): Promise<Reproduction> {
   const { checkpoint, inert = [], out, seed = 0 } = options
@@ -60,9 +66,8 @@ export async function reproduce(recipe: PaperRecipe, options: ReproduceOptions):
     priors.push(loaded)
     const prior = priorOf(recipe, loaded)
     priors.push(prior)
-    const folder = await openRunDirectory(out)
-    const { match, distill: ofDistill, evaluate, choose, ...facts } = recipe
-    await folder.writeJson('recipe.json', { ...facts, experts: recipe.experts && withoutStudent(recipe.experts) })
+    await beginRow(recipe, out)
+    const { match, distill: ofDistill, evaluate, choose } = recipe
     const objective = match(recipe.experts && (await expertsFor(recipe.experts, device, train, out, seed)))
     const { validationFraction: _fraction, ...choosing } = choose
     const result = await runExperiment(out, {
@@ -78,6 +83,42 @@ export async function reproduce(recipe: PaperRecipe, options: ReproduceOptions):
     for (const prior of priors) prior.dispose()
     if (!options.device) device.destroy()
   }
+}
+
+/**
+ * Writes down in a new folder which row is run there. One that is there already is that row's, or is refused as it is: now,
+ * before experts are trained for days.
+ */
+async function beginRow(recipe: PaperRecipe, out: string): Promise<void> {
+  const folder = await openRunDirectory(out)
+  const unlock = lockFolder(folder.path)
+  try {
+    const record = await readIfThere(folder.pathOf(RECORD))
+    if (record) {
+      checkRow(recipe, folder.pathOf(RECORD), record)
+      return
+    }
+    await checkRunFolder(folder.path)
+    if (existsSync(folder.pathOf('metrics.json'))) {
+      throw optionError(`${out} holds a run that reproduce did not begin.`, 'Give another folder.')
+    }
+    const { match: _match, distill: _distill, evaluate: _evaluate, choose: _choose, ...facts } = recipe
+    await folder.writeJson(RECORD, { ...facts, experts: recipe.experts && withoutStudent(recipe.experts) })
+  } finally {
+    unlock()
+  }
+}
+
+/** Throws unless a folder's record is of this row. */
+function checkRow({ name }: PaperRecipe, path: string, record: Uint8Array): void {
+  let before: { readonly name?: unknown }
+  try {
+    before = JSON.parse(new TextDecoder().decode(record))
+  } catch (cause) {
+    throw dataError(`${path} is not JSON: ${(cause as Error).message}.`, 'Give another folder.', cause)
+  }
+  if (before.name === name) return
+  throw optionError(`${dirname(path)} holds the run of ${before.name}, not of ${name}.`, 'Give another folder.')
 }
 
 const withoutStudent = ({ student, ...rest }: NonNullable<PaperRecipe['experts']>) => ({

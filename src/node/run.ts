@@ -77,8 +77,8 @@ export class Run {
   readonly #unlock: () => void
   readonly #saveEvery: number
   #lastSave = performance.now()
-  /** Whatever must be gone before the first save. */
-  #cleared: Promise<void> | undefined
+  /** Removes what must be gone before the first save; called before every one, it does so once. */
+  #makeWay = async (): Promise<void> => {}
   #config: RunConfig = {}
   #set: DistilledSet | undefined
 
@@ -113,9 +113,11 @@ export class Run {
 
   /** Saves the state and the result so far, which `onProgress` does now and then. */
   async saveState(progress: Pick<DistillProgress, 'save' | 'snapshot'>): Promise<void> {
-    await this.#cleared
-    await this.directory.writeBytes(STATE, await progress.save())
-    await this.#save(await progress.snapshot(), 'distilling')
+    const state = await progress.save()
+    const set = await progress.snapshot()
+    await this.#makeWay()
+    await this.directory.writeBytes(STATE, state)
+    await this.#save(set, 'distilling')
   }
 
   /** Prints something that stays, below the line of progress. */
@@ -126,7 +128,7 @@ export class Run {
 
   /**
    * Waits for a distillation and saves its result, also that of one that stopped early (whose error is thrown on). What
-   * another distillation left in the folder goes, unless this one resumes it.
+   * another distillation left in the folder goes when there is something to take its place, unless this one resumes it.
    * @param options what `distill` was called with, for config.json
    * @param more plain data that belongs there too
    */
@@ -135,21 +137,26 @@ export class Run {
     distillation: Promise<DistilledSet>,
     more: Readonly<Record<string, unknown>> = {},
   ): Promise<DistilledSet> {
-    const prepare = async () => {
+    const describe = async () => {
       this.#config = { ...(await describeOptions(options)), ...more }
       this.#accuracies = new RunAccuracies()
-      await this.#clear(options.resume !== undefined)
+    }
+    const described = describe()
+    let cleared: Promise<void> | undefined
+    this.#makeWay = () => {
+      cleared ??= described.then(() => this.#clear(options.resume !== undefined))
+      return cleared
     }
     try {
-      this.#cleared = prepare()
-      const [set] = await Promise.all([distillation, this.#cleared])
+      const [set] = await Promise.all([distillation, described])
+      await this.#makeWay()
       await this.#save(set, 'evaluating')
       await this.#remove(STATE)
       return set
     } catch (error) {
       this.#line.end()
       if (error instanceof DistillationStopped) {
-        await this.#cleared
+        await this.#makeWay()
         // First: metrics without a state are those of a distillation that is done.
         await this.directory.writeBytes(STATE, error.state)
         await this.#saveLast(error.result, error)

@@ -1,17 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import { readdir, rename, rm, rmdir } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
+import { basename, dirname, join, resolve, sep } from 'node:path'
 import { dataError, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
-import { type DistilledSet, distilledToImageFolder } from '../ld3m/index.ts'
+import { classFolders, type DistilledSet, distilledToImageFolder } from '../ld3m/index.ts'
+import { listed } from '../words.ts'
 import { openRunDirectory, syncDirectory } from './files.ts'
 
 export interface WriteImageFolderOptions {
-  /** Whether to replace a folder that an earlier call wrote; any other is never touched. Default false. */
+  /** Whether to replace a folder that an earlier call wrote; one that holds anything else is never touched. Default false. */
   readonly replace?: boolean
 }
 
 /** In every folder that this module writes, and what it knows them by. */
 const MARK = 'distilled.json'
+const IMAGE = /^\d+\.png$/
+/** Names that a message lists at most. */
+const SHOWN = 5
 
 /**
  * Writes a distilled set as a folder of 8-bit PNG files, a folder a class, in the layout of `distilledToImageFolder`. The
@@ -28,7 +32,7 @@ export async function writeImageFolder(
   rejectUnknownOptions('writeImageFolder', options, ['replace'])
   const path = resolve(directory)
   const before = await entriesOf(path)
-  if (before && before.length > 0) checkReplaceable(path, before, options.replace ?? false)
+  if (before && before.length > 0) await checkReplaceable(path, before, options.replace ?? false)
   const files = distilledToImageFolder(set)
   const beside = (purpose: string) => join(dirname(path), `.${basename(path)}.${randomUUID()}.${purpose}`)
   const [next, last] = [beside('tmp'), beside('old')]
@@ -64,11 +68,37 @@ async function entriesOf(path: string): Promise<readonly string[] | undefined> {
   }
 }
 
-function checkReplaceable(path: string, entries: readonly string[], replace: boolean): void {
+async function checkReplaceable(path: string, entries: readonly string[], replace: boolean): Promise<void> {
   if (!replace) {
     throw optionError(`The folder ${path} is not empty.`, 'Name a new one, or replace an earlier export (--force).')
   }
   if (!entries.includes(MARK)) {
     throw optionError(`The folder ${path} holds no export: there is no ${MARK} in it.`, 'Name a new one.')
+  }
+  const foreign = await foreignIn(path)
+  if (foreign.length === 0) return
+  throw optionError(
+    `The folder ${path} holds what no export wrote: ${listed(foreign, SHOWN)}.`,
+    'Move that elsewhere, or name a new folder.',
+  )
+}
+
+/** What is in an export's folder and is not the export's, as relative paths. */
+async function foreignIn(path: string): Promise<string[]> {
+  const folders = new Set(classFolders(await classNamesIn(path)))
+  const isOwn = ([first = '', image, ...deeper]: readonly string[]) =>
+    image === undefined
+      ? first === MARK || folders.has(first.normalize('NFC'))
+      : deeper.length === 0 && folders.has(first.normalize('NFC')) && IMAGE.test(image)
+  return (await readdir(path, { recursive: true })).filter((name) => !isOwn(name.split(sep))).sort()
+}
+
+/** The classes of an export; none where its record is not as an export writes it, so that all else is foreign. */
+async function classNamesIn(path: string): Promise<string[]> {
+  try {
+    const { class_names: names } = JSON.parse(await readFile(join(path, MARK), 'utf8'))
+    return names.map(String)
+  } catch {
+    return []
   }
 }

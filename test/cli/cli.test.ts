@@ -117,6 +117,31 @@ describe('ld3m-gpu', () => {
     [['distill', '--data', 'x', '--prior', 'y', '--out', 'z', 'w'], "distill: 'w' belongs to no option. See --help."],
     [['distill', '--data', 'x', '--prior', 'y', '--out'], 'distill: --out has no value. Give one.'],
     [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', '--resume'],
+      'distill: --out is followed by --resume, not by a value. Give one.',
+    ],
+    [['distill', '--data', 'x', '--prior', 'y', '--no-out'], 'distill: --out has no value. Give one.'],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--no-save-every'],
+      'distill: --save-every has no value. Give one.',
+    ],
+    [
+      ['distill', '--data', 'x', '--data', 'y', '--prior', 'z', '--out', 'w'],
+      'distill: --data is given twice. Give it once.',
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--save-every=1', '--saveEvery', '2'],
+      'distill: --save-every is given twice. Give it once.',
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--force', '--no-force'],
+      'distill: --force is given twice. Give it once.',
+    ],
+    [
+      ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--resume', '--force'],
+      '--resume goes on with the run in --out, --force replaces it. Leave one of them out.',
+    ],
+    [
       ['distill', '--data', 'x', '--prior', 'y', '--out', 'z', '--ipc', '1.5'],
       "--ipc is '1.5'. Use a whole number from 1.",
     ],
@@ -357,6 +382,39 @@ describe('ld3m-gpu', () => {
       'mtt: an expert has 3 epochs; --max-start-epoch 2 with --expert-epochs 3 asks for 4. ' +
         'Lower one of them, or train experts for longer.\n',
     )
+  })
+
+  test('colours are made grey for experts and in pixel space as for a grey prior', async () => {
+    const files: Record<string, Uint8Array> = {}
+    for (const split of ['train', 'val']) {
+      for (const [name, level] of [
+        ['bright', 150],
+        ['dark', 20],
+      ] as const) {
+        for (let i = 0; i < 3; i++)
+          files[`${split}/${name}/${i}.png`] = await png(picture(8, 8, 3, (x, y) => level + x * y))
+      }
+    }
+    const pictures = ['--data', await folderOf(files)]
+    const grey = ['--size', '8', '--channels', '1']
+    const experts = join(folder, 'grey-experts')
+    const trained = ['--count', '1', '--epochs', '3', '--out', experts]
+    expect(await run('experts', ...pictures, ...grey, ...trained)).toMatchObject({ code: 0, err: '' })
+    const matching = ['--objective', 'mtt', '--experts', experts, '--steps', '1']
+    const latents = ['--prior', prior, '--out', join(folder, 'grey-latents')]
+    expect(await run('distill', ...pictures, ...matching, ...latents)).toMatchObject({ code: 0, err: '' })
+    const refused = await run('distill', ...pictures, ...latents, '--force', '--channels', '1')
+    expect(refused.err).toBe(
+      '--channels is of no use to --space latent-diffusion, where the prior says it. Leave it out.\n',
+    )
+
+    const out = join(folder, 'grey-pixels')
+    const pixels = ['--space', 'pixel', ...grey, '--out', out]
+    expect(await run('distill', ...pictures, ...matching, ...pixels)).toMatchObject({ code: 0, err: '' })
+    const set = distilledFromSafetensors(await readFile(join(out, 'distilled.safetensors')))
+    expect(set.images.shape).toEqual([2, 1, 8, 8])
+    const judged = ['--run', out, '--students', 'convnet', '--runs', '1', '--steps', '1']
+    expect(await run('evaluate', ...pictures, ...judged)).toMatchObject({ code: 0, err: '' })
   })
 
   test('distill takes chosen classes of a folder of images, and evaluate takes the same ones', async () => {

@@ -45,6 +45,8 @@ describe("ImageNet's classes", () => {
   test('are found by WordNet id, name, or a list of names', () => {
     for (const name of ['n01440764', 'tench', 'tench, Tinca tinca']) expect(imagenetClass(name)?.id).toBe(0)
     expect(imagenetClass('Tench')).toBeUndefined()
+    // Where the first name is not enough, as Hugging Face spells them, in the order of the labels.
+    expect(imagenetIds(['crane', 'crane2', 'maillot', 'maillot, tank suit'])).toEqual([134, 517, 638, 639])
     expect(imagenetIds(['parachute', 'n01440764'])).toEqual([701, 0])
     expect(imagenetIds(['parachute', 'teapot holder'])).toBeUndefined()
   })
@@ -57,6 +59,7 @@ describe('findClasses', () => {
   test('takes labels, names and other names of the same ImageNet class, in the order asked for', () => {
     expect(find(['cat', 'dog', 'tench'], 'dog', 0, 'n01440764')).toEqual([1, 0, 2])
     expect(find(['n01440764', 'goldfish, Carassius auratus'], 'goldfish', 'tench')).toEqual([1, 0])
+    expect(find(['maillot', 'maillot, tank suit'], 'n03710721', 'n03710637')).toEqual([1, 0])
   })
 
   test('takes a subset of ImageNet however the dataset names its classes', () => {

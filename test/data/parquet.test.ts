@@ -150,6 +150,18 @@ describe('datasetFromParquet', () => {
     expect([...text.labels]).toEqual([1, 0, 1])
   })
 
+  test('refuses a column of numbers that are no labels, before it makes classes of them', async () => {
+    for (const number of [65_536, 2 ** 33, 1_700_000_000_000]) {
+      const file = parquet([...rows(2), { label: number, image: encoded(2) }], { label: 'time' })
+      await expect(datasetFromParquet(of(file), options({ columns: { label: 'time' } }))).rejects.toMatchObject({
+        code: 'data',
+        message: expect.stringContaining(`Row 2 of part-0.parquet has the label ${number} in 'time'. Labels are`),
+      })
+    }
+    const last = parquet([{ label: 65_535, image: encoded(0) }])
+    expect((await datasetFromParquet(of(last), options())).classNames).toHaveLength(65_536)
+  })
+
   test('says which image could not be decoded', async () => {
     const decode = async (_: Uint8Array, source: string) => {
       throw new Error(`bad image ${source}`)

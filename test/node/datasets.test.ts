@@ -284,6 +284,19 @@ describe('openDataset', () => {
     const files = await folderOf({ ...idx('train'), ...idx('t10k') })
     const padded = await inMemory(await openDataset(files, { size: 4, split: 'test' }))
     expect([...padded.images.subarray(0, 16)]).toEqual([0, 0, 0, 0, 0, 0, 1, 0, 0, 2, 3, 0, 0, 0, 0, 0])
+    // Also in colour, and where one of the sides is not smaller.
+    const colour = await folderOf({
+      'train-images-idx3-ubyte': writeIdx({ shape: [1, 3, 2, 2], data: new Uint8Array(12).fill(200) }),
+      'train-labels-idx1-ubyte': writeIdx({ shape: [1], data: Uint8Array.of(0) }),
+    })
+    const { images } = await inMemory(await openDataset(colour, { size: 4 }))
+    const plane = [0, 0, 0, 0, 0, 200, 200, 0, 0, 200, 200, 0, 0, 0, 0, 0]
+    expect([...images]).toEqual([...plane, ...plane, ...plane])
+    const wide = await folderOf({
+      'train-images-idx3-ubyte': writeIdx({ shape: [1, 1, 3], data: Uint8Array.of(7, 8, 9) }),
+      'train-labels-idx1-ubyte': writeIdx({ shape: [1], data: Uint8Array.of(0) }),
+    })
+    expect([...(await inMemory(await openDataset(wide, { size: 3 }))).images]).toEqual([0, 0, 0, 7, 8, 9, 0, 0, 0])
     const smaller = await inMemory(await openDataset(files, { size: 1, channels: 3 }))
     // The mean of 4, 5, 6 and 7 in all channels.
     expect(smaller).toMatchObject({ channels: 3, height: 1, width: 1 })

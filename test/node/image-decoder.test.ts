@@ -89,6 +89,23 @@ describe('openImageDecoder', () => {
     ])
   })
 
+  test('enlarges of a thin image what is kept of it, and no more', async () => {
+    const decode = await openImageDecoder({ size: 64 })
+    const level = (place: number) => Math.round(127 + 100 * Math.sin(0.01 * place))
+    const [wide, high] = [picture(20_000, 1, 1, (x) => level(x)), picture(1, 20_000, 1, (_x, y) => level(y))]
+    // Whole, it would be 64 × 1,280,000 pixels.
+    const before = performance.now()
+    const [across, down] = [await decode(await png(wide), 'wide'), await decode(await png(high), 'high')]
+    expect(performance.now() - before).toBeLessThan(5000)
+    // A column of the original is 64 wide, and the middle is between two of them.
+    const row = Array.from({ length: 64 }, (_, i) => level(9999) + ((i + 0.5) / 64) * (level(10_000) - level(9999)))
+    expect(largest(across.subarray(0, 64), row)).toBeLessThan(0.51)
+    for (let y = 0; y < 64; y++) {
+      expect([...across.subarray(64 * y, 64 * y + 64)]).toEqual([...across.subarray(0, 64)])
+      for (let x = 0; x < 64; x++) expect(down[64 * y + x]).toBe(across[y])
+    }
+  })
+
   test('gives planes of red, green and blue, from JPEG as from PNG', async () => {
     const decode = await openImageDecoder({ size: 8 })
     for (const file of [await png(plain(200, 100, 50)), await jpeg(plain(200, 100, 50))]) {

@@ -1,4 +1,5 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { IMAGENET_STATISTICS, IMAGENET_SUBSETS, imagenetSubset } from '../../src/data/index.ts'
@@ -102,6 +103,27 @@ describe('reproduce', () => {
     const again = await reproduce(recipe, { imagenet, checkpoint, out, device, seed: 2 })
     expect(again.accuracy.distilled.Other?.mean).toBe(1)
     expect(again.mean).toBe(mean)
+  })
+
+  test("writes nothing over another row's record, into a dataset, or where another process is", async () => {
+    const [imagenet, checkpoint] = [await fakeImagenet(), await saved(colour)]
+    const recipe = shrunk(paperRecipe({ table: 3, subset: 'imagenet-a', objective: 'mtt', imagesPerClass: 1 }))
+    const refused = async (files: Record<string, string>, message: RegExp) => {
+      const out = await folderOf(files)
+      await expect(reproduce(recipe, { imagenet, checkpoint, out, device })).rejects.toThrow(message)
+      expect(await readdir(out)).toEqual(Object.keys(files))
+      for (const [name, text] of Object.entries(files)) expect(await readFile(join(out, name), 'utf8')).toBe(text)
+    }
+    await refused(
+      { 'recipe.json': '{"name":"table4-imagenet-a-dm"}' },
+      /holds the run of table4-imagenet-a-dm, not of /,
+    )
+    await refused({ 'recipe.json': '{' }, /recipe.json is not JSON/)
+    await refused({ 'config.json': '{}', 'metrics.json': '{}' }, /holds a run that reproduce did not begin/)
+    await refused({ 'run.lock': `${process.ppid} ${hostname()}` }, /is in use by process/)
+    const into = { imagenet, checkpoint, out: join(imagenet, 'train'), device }
+    await expect(reproduce(recipe, into)).rejects.toThrow(/train is not a run's folder: it holds folders of images/)
+    expect(await readdir(into.out)).toHaveLength(11)
   })
 
   test('trains the experts of a row that matches trajectories', async () => {

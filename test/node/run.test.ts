@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import fs, { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -118,6 +119,28 @@ describe('a run', () => {
     await expect(second.savedState()).rejects.toThrow(/Cannot read .*state.safetensors.*start again/)
   })
 
+  test('that fails before there is anything to save leaves the earlier one as it was', async () => {
+    const directory = join(folder, 'failed')
+    const options = optionsOf()
+    const controller = new AbortController()
+    const first = await openRun(directory, device)
+    const stopped = distill({ ...options, signal: controller.signal, onProgress: () => controller.abort() })
+    await expect(first.record(options, stopped)).rejects.toThrow(/aborted after 1 of 4/)
+    const contents = async () =>
+      await Promise.all((await readdir(directory)).sort().map(async (n) => [n, await readFile(join(directory, n))]))
+    const before = await contents()
+
+    const { images: _, count: _count, ...info } = tinyDataset()
+    const load = () => Promise.reject(new Error('the disk is gone'))
+    const unreadable = { ...options, dataset: createStreamedDataset({ ...info, load }) }
+    const second = await openRun(directory, device)
+    await expect(second.record(unreadable, distill(unreadable))).rejects.toThrow(/the disk is gone/)
+    expect(await contents()).toEqual(before)
+    // Nor later, when the folder is another's.
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect(await contents()).toEqual(before)
+  })
+
   test('whose comparison is aborted keeps the images and says so', async () => {
     const directory = join(folder, 'not-compared')
     const options = optionsOf()
@@ -217,22 +240,34 @@ describe('a run', () => {
   test('is of one process at a time', async () => {
     const directory = join(folder, 'locked')
     await mkdir(directory)
-    // A process that is there, and then is not.
-    // A kill may leave nothing in it.
+    const mark = async (ago: number) => {
+      const then = new Date(Date.now() - ago * 1000)
+      await utimes(join(directory, 'run.lock'), then, then)
+    }
+    // A kill may leave nothing in it; so does a process that is about to write it.
     await writeFile(join(directory, 'run.lock'), '')
+    await expect(openRun(directory, device)).rejects.toThrow(/is in use by another process/)
+    await mark(60)
     ;(await openRun(directory, device)).close()
+    // A process that is there, and then is not.
     const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
     await writeFile(join(directory, 'run.lock'), `${other.pid} ${hostname()}`)
     await expect(openRun(directory, device)).rejects.toThrow(new RegExp(`is in use by process ${other.pid} on `))
     await writeFile(join(directory, 'run.lock'), `1 elsewhere.${hostname()}`)
     await expect(openRun(directory, device)).rejects.toThrow(/in use by process 1 on elsewhere.*delete .*run.lock/)
     // Another machine's process marks its lock as long as it is there.
-    const longAgo = new Date(Date.now() - 600_000)
-    await utimes(join(directory, 'run.lock'), longAgo, longAgo)
+    await mark(600)
     const taken = await openRun(directory, device)
     // Nor is it another's of the same process.
     await expect(openRun(directory, device)).rejects.toThrow(new RegExp(`in use by process ${process.pid} on`))
     taken.close()
+    // Numbers of processes come again: this process's after a container's start, another's after days.
+    await writeFile(join(directory, 'run.lock'), `${process.pid} ${hostname()} 0b0f5bd2-8d4f-4c39-9f0a-1f3d9a1a2b3c`)
+    await mark(process.uptime() + 10)
+    ;(await openRun(directory, device)).close()
+    await writeFile(join(directory, 'run.lock'), `${other.pid} ${hostname()}`)
+    await mark(2 * 86_400)
+    ;(await openRun(directory, device)).close()
     await writeFile(join(directory, 'run.lock'), `${other.pid} ${hostname()}`)
     const gone = new Promise((resolve) => other.once('exit', resolve))
     other.kill()
@@ -240,6 +275,30 @@ describe('a run', () => {
     const run = await openRun(directory, device)
     expect(await readdir(directory)).toEqual(['run.lock'])
     run.close()
+    expect(await readdir(directory)).toEqual([])
+  })
+
+  test('is of one process, also where two take over what a third has left', async () => {
+    const directory = join(folder, 'taken-over')
+    await mkdir(directory)
+    const gone = spawn(process.execPath, ['-e', ''])
+    await new Promise((resolve) => gone.once('exit', resolve))
+    await writeFile(join(directory, 'run.lock'), `${gone.pid} ${hostname()}`)
+    const opened = await openRunDirectory(directory)
+    const { readFileSync } = fs
+    let faster: Run | undefined
+    const readWhileAnotherOpens = (path: string, encoding: 'utf8') => {
+      const text = readFileSync(path, encoding)
+      fs.readFileSync = readFileSync
+      syncBuiltinESMExports()
+      faster = new Run(opened, device)
+      return text
+    }
+    fs.readFileSync = readWhileAnotherOpens as typeof readFileSync
+    syncBuiltinESMExports()
+    expect(() => new Run(opened, device)).toThrow(new RegExp(`is in use by process ${process.pid} on `))
+    expect(await readdir(directory)).toEqual(['run.lock'])
+    faster?.close()
     expect(await readdir(directory)).toEqual([])
   })
 

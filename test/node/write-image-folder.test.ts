@@ -1,5 +1,5 @@
-import { mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { distilledToImageFolder } from '../../src/ld3m/index.ts'
 import { loadImageFolder, writeImageFolder } from '../../src/node/index.ts'
@@ -57,6 +57,25 @@ describe('writeImageFolder', () => {
     await expect(writeImageFolder(join(root, 'mine'), set, { replace: true })).rejects.toMatchObject(refused)
     expect((await readdir(root)).sort()).toEqual(['mine', 'set'])
     expect(await readFile(join(root, 'mine', 'notes.txt'), 'utf8')).toBe('mine')
+  })
+
+  test('replaces no export that something else was put into', async () => {
+    const root = await folderOf({})
+    const folder = join(root, 'set')
+    await writeImageFolder(folder, set)
+    for (const foreign of ['checkpoints/model.pt', 'ant/notes.txt', 'masks/0.png', 'ant/old/0.png', '.git/HEAD']) {
+      await mkdir(dirname(join(folder, foreign)), { recursive: true })
+      await writeFile(join(folder, foreign), 'hours of work')
+      const before = await filesOf(root)
+      const [first, second] = foreign.split('/') as [string, string]
+      const named = `holds what no export wrote: ${set.classNames.includes(first) ? `${first}/${second}` : first}`
+      const refused = { code: 'option', message: expect.stringContaining(named) }
+      await expect(writeImageFolder(folder, set, { replace: true })).rejects.toMatchObject(refused)
+      expect(await filesOf(root)).toEqual(before)
+      await rm(join(folder, first === 'ant' ? `ant/${second}` : first), { recursive: true })
+    }
+    await writeFile(join(folder, 'distilled.json'), 'of something else')
+    await expect(writeImageFolder(folder, set, { replace: true })).rejects.toThrow(/no export wrote: ant, ant.0.png/)
   })
 
   test('leaves an earlier export as it was where the set cannot be written', async () => {
