@@ -211,7 +211,6 @@ export class Distillation {
     if (this.#accepted) disposeTensors(this.#accepted)
     this.#accepted = copyTensors(this.#tensors)
     this.#optimizer.step(gradients)
-    this.#space.constrain?.(this.#parameters, this.#normalization)
     this.#matcher.update?.(own)
     for (const g of [...Object.values(gradients), ...Object.values(own)]) g.dispose()
     this.iteration++

@@ -7,9 +7,9 @@ import type { DistilledSet } from './synthetic.ts'
 const LEARNING_RATE = 'student_learning_rate'
 
 /**
- * A distilled set as one safetensors file that any framework can read: `images` [M, C, H, W] in [0, 1], `labels` [M],
- * `initial_images`, and `mean` and `std` [C], with which networks see (image − mean)/std; `latents` and `conditioning`,
- * in the spaces that have them; `student_learning_rate` [1], where it was learned. Class names and losses are JSON in the metadata.
+ * A distilled set as one safetensors file that any framework can read: `images` [M, C, H, W] in [0, 1] (learned pixels may
+ * leave it), `labels` [M], `initial_images`, and `mean` and `std` [C], with which networks see (image − mean)/std; `latents`
+ * and `conditioning`, in the spaces that have them; `student_learning_rate` [1], where it was learned. Class names and losses are JSON in the metadata.
  */
 export function distilledToSafetensors(set: DistilledSet): Uint8Array {
   const f32 = ({ shape, data }: HostTensor): StoredTensor => ({ dtype: 'F32', shape, data })

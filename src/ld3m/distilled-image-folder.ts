@@ -9,7 +9,8 @@ import type { DistilledSet } from './synthetic.ts'
  * order of their labels, and `distilled.json` with `class_names`, `mean`, `std` and, where it was learned,
  * `student_learning_rate`. Class names become safe file names, with their label in front where the order needs it.
  *
- * Pixels are rounded to 8 bits: x in [0, 1] becomes round(255·x), which is off by 1/510 at most.
+ * Pixels are rounded to 8 bits: x in [0, 1] becomes round(255·x), which is off by 1/510 at most. Learned pixels that left
+ * [0, 1] are clamped, so that such a set is better taken as npz or safetensors.
  * @returns bytes by relative path, with slashes
  * @throws Ld3mError `shape`, `data` or `numeric` if the set contradicts itself, or a class has no image
  */

@@ -3,8 +3,8 @@ import { checkDistilledSet } from './distilled-check.ts'
 import type { DistilledSet } from './synthetic.ts'
 
 /**
- * What others train on of a distilled set, as NumPy's `.npz`: `images` [M, C, H, W] float32 in [0, 1], `labels` [M] int32,
- * `class_names` (text), and `mean` and `std` [C] float32, with which networks see (image − mean)/std;
+ * What others train on of a distilled set, as NumPy's `.npz`: `images` [M, C, H, W] float32 in [0, 1] (learned pixels may
+ * leave it), `labels` [M] int32, `class_names` (text), and `mean` and `std` [C] float32, with which networks see (image − mean)/std;
  * `student_learning_rate` [1], where it was learned. Latents, conditionings and losses are in the safetensors file alone.
  * @throws Ld3mError `shape`, `data` or `numeric` if the set contradicts itself, `option` for a class name that NumPy cannot
  * hold, `data` above 2 GiB

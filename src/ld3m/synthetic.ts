@@ -5,7 +5,10 @@ import { type ImageSpace, type SpaceNoise, type SyntheticParameters, sliceParame
 
 /** What distillation gives: a few images a class, and what they were made from. */
 export interface DistilledSet {
-  /** [M, C, H, W] in [0, 1], M = classes · imagesPerClass, grouped by class. */
+  /**
+   * [M, C, H, W], M = classes · imagesPerClass, grouped by class; in [0, 1], but learned pixels as they are, which leave it.
+   * Pictures clamp them.
+   */
   readonly images: HostTensor
   /** The images before the first iteration. */
   readonly initialImages: HostTensor
@@ -70,10 +73,11 @@ export function drawnImages(
   })
 }
 
-/** The same on the host, in [0, 1]. */
+/** The same on the host, without what rounding adds to images that lie in [0, 1]. */
 export async function readImages(...args: Parameters<typeof drawnImages>): Promise<HostTensor> {
   const images = drawnImages(...args)
-  const data = (await images.read()).map((v) => Math.min(Math.max(v, 0), 1))
+  const data = await images.read()
   images.dispose()
-  return { shape: images.shape, data }
+  const [{ isBounded }] = args
+  return { shape: images.shape, data: isBounded ? data.map((v) => Math.min(Math.max(v, 0), 1)) : data }
 }

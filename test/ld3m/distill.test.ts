@@ -445,7 +445,7 @@ describe('spaces', () => {
     expect(loss.at(-1)!).toBeLessThan(0.9 * loss[0]!)
   })
 
-  test('pixels stay where they stand for images, so that what is matched is what comes of it', async () => {
+  test('pixels are free, and what is matched is what comes of it', async () => {
     const { mean, std } = normalizationOf(dataset)
     const matched: Tensor[] = []
     const brighter: Objective = {
@@ -461,12 +461,11 @@ describe('spaces', () => {
           return { loss: ops.fill(device, [1], 1), gradient: ops.fill(device, images.shape, -1) }
         }),
     }
-    const { images } = await distill(inPixels({ objective: brighter, init: 'gaussian', steps: 3 }))
-    await distill(inPixels({ objective: brighter, init: 'gaussian', steps: 4 }))
+    const { images } = await distill(inPixels({ objective: brighter, steps: 3 }))
+    await distill(inPixels({ objective: brighter, steps: 4 }))
     const seen = await Promise.all(matched.map((t) => t.read()))
     for (const t of matched) t.dispose()
-    for (const values of seen) expect(values.every((v) => v > -1e-6 && v < 1 + 1e-6)).toBe(true)
-    expect(images.data.filter((v) => v > 1 - 1e-6).length).toBeGreaterThan(images.data.length / 2)
+    expect(Math.max(...images.data)).toBeGreaterThan(1)
     expectClose(images.data, seen.at(-1)!, 1e-6, 'images')
   })
 

@@ -1,11 +1,10 @@
-import { keep, ops, type Tensor, tensor } from '../../autograd/index.ts'
+import { keep, noGrad, ops, scope, type Tensor, tensor } from '../../autograd/index.ts'
 import { dataError, formatValue, optionError, rejectUnknownOptions } from '../../errors.ts'
 import { loadStateDict, type NamedArrays, type StateDict } from '../../models/index.ts'
 import { type NamedTensors, Sgd } from '../../optim/index.ts'
 import { counted } from '../../words.ts'
 import { checkExperts, type Experts } from '../experts/index.ts'
 import { atLeastOne, oneOf, positive } from '../options.ts'
-import { overwrite } from '../overwrite.ts'
 import { groupedLabels } from '../synthetic.ts'
 import { drawSteps } from './mtt-steps.ts'
 import { type Differentiation, matchTrajectory } from './mtt-unroll.ts'
@@ -173,8 +172,11 @@ class MttMatcher implements Matcher {
   update(own: NamedTensors): void {
     this.#optimizer.step(own)
     const alpha = this.#learningRate
-    const least = LEAST_SHARE * this.#options.studentLearningRate
-    overwrite(alpha, () => ops.maximum(alpha, ops.fill(alpha.device, [1], least)))
+    const { device } = this.#context
+    scope(() => {
+      const least = ops.fill(device, [1], LEAST_SHARE * this.#options.studentLearningRate)
+      device.copy(noGrad(() => ops.maximum(alpha, least)).buffer, 0, alpha.buffer, 0, 4)
+    })
   }
 
   async learned(): Promise<Learned> {

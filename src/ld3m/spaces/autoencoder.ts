@@ -8,6 +8,7 @@ import { type ImageSpace, parameter } from './space.ts'
 export const autoencoderSpace = (prior: Prior): ImageSpace => ({
   name: 'autoencoder',
   device: prior.device,
+  isBounded: true,
   learnable: ['latents'],
   initial: (start) => scope(() => noGrad(() => ({ latents: initialLatents(prior, start) }))),
   noise: () => [],

@@ -19,6 +19,7 @@ export function latentDiffusionSpace(
   return {
     name: 'latent-diffusion',
     device,
+    isBounded: true,
     learnable: prior.conditional ? ['latents', 'conditioning'] : ['latents'],
     initial: (start) =>
       scope(() =>

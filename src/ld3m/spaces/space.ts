@@ -25,6 +25,8 @@ export interface SpaceStart {
 export interface ImageSpace {
   readonly name: 'latent-diffusion' | 'autoencoder' | 'pixel'
   readonly device: Device
+  /** Whether images lie in [0, 1], but for rounding, before they are normalised. */
+  readonly isBounded: boolean
   /** Which parameters can be learned; each is one of those that `initial` makes. */
   readonly learnable: readonly ParameterName[]
   initial(start: SpaceStart): SyntheticParameters
@@ -34,8 +36,6 @@ export interface ImageSpace {
   readonly settings: Readonly<Record<string, unknown>>
   /** What images follow from besides settings, parameters and noise: plain data, the same for the same images. */
   identity(): Promise<Readonly<Record<string, unknown>>>
-  /** Brings parameters, in place, back to where they stand for images; called after every update. */
-  constrain?(parameters: SyntheticParameters, normalization: Normalization): void
   /** Images as networks see them, [N, C, H, W], of parameters and noise of N images. */
   images(parameters: SyntheticParameters, noise: SpaceNoise, normalization: Normalization): Tensor
 }
