@@ -1,9 +1,9 @@
-import { formatValue, optionError, shapeError } from '../errors.ts'
+import { shapeError } from '../errors.ts'
 import type { Device, GpuBuffer } from '../gpu/index.ts'
 import { type Backward, Node, type Saved, save } from './node.ts'
 import type { DType, Shape } from './shape.ts'
 import { type Chain, Storage } from './storage.ts'
-import { isRecording, Tensor } from './tensor.ts'
+import { expectTensors, isRecording, Tensor } from './tensor.ts'
 
 /** A result that only the op's gradient uses, such as a norm's statistics. */
 export interface Extra {
@@ -95,7 +95,7 @@ export function defineOp<A>(definition: OpDefinition<A>): Op<A> {
 
 function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
   const first = inputs[0] as Tensor
-  for (let i = 0; i < inputs.length; i++) checkInput(op.name, i, inputs[i])
+  expectTensors(op.name, inputs)
   const { device } = first
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i] as Tensor
@@ -121,14 +121,6 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
     outputs.push(new Tensor(new Storage(device, other.buffer), other.shape, 'f32', place))
   }
   return outputs
-}
-
-function checkInput(name: string, i: number, input: unknown): void {
-  if (input instanceof Tensor) return
-  throw optionError(
-    `${name}: input ${i} is ${formatValue(input)}, not a tensor.`,
-    'Make one with tensor(device, data).',
-  )
 }
 
 function recordNode<A>(

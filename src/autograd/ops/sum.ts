@@ -4,7 +4,7 @@ import * as kernels from '../../kernels/index.ts'
 import { expectList } from '../arguments.ts'
 import { chain } from '../chain.ts'
 import { defineOp } from '../op.ts'
-import { broadcastShapes, formatShape, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
+import { broadcastShapes, checkShape, formatShape, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { reshape } from './reshape.ts'
 
@@ -107,8 +107,10 @@ export const broadcastToOp = defineOp<{ readonly shape: Shape }>({
 })
 
 /** Repeats x along dimensions of size 1 (and new outer ones) to `shape`. */
-export const broadcastTo = (x: Tensor, shape: Shape): Tensor =>
-  sameShape(x.shape, shape) ? x.alias() : broadcastToOp.apply([x], { shape })
+export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+  checkShape('broadcastTo', shape)
+  return sameShape(x.shape, shape) ? x.alias() : broadcastToOp.apply([x], { shape })
+}
 
 function emptyError(where: string, x: Tensor): never {
   throw shapeError(`${where}: the input of shape ${formatShape(x.shape)} is empty.`, 'Pass at least one element.')
