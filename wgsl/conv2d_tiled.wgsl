@@ -66,7 +66,7 @@ alias Out = vec4f;
 #else
 alias Out = f32;
 #end
-alias V = vec4f;
+#alias V = vec4f
 #include activation
 #include gemm_lanes
 

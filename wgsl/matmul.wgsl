@@ -57,7 +57,7 @@ alias Out = vec4f;
 #else
 alias Out = f32;
 #end
-alias V = vec4f;
+#alias V = vec4f
 #include activation
 #const STEPS: u32 = 4
 #include gemm_lanes
