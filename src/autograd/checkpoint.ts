@@ -21,7 +21,8 @@ export function checkpoint(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]
       'Give it the f32 tensor that toHalf converts.',
     )
   }
-  const y = scope(() => noGrad(() => f(...xs.map((x) => x.detach()))))
+  // A handle of our own: f may return one of its inputs, or a tensor of the caller's.
+  const y = scope(() => noGrad(() => f(...xs.map((x) => x.detach())).alias()))
   if (!isRecording() || !xs.some((x) => x.node)) return y
   const saved = xs.map(save)
   const recompute = (...points: Tensor[]) => {
