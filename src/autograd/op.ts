@@ -1,7 +1,7 @@
-import { shapeError } from '../errors.ts'
+import { Ld3mError, shapeError } from '../errors.ts'
 import type { Device, GpuBuffer } from '../gpu/index.ts'
 import { type Backward, Node, type Saved, save } from './node.ts'
-import type { DType, Shape } from './shape.ts'
+import { type DType, formatShape, type Shape } from './shape.ts'
 import { type Chain, Storage } from './storage.ts'
 import { expectTensors, isRecording, Tensor } from './tensor.ts'
 
@@ -109,7 +109,7 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
     }
   }
   const shape = op.shape(inputs, attrs)
-  const result = op.forward(device, inputs, attrs, shape)
+  const result = launch(op, device, inputs, attrs, shape)
   const { output, extras = [], others = [] } = 'output' in result ? result : { output: result }
   const storage = new Storage(device, output)
   const extraStorages = extras.map((e) => new Storage(device, e.buffer))
@@ -121,6 +121,19 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
     outputs.push(new Tensor(new Storage(device, other.buffer), other.shape, 'f32', place))
   }
   return outputs
+}
+
+/** What the op's record launches. If that fails, no memory stays behind, and the error names the op. */
+function launch<A>(op: OpDefinition<A>, device: Device, inputs: readonly Tensor[], attrs: A, shape: Shape) {
+  try {
+    return device.allocating(() => op.forward(device, inputs, attrs, shape))
+  } catch (cause) {
+    if (!(cause instanceof Ld3mError) || cause.code !== 'memory') throw cause
+    const { message, fix } = cause
+    const from = inputs.map((x) => formatShape(x.shape)).join(' and ')
+    const what = `${op.name}: ${from} to ${formatShape(shape)} is too large. ${message.slice(0, -fix.length).trimEnd()}`
+    throw new Ld3mError('memory', what, fix, { cause })
+  }
 }
 
 function recordNode<A>(

@@ -2,6 +2,7 @@ import activation from '../../wgsl/include/activation.wgsl'
 import broadcast from '../../wgsl/include/broadcast.wgsl'
 import channel_walk from '../../wgsl/include/channel_walk.wgsl'
 import elements from '../../wgsl/include/elements.wgsl'
+import folded from '../../wgsl/include/folded.wgsl'
 import gemm_lanes from '../../wgsl/include/gemm_lanes.wgsl'
 import gemm_step from '../../wgsl/include/gemm_step.wgsl'
 import gemm_sums from '../../wgsl/include/gemm_sums.wgsl'
@@ -35,6 +36,6 @@ export const includes: Record<string, string> = {
     quotient,
     windows,
   },
-  ...{ gemm_lanes, gemm_step, gemm_sums, gemm_tiles, gemm_walk },
+  ...{ folded, gemm_lanes, gemm_step, gemm_sums, gemm_tiles, gemm_walk },
   ...{ team_alone, team_subgroup, team_workgroup },
 }
