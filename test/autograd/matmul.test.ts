@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import { grad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import { testDevice } from '../support/device.ts'
 
 /** Fails unless all elements are the expected ones: `toEqual` takes minutes for millions. */
@@ -36,6 +36,32 @@ describe('work with more workgroups than a dimension of the grid allows', () => 
     y.dispose()
   })
 })
+
+test.each(['f32', 'f16'] as const)(
+  'a matrix in %s is shared by all batches, also of a transposed factor',
+  async (dtype) => {
+    const device = await testDevice()
+    if (dtype === 'f16' && !device.info.features.has('shader-f16')) return
+    const [batches, k, m, n] = [2, 3, 4, 5]
+    const [a, b] = [pattern(batches * k * m), pattern(k * n)]
+    const [y, da, db] = scope(() => {
+      const left = tensor(device, a, { shape: [batches, k, m], requiresGrad: true })
+      const right = tensor(device, b, { shape: [k, n], requiresGrad: true })
+      const half = (x: Tensor) => (dtype === 'f16' ? ops.toHalf(x) : x)
+      const y = ops.matmul(half(left), half(right), { transposeA: true })
+      return [y, ...grad(ops.sum(y), [left, right])]
+    }) as [Tensor, Tensor, Tensor]
+    const product = (i: number) => {
+      const [batch, row, column] = [Math.floor(i / (m * n)), Math.floor(i / n) % m, i % n]
+      return [0, 1, 2].reduce((sum, l) => sum + a[(batch * k + l) * m + row]! * b[l * n + column]!, 0)
+    }
+    expectEach(await y.read(), product)
+    const row = (l: number) => b.subarray(l * n, (l + 1) * n).reduce((sum, x) => sum + x, 0)
+    expectEach(await da.read(), (i) => row(Math.floor(i / m) % k))
+    const column = (l: number) => a.reduce((sum, x, i) => (Math.floor(i / m) % k === l ? sum + x : sum), 0)
+    expectEach(await db.read(), (i) => column(Math.floor(i / n)))
+  },
+)
 
 test('a product does not see what a reused buffer held before', async () => {
   const device = await testDevice()

@@ -5,7 +5,7 @@ import { expectList } from '../arguments.ts'
 import { chain } from '../chain.ts'
 import { defineOp } from '../op.ts'
 import { broadcastShapes, checkShape, formatShape, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
-import type { Tensor } from '../tensor.ts'
+import { type Tensor, zeros } from '../tensor.ts'
 import { reshape } from './reshape.ts'
 
 /** Dimensions to reduce: one, several, or all if omitted; negative ones count from the end. */
@@ -87,6 +87,8 @@ export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   const offset = x.rank - shape.length
   const axes = x.shape.flatMap((d, i) => (i < offset || (shape[i - offset] === 1 && d !== 1) ? [i] : []))
+  // A sum of nothing.
+  if (axes.length > 0 && x.size === 0) return zeros(x.device, shape)
   return reshape(axes.length === 0 ? x : sum(x, axes), shape)
 }
 
@@ -109,7 +111,13 @@ export const broadcastToOp = defineOp<{ readonly shape: Shape }>({
 /** Repeats x along dimensions of size 1 (and new outer ones) to `shape`. */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   checkShape('broadcastTo', shape)
-  return sameShape(x.shape, shape) ? x.alias() : broadcastToOp.apply([x], { shape })
+  if (sameShape(x.shape, shape)) return x.alias()
+  if (kernels.walkOf([kernels.layoutOf(x.shape, shape)])) return broadcastToOp.apply([x], { shape })
+  // It alternates between more dimensions than a kernel walks: the innermost one first, which takes three.
+  const partly = [...new Array<number>(Math.max(0, shape.length - x.rank)).fill(1), ...x.shape]
+  const axis = partly.findLastIndex((d, i) => d !== shape[i])
+  partly[axis] = shape[axis] as number
+  return broadcastTo(broadcastToOp.apply([x], { shape: partly }), shape)
 }
 
 function emptyError(where: string, x: Tensor): never {
