@@ -13,6 +13,11 @@ export function expectNumber(where: string, name: string, value: unknown): void 
   }
 }
 
+/** Throws unless `value` is a finite number. */
+export function expectFinite(where: string, name: string, value: unknown): void {
+  if (!Number.isFinite(value)) throw optionError(`${where}: ${name} is ${formatValue(value)}.`, 'Pass a finite number.')
+}
+
 /** Throws if a body that must be synchronous waits; what it throws later is of no interest then. */
 export function rejectPromise(where: string, result: unknown, fix: string): void {
   if (!(result instanceof Promise)) return

@@ -256,6 +256,7 @@ export class Device {
 
   /** Records an upload to `offset`, a multiple of 4 bytes. The data is copied, padded to whole words. */
   upload(buffer: GpuBuffer, data: ArrayBufferView, offset = 0): void {
+    this.#check()
     if (this.#rehearsal) {
       this.#rehearsal.write(buffer, 'upload')
       return
@@ -268,6 +269,7 @@ export class Device {
 
   /** Records zeroing the first `bytes` of a buffer. */
   clear(buffer: GpuBuffer, bytes: number): void {
+    this.#check()
     if (this.#rehearsal) {
       this.#rehearsal.write(buffer, 'clear')
       return
@@ -278,6 +280,7 @@ export class Device {
 
   /** Records a copy of `bytes` (offsets and size are multiples of 4). */
   copy(src: GpuBuffer, srcOffset: number, dst: GpuBuffer, dstOffset: number, bytes: number): void {
+    this.#check()
     if (bytes === 0) return
     if (this.#rehearsal) {
       this.#rehearsal.write(dst, 'copy')
@@ -300,6 +303,7 @@ export class Device {
     grid: readonly [number, number, number],
     work?: Work,
   ): void {
+    this.#check()
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return
     const limit = this.#maxGrid
     if (grid[0] > limit || grid[1] > limit || grid[2] > limit) {
@@ -418,7 +422,7 @@ export class Device {
     this.flush()
   }
 
-  /** Ends the device; every later call fails. */
+  /** Ends the device: later calls that allocate, record or read back fail. Tensors may still be disposed. */
   destroy(): void {
     this.#destroyed = true
     this.handle.destroy()
