@@ -20,8 +20,8 @@ export interface ReduceAttrs {
 const reducedShape = (shape: Shape, { axes, keepDims }: ReduceAttrs): number[] =>
   keepDims ? shape.map((d, i) => (axes.includes(i) ? 1 : d)) : shape.filter((_, i) => !axes.includes(i))
 
-/** Runs of adjacent reduced dimensions, innermost first, each one pass of the kernel. */
-function reduceAll(device: Device, f: kernels.ReduceFunction, x: Tensor, axes: readonly number[]): GpuBuffer {
+/** Runs of adjacent summed dimensions, innermost first, each one pass of the kernel. */
+function sumAll(device: Device, x: Tensor, axes: readonly number[]): GpuBuffer {
   const shape = [...x.shape]
   let buffer = x.buffer
   let owned = false
@@ -34,7 +34,7 @@ function reduceAll(device: Device, f: kernels.ReduceFunction, x: Tensor, axes: r
     const outer = sizeOf(shape.slice(0, first))
     const reduced = sizeOf(shape.slice(first, last + 1))
     const inner = sizeOf(shape.slice(last + 1))
-    const out = kernels.reduce(device, owned && f === 'SUM_SQUARES' ? 'SUM' : f, buffer, outer, reduced, inner)
+    const out = kernels.reduce(device, buffer, outer, reduced, inner)
     if (owned) device.release(buffer)
     shape.splice(first, last + 1 - first)
     buffer = out
@@ -56,7 +56,7 @@ export function resolveAxes(where: string, x: Tensor, axes: Axes | undefined): n
 export const sumOp = defineOp<ReduceAttrs>({
   name: 'sum',
   shape: ([x], attrs) => reducedShape((x as Tensor).shape, attrs),
-  forward: (device, [x], { axes }) => reduceAll(device, 'SUM', x as Tensor, axes),
+  forward: (device, [x], { axes }) => sumAll(device, x as Tensor, axes),
   saves: [],
   vjp: ({ grad, attrs, shapes: [shape] }) => [
     broadcastTo(reshape(grad, reducedShape(shape as Shape, { ...attrs, keepDims: true })), shape as Shape),
