@@ -55,7 +55,7 @@ describe('directives', () => {
       '#const SCALE: f32 = 1.5',
       '#const FUSED: bool = false',
       '#alias Element = f32',
-      'fn double_${Element}(x: Element) -> Element { return x + x; }',
+      `fn double_\${Element}(x: Element) -> Element { return x + x; }`,
     ].join('\n'),
   )
 
