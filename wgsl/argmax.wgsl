@@ -1,11 +1,12 @@
 // Where the largest element lies along the middle dimension of a row-major [outer, reduced, inner] array; the first of
-// equals.
+// equals. NaN is larger than any number.
 //
 // LANES invocations share one output, as in reduce.wgsl: with LANES > 1 (inner = 1) each takes a strided part and a
 // tree in workgroup memory joins them; of equal elements the one with the lower index wins, whatever the lanes.
 // Limited by memory bandwidth.
 
 #include linear
+#include order
 
 struct Params {
   outputs: u32,
@@ -40,7 +41,7 @@ fn main(
   var value = x[base + place * params.inner];
   for (var r = lane + LANES; r < params.reduced; r += LANES) {
     let v = x[base + r * params.inner];
-    if (v > value) {
+    if (above(v, value)) {
       value = v;
       place = r;
     }
@@ -53,7 +54,7 @@ fn main(
       if (lane < width) {
         let other = values[local + width];
         let otherPlace = places[local + width];
-        if (other > values[local] || (other == values[local] && otherPlace < places[local])) {
+        if (above(other, values[local]) || (equal(other, values[local]) && otherPlace < places[local])) {
           values[local] = other;
           places[local] = otherPlace;
         }

@@ -38,7 +38,13 @@ struct Params {
 @group(0) @binding(2) var<storage, read> row_b: array<f32>;
 @group(0) @binding(3) var<storage, read> col_b: array<f32>;
 @group(0) @binding(4) var<storage, read> delta: array<f32>;
+// True in every mode but FORWARD: what only reads lse must not bind it as written, since a graph saved it.
+#const GRADIENT: bool = false
+#if GRADIENT
+@group(0) @binding(5) var<storage, read> lse: array<f32>;
+#else
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
+#end
 @group(0) @binding(6) var<storage, read_write> out: array<f32>;
 
 const FORWARD = 0u;
@@ -234,12 +240,16 @@ fn main(
     for (var i = 0u; i < min(16u, params.columns); i++) { total += joint[group * 16u + i]; }
     if (column == 0u) {
       row_factor[group] = 1.0 / total;
+#if GRADIENT
+      // lse is not written.
+#else
       if (part == 0u) {
         for (var i = 0u; i < 4u; i++) {
           let row = row0 + 4u * group + i;
           if (row < params.rows) { lse[row_base + row] = row_max[i] + log(total[i]); }
         }
       }
+#end
     }
     workgroupBarrier();
     for (var v = 0u; v < VECTORS; v++) {

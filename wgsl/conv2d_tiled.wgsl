@@ -23,6 +23,8 @@ struct Params {
   // Lines of a part, and elements of out in one.
   lines: u32,
   partial: u32,
+  // Workgroups along units.
+  groups: u32,
 }
 #params Params
 
@@ -66,8 +68,9 @@ alias Out = vec4f;
 #else
 alias Out = f32;
 #end
-alias V = vec4f;
+#alias V = vec4f
 #include activation
+#include folded
 #include gemm_lanes
 
 #if BROADCAST
@@ -170,24 +173,27 @@ fn fetch(own: Block, source: Source, k: u32) -> mat4x4f {
 @compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 #if BROADCAST
   @builtin(subgroup_invocation_id) lane: u32,
 #end
 ) {
-  let block = workgroup.y;
+  let place = folded(workgroup, grid, params.groups);
+  let block = place.y;
   let first_line = workgroup.z * params.lines;
   let last_line = min(first_line + params.lines, params.c * KH);
 #include gemm_sums
 #if STAGED
-  let id = workgroup.x * HEIGHT + row_lane(local);
+  if (FOLDED && block * BREADTH * 4u >= params.o) { return; }
+  let id = place.x * HEIGHT + row_lane(local);
   let o = (block * BREADTH + column_lane(local)) * 4u;
   let start = first_line * KW;
   let end = last_line * KW;
 #for r in BLOCKS
   let own${r} = block_at(local + ${r} * SIZE);
   let source${r} = Source(
-    unit_at(workgroup.x * HEIGHT + own${r}.vector), block * params.c * KH * KW * BREADTH + own${r}.vector, end,
+    unit_at(place.x * HEIGHT + own${r}.vector), block * params.c * KH * KW * BREADTH + own${r}.vector, end,
   );
 #end
 #include gemm_walk
@@ -196,7 +202,8 @@ fn main(
 #end
 #else
   let plane = params.h * params.w;
-  let id = (workgroup.x * SIZE + local) * UNITS;
+  if (FOLDED && block * COLUMNS >= params.o) { return; }
+  let id = (place.x * SIZE + local) * UNITS;
   let o = block * COLUMNS;
 #for u in UNITS
   let unit${u} = unit_at(id + ${u});

@@ -16,6 +16,7 @@
 #include linear
 #include quotient
 #include elements
+#include keep_nan
 
 struct Params {
   count: u32,
@@ -111,15 +112,15 @@ fn f_reciprocal(x: V, y: V, p: f32, q: f32) -> V { return 1.0 / x; }
 fn f_square(x: V, y: V, p: f32, q: f32) -> V { return x * x; }
 fn f_abs(x: V, y: V, p: f32, q: f32) -> V { return abs(x); }
 fn f_sign(x: V, y: V, p: f32, q: f32) -> V { return sign(x); }
-fn f_relu(x: V, y: V, p: f32, q: f32) -> V { return max(x, V(0.0)); }
+fn f_relu(x: V, y: V, p: f32, q: f32) -> V { return keep_nan(x, max(x, V(0.0))); }
 fn f_sigmoid(x: V, y: V, p: f32, q: f32) -> V { return sigmoid(x); }
 // tanh overflows on some drivers for large inputs; beyond 15 it is 1 in f32.
-fn f_tanh(x: V, y: V, p: f32, q: f32) -> V { return tanh(clamp(x, V(-15.0), V(15.0))); }
+fn f_tanh(x: V, y: V, p: f32, q: f32) -> V { return keep_nan(x, tanh(clamp(x, V(-15.0), V(15.0)))); }
 fn f_silu(x: V, y: V, p: f32, q: f32) -> V { return x * sigmoid(x); }
 fn f_gelu(x: V, y: V, p: f32, q: f32) -> V { return 0.5 * x * (1.0 + erf(x * 0.70710678)); }
 fn f_sin(x: V, y: V, p: f32, q: f32) -> V { return sine(x, 0.0); }
 fn f_cos(x: V, y: V, p: f32, q: f32) -> V { return sine(x, 1.0); }
-fn f_clamp(x: V, y: V, p: f32, q: f32) -> V { return clamp(x, V(p), V(q)); }
+fn f_clamp(x: V, y: V, p: f32, q: f32) -> V { return keep_nan(x, clamp(x, V(p), V(q))); }
 fn f_pow(x: V, y: V, p: f32, q: f32) -> V { return pow(x, V(p)); }
 fn f_floor(x: V, y: V, p: f32, q: f32) -> V { return floor(x); }
 
@@ -128,14 +129,14 @@ fn f_add(x: V, y: V, p: f32, q: f32) -> V { return x + y; }
 fn f_sub(x: V, y: V, p: f32, q: f32) -> V { return x - y; }
 fn f_mul(x: V, y: V, p: f32, q: f32) -> V { return x * y; }
 fn f_div(x: V, y: V, p: f32, q: f32) -> V { return x / y; }
-fn f_maximum(x: V, y: V, p: f32, q: f32) -> V { return max(x, y); }
-fn f_minimum(x: V, y: V, p: f32, q: f32) -> V { return min(x, y); }
+fn f_maximum(x: V, y: V, p: f32, q: f32) -> V { return keep_nan(x, keep_nan(y, max(x, y))); }
+fn f_minimum(x: V, y: V, p: f32, q: f32) -> V { return keep_nan(x, keep_nan(y, min(x, y))); }
 fn f_greater(x: V, y: V, p: f32, q: f32) -> V { return select(V(0.0), V(1.0), x > y); }
 fn f_greater_equal(x: V, y: V, p: f32, q: f32) -> V { return select(V(0.0), V(1.0), x >= y); }
 fn f_equal(x: V, y: V, p: f32, q: f32) -> V { return select(V(0.0), V(1.0), x == y); }
 
 // Fused gradients: x is the gradient that arrives; y the input or, for sigmoid and tanh, the output.
-fn f_relu_grad(x: V, y: V, p: f32, q: f32) -> V { return select(V(0.0), x, y > V(0.0)); }
+fn f_relu_grad(x: V, y: V, p: f32, q: f32) -> V { return select(V(0.0), x, (y > V(0.0)) | nan_${V}(y)); }
 fn f_sigmoid_grad(x: V, y: V, p: f32, q: f32) -> V { return x * y * (1.0 - y); }
 fn f_tanh_grad(x: V, y: V, p: f32, q: f32) -> V { return x * (1.0 - y * y); }
 fn f_silu_grad(x: V, y: V, p: f32, q: f32) -> V { let s = sigmoid(y); return x * s * (1.0 + y * (1.0 - s)); }

@@ -17,7 +17,7 @@ struct Params {
 #const TRANSPOSED: bool = false
 #const BIAS: bool = false
 #const RESIDUAL: bool = false
-alias V = f32;
+#alias V = f32
 #include activation
 
 @group(0) @binding(0) var<storage, read> partial: array<f32>;

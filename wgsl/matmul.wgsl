@@ -8,7 +8,7 @@
 // with BROADCAST, SHARES lanes load EACH columns of them and hand them round, since a load costs a software adapter as
 // much for a value that all lanes share as for eight different ones. Operands are read four elements at a time along
 // their contiguous dimension (b: EACH of its columns), which the host has padded to a multiple of four, and K too.
-// workgroup_id.y is (block of columns, part of K): with several parts, out holds partial products [parts][batches, …],
+// Workgroups lie along rows in x and (block of columns, part of K) in y (see folded): with several parts, out holds partial products [parts][batches, …],
 // which gemm_join adds up. Limited by loads: 4 · UNITS + EACH vectors of four for 256 multiply-adds. The order of
 // additions is that of K, whatever the tile.
 //
@@ -24,6 +24,8 @@ struct Params {
   // Where the first matrix of each begins, and how far apart they lie.
   start_a: u32, start_b: u32, start_out: u32,
   stride_a: u32, stride_b: u32, stride_out: u32,
+  // Workgroups along rows.
+  groups: u32,
 }
 #params Params
 
@@ -57,8 +59,9 @@ alias Out = vec4f;
 #else
 alias Out = f32;
 #end
-alias V = vec4f;
+#alias V = vec4f
 #include activation
+#include folded
 #const STEPS: u32 = 4
 #include gemm_lanes
 
@@ -136,16 +139,19 @@ fn main(
   @builtin(subgroup_invocation_id) lane: u32,
 #end
 ) {
-  let block = workgroup.y / params.parts;
-  let part = workgroup.y - block * params.parts;
+  let place = folded(workgroup, grid, params.groups);
+  let block = place.y / params.parts;
+  let part = place.y - block * params.parts;
 #if STAGED
-  let first = (workgroup.x * HEIGHT + row_lane(local)) * 4u;
+  if (FOLDED && block * BREADTH * 4u >= params.columns) { return; }
+  let first = (place.x * HEIGHT + row_lane(local)) * 4u;
   let column = (block * BREADTH + column_lane(local)) * 4u;
 #for r in BLOCKS
   let own${r} = block_at(local + ${r} * SIZE);
 #end
 #else
-  let first = (workgroup.x * SIZE + local) * UNITS * 4u;
+  if (FOLDED && block * COLUMNS >= params.columns) { return; }
+  let first = (place.x * SIZE + local) * UNITS * 4u;
   let column = block * COLUMNS;
 #end
 #if BROADCAST
@@ -160,7 +166,7 @@ fn main(
     // What lies beyond the last row or column is read as it comes (loads stay within the buffer) and not stored.
 #if STAGED
 #for r in BLOCKS
-    let row${r} = (workgroup.x * HEIGHT + own${r}.vector) * 4u * select(params.width_a, 1u, TRANSPOSE_A);
+    let row${r} = (place.x * HEIGHT + own${r}.vector) * 4u * select(params.width_a, 1u, TRANSPOSE_A);
     let column${r} = (block * BREADTH + own${r}.vector) * 4u * select(1u, params.width_b, TRANSPOSE_B);
     let a_source${r} = params.start_a + batch * params.stride_a + row${r};
     let b_source${r} = params.start_b + batch * params.stride_b + column${r};

@@ -1,11 +1,12 @@
 // Maxima over windows of each plane, and where they are. x: [planes, h, w] to out and indices: [planes, ho, wo]; an
-// index counts in the plane, row-major, and is the first of equal maxima.
+// index counts in the plane, row-major, and is the first of equal maxima. NaN is larger than any number.
 //
 // Windows, as in PyTorch: kernel² elements from (oy, ox)·stride − pad, or, ADAPTIVE, rows ⌊oy·h/ho⌋ up to
 // ⌈(oy + 1)·h/ho⌉ and columns likewise. One invocation owns one output. Limited by memory bandwidth.
 
 #include linear
 #include windows
+#include nan
 
 struct Params {
   count: u32,
@@ -36,13 +37,26 @@ fn main(
     let base = plane * params.h * params.w;
     var best_index = ys.x * params.w + xs.x;
     var best = x[base + best_index];
+    var total = 0.0;
     for (var y = ys.x; y < ys.y; y++) {
       for (var column = xs.x; column < xs.y; column++) {
         let index = y * params.w + column;
         let value = x[base + index];
+        total += value;
         if (value > best) {
           best = value;
           best_index = index;
+        }
+      }
+    }
+    // A sum tells whether one of them is NaN for less than a look at the bits of each.
+    if (nan_f32(total)) {
+      for (var index = ys.y * params.w; index > ys.x * params.w; index--) {
+        let column = (index - 1u) % params.w;
+        let value = x[base + index - 1u];
+        if (column >= xs.x && column < xs.y && nan_f32(value)) {
+          best = value;
+          best_index = index - 1u;
         }
       }
     }

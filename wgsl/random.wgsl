@@ -16,6 +16,8 @@ struct Params {
   stream: u32,
   p: f32,
   q: f32,
+  // The largest uniform number: rounding may reach p + q.
+  most: f32,
 }
 #params Params
 
@@ -77,6 +79,7 @@ fn main(
       values = vec4f(normal_pair(words.x, words.y), normal_pair(words.z, words.w));
     }
     values = params.p + values * params.q;
+    if (OP == UNIFORM) { values = min(values, vec4f(params.most)); }
     for (var k = 0u; k < min(4u, params.count - first); k++) { out[first + k] = values[k]; }
   }
 }

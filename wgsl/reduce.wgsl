@@ -1,4 +1,4 @@
-// Reduction of the middle dimension of a row-major [outer, reduced, inner] array: out[o, i] = f over r of x[o, r, i].
+// Sums over the middle dimension of a row-major [outer, reduced, inner] array: out[o, i] = scale · Σ over r of x[o, r, i].
 //
 // A team of invocations shares one output, each with a strided part of its elements, where they lie together
 // (inner = 1). Else each invocation owns one output and walks the reduced dimension, so that neighbours read
@@ -20,29 +20,15 @@ struct Params {
 @group(0) @binding(0) var<storage, read> x: array<V>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 
-const SUM = 0u;
-const MAX = 1u;
-const SUM_SQUARES = 2u;
-
-#const OP: u32 = SUM
 #const LANES: u32 = 1
 #const SIZE: u32 = 64
 const TEAMS = SIZE / LANES;
 
 alias Sum = f32;
 fn join(a: f32, b: f32) -> f32 {
-  return select(a + b, max(a, b), OP == MAX);
+  return a + b;
 }
 #choose Team = team_alone
-
-fn term(v: V) -> f32 {
-  if (OP == MAX) {
-    let four = vec4f(v);
-    return max(max(four.x, four.y), max(four.z, four.w));
-  }
-  if (OP == SUM_SQUARES) { return across(v * v); }
-  return across(v);
-}
 
 @compute @workgroup_size(SIZE)
 fn main(
@@ -58,9 +44,9 @@ fn main(
     let output = min(first + local / LANES, params.outputs - 1u);
     let o = output / params.inner;
     let base = o * params.reduced * params.inner + output - o * params.inner;
-    var value = select(0.0, term(x[base]), OP == MAX);
+    var value = 0.0;
     for (var r = lane; r < params.reduced; r += LANES) {
-      value = join(value, term(x[base + r * params.inner]));
+      value += across(x[base + r * params.inner]);
     }
     value = team_join(value, local);
     if (lane == 0u && in_range) { out[output] = value * params.scale; }

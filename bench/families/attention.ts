@@ -1,13 +1,12 @@
 import * as kernels from '../../src/kernels/index.ts'
 import { family, floats, row, rowsFor } from '../harness.ts'
 
-/** Self-attention over the positions of a map, and cross-attention to one conditioning token. */
+/** Self-attention over the positions of a map. */
 const SIZES: { readonly full: readonly kernels.AttentionSizes[]; readonly quick: readonly kernels.AttentionSizes[] } = {
   full: [
     { batch: 64, queries: 64, keys: 64, depth: 32, width: 32 },
     { batch: 2, queries: 1024, keys: 1024, depth: 32, width: 32 },
     { batch: 2, queries: 256, keys: 256, depth: 512, width: 512 },
-    { batch: 64, queries: 64, keys: 1, depth: 32, width: 32 },
   ],
   quick: [{ batch: 2, queries: 5, keys: 3, depth: 4, width: 6 }],
 }

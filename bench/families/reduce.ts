@@ -19,7 +19,7 @@ const sums = rowsFor<readonly [outer: number, reduced: number, inner: number]>(S
   const shape = `${outer}×${reduced}×${inner} → ${outer}×${inner}`
   const inputs = { x: floats(outer * reduced * inner) }
   return [
-    row('reduce SUM', shape, inputs, (device, { x }) => kernels.reduce(device, 'SUM', x, outer, reduced, inner)),
+    row('reduce SUM', shape, inputs, (device, { x }) => kernels.reduce(device, x, outer, reduced, inner)),
     row('argmax', shape, inputs, (device, { x }) => kernels.argmax(device, x, outer, reduced, inner)),
   ]
 })

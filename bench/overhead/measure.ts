@@ -25,11 +25,15 @@ export interface Overhead {
 /** Counts what `run` applies and dispatches. */
 export function count(device: Device, run: () => void): { ops: number; dispatches: number } {
   const counted = { ops: 0, dispatches: 0 }
-  const covered = Object.values(registry).map((op) => [op, op.apply] as const)
-  for (const [op, apply] of covered) {
+  const covered = Object.values(registry).map((op) => [op, op.apply, op.applyAll] as const)
+  for (const [op, apply, applyAll] of covered) {
     op.apply = (...args: Parameters<typeof apply>) => {
       counted.ops++
       return apply(...(args as [never, never]))
+    }
+    op.applyAll = (...args: Parameters<typeof applyAll>) => {
+      counted.ops++
+      return applyAll(...(args as [never, never]))
     }
   }
   device.dispatch = (...args) => {
@@ -39,7 +43,7 @@ export function count(device: Device, run: () => void): { ops: number; dispatche
   try {
     run()
   } finally {
-    for (const [op, apply] of covered) op.apply = apply
+    for (const [op, apply, applyAll] of covered) Object.assign(op, { apply, applyAll })
     Reflect.deleteProperty(device, 'dispatch')
   }
   return counted

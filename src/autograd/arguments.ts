@@ -12,3 +12,15 @@ export function expectNumber(where: string, name: string, value: unknown): void 
     throw optionError(`${where}: ${name} is ${formatValue(value)}.`, 'Pass a number.')
   }
 }
+
+/** Throws unless `value` is a finite number. */
+export function expectFinite(where: string, name: string, value: unknown): void {
+  if (!Number.isFinite(value)) throw optionError(`${where}: ${name} is ${formatValue(value)}.`, 'Pass a finite number.')
+}
+
+/** Throws if a body that must be synchronous waits; what it throws later is of no interest then. */
+export function rejectPromise(where: string, result: unknown, fix: string): void {
+  if (!(result instanceof Promise)) return
+  result.catch(() => undefined)
+  throw optionError(`${where}: the body returned a promise.`, fix)
+}

@@ -1,8 +1,9 @@
 import { Ld3mError, shapeError } from '../errors.ts'
+import { expectList } from './arguments.ts'
 import { gradientByRecording } from './decompose.ts'
 import { Node, save } from './node.ts'
 import { scope } from './scope.ts'
-import { isRecording, noGrad, Tensor } from './tensor.ts'
+import { expectTensors, isRecording, noGrad, Tensor } from './tensor.ts'
 
 /**
  * f(...xs), keeping only `xs` for the backward pass and computing `f` again there: memory for time. Checkpoints nest
@@ -12,13 +13,16 @@ import { isRecording, noGrad, Tensor } from './tensor.ts'
  * @throws Ld3mError `shape` if an input that needs a gradient is f16
  */
 export function checkpoint(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]): Tensor {
+  expectList('checkpoint', 'xs', xs)
+  expectTensors('checkpoint', xs)
   if (isRecording() && xs.some((x) => x.node && x.dtype !== 'f32')) {
     throw shapeError(
       'checkpoint: gradients do not pass through inputs in f16.',
       'Give it the f32 tensor that toHalf converts.',
     )
   }
-  const y = scope(() => noGrad(() => f(...xs.map((x) => x.detach()))))
+  // A handle of our own: f may return one of its inputs, or a tensor of the caller's.
+  const y = scope(() => noGrad(() => f(...xs.map((x) => x.detach())).alias()))
   if (!isRecording() || !xs.some((x) => x.node)) return y
   const saved = xs.map(save)
   const recompute = (...points: Tensor[]) => {

@@ -30,8 +30,8 @@ export function gradientByRecording(
       return needs[i] ? x.leaf() : x.detach()
     })
     const wanted = points.filter((_, i) => needs[i])
-    const y = scope(() => withRecording(true, () => f(...points)))
-    // The elements of y are not needed, only its place in the graph.
+    const y = scope(() => withRecording(true, () => f(...points).alias()))
+    // The elements of y are not needed, only its place in the graph. It is a handle of our own: f may return an input.
     const root = y.node
     root?.retain()
     y.dispose()

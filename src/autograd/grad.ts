@@ -5,7 +5,7 @@ import { add } from './ops/arithmetic.ts'
 import { fill } from './ops/fill.ts'
 import { scope } from './scope.ts'
 import { formatShape, sameShape } from './shape.ts'
-import { Tensor, withRecording, zeros } from './tensor.ts'
+import { expectTensors, Tensor, withRecording, zeros } from './tensor.ts'
 
 export interface GradOptions {
   /** The gradient of some scalar with respect to `y`, of `y`'s shape. Default 1, for a `y` of one element. */
@@ -21,7 +21,7 @@ export interface GradOptions {
 /**
  * Gradients of `y` with respect to each of `xs`, of their shapes. `xs` may be leaves or any tensors that `y` was
  * computed from. Reverse mode: one backward pass for all of them.
- * @throws Ld3mError `graph` if `y` does not depend on an input, or its graph was freed
+ * @throws Ld3mError `graph` if `y` does not depend on an input, its graph was freed, or a tensor was disposed
  */
 export function grad(y: Tensor, xs: readonly Tensor[], options: GradOptions = {}): Tensor[] {
   rejectUnknownOptions('grad', options, ['gradOutput', 'createGraph', 'retainGraph', 'allowUnused'])
@@ -29,6 +29,12 @@ export function grad(y: Tensor, xs: readonly Tensor[], options: GradOptions = {}
   rejectNonBooleans('grad', { createGraph, retainGraph, allowUnused })
   if (!(y instanceof Tensor)) throw optionError(`grad: y is ${formatValue(y)}, not a tensor.`, 'Pass y, then xs.')
   expectList('grad', 'xs', xs)
+  expectTensors('grad', xs)
+  if (gradOutput !== undefined && !(gradOutput instanceof Tensor)) {
+    throw optionError(`grad: gradOutput is ${formatValue(gradOutput)}, not a tensor.`, "Pass one of y's shape.")
+  }
+  // A disposed tensor has lost its place in the graph too: it would look like one that nothing depends on.
+  for (const { storage } of [y, ...xs]) void storage
   if (!gradOutput && y.size !== 1) {
     throw shapeError(
       `grad: y has shape ${formatShape(y.shape)}; without gradOutput it must have one element.`,

@@ -1,9 +1,9 @@
-import { formatValue, optionError, shapeError } from '../errors.ts'
+import { Ld3mError, shapeError } from '../errors.ts'
 import type { Device, GpuBuffer } from '../gpu/index.ts'
 import { type Backward, Node, type Saved, save } from './node.ts'
-import type { DType, Shape } from './shape.ts'
+import { type DType, formatShape, type Shape } from './shape.ts'
 import { type Chain, Storage } from './storage.ts'
-import { isRecording, Tensor } from './tensor.ts'
+import { expectTensors, isRecording, Tensor } from './tensor.ts'
 
 /** A result that only the op's gradient uses, such as a norm's statistics. */
 export interface Extra {
@@ -95,7 +95,7 @@ export function defineOp<A>(definition: OpDefinition<A>): Op<A> {
 
 function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): Tensor[] {
   const first = inputs[0] as Tensor
-  for (let i = 0; i < inputs.length; i++) checkInput(op.name, i, inputs[i])
+  expectTensors(op.name, inputs)
   const { device } = first
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i] as Tensor
@@ -109,7 +109,7 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
     }
   }
   const shape = op.shape(inputs, attrs)
-  const result = op.forward(device, inputs, attrs, shape)
+  const result = launch(op, device, inputs, attrs, shape)
   const { output, extras = [], others = [] } = 'output' in result ? result : { output: result }
   const storage = new Storage(device, output)
   const extraStorages = extras.map((e) => new Storage(device, e.buffer))
@@ -123,12 +123,17 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
   return outputs
 }
 
-function checkInput(name: string, i: number, input: unknown): void {
-  if (input instanceof Tensor) return
-  throw optionError(
-    `${name}: input ${i} is ${formatValue(input)}, not a tensor.`,
-    'Make one with tensor(device, data).',
-  )
+/** What the op's record launches. If that fails, no memory stays behind, and the error names the op. */
+function launch<A>(op: OpDefinition<A>, device: Device, inputs: readonly Tensor[], attrs: A, shape: Shape) {
+  try {
+    return device.allocating(() => op.forward(device, inputs, attrs, shape))
+  } catch (cause) {
+    if (!(cause instanceof Ld3mError) || cause.code !== 'memory') throw cause
+    const { message, fix } = cause
+    const from = inputs.map((x) => formatShape(x.shape)).join(' and ')
+    const what = `${op.name}: ${from} to ${formatShape(shape)} is too large. ${message.slice(0, -fix.length).trimEnd()}`
+    throw new Ld3mError('memory', what, fix, { cause })
+  }
 }
 
 function recordNode<A>(

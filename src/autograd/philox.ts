@@ -1,4 +1,4 @@
-import { optionError } from '../errors.ts'
+import { formatValue, optionError } from '../errors.ts'
 
 /** What a stream of random numbers is made of: the same key gives the same numbers on every adapter and here. */
 export interface Key {
@@ -43,10 +43,14 @@ function multiplyHigh(a: number, b: number): number {
 }
 
 /** @throws Ld3mError `option` unless both halves are integers of 32 bits */
-export function checkKey(where: string, { seed, stream }: Key): void {
+export function checkKey(where: string, key: Key): void {
+  if (typeof key !== 'object' || key === null) {
+    throw optionError(`${where}: the key is ${formatValue(key)}.`, 'Pass a { seed, stream } of integers.')
+  }
+  const { seed, stream } = key
   for (const [name, value] of Object.entries({ seed, stream })) {
     if (!Number.isInteger(value) || value < 0 || value >= 2 ** 32) {
-      throw optionError(`${where}: ${name} is ${value}.`, 'Use an integer from 0 to 4294967295.')
+      throw optionError(`${where}: ${name} is ${formatValue(value)}.`, 'Use an integer from 0 to 4294967295.')
     }
   }
 }

@@ -1,6 +1,7 @@
-import { rejectUnknownOptions } from '../errors.ts'
+import { optionError, rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import * as kernels from '../kernels/index.ts'
+import { expectFinite } from './arguments.ts'
 import { checkKey, type Key } from './philox.ts'
 import { checkShape, type Shape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
@@ -16,7 +17,7 @@ export interface UniformOptions {
 }
 
 /**
- * Uniform in [low, high). Element i depends on i and the key alone (Philox4x32-10), the same on every adapter;
+ * Uniform in [low, high), or `low` where both are equal. Element i depends on i and the key alone (Philox4x32-10), the same on every adapter;
  * `uniformReference` gives the same numbers on the host, exactly for [0, 1) and where low + u·(high − low) needs no
  * rounding, else to the last bit.
  */
@@ -25,9 +26,22 @@ export function uniform(device: Device, shape: Shape, key: Key, options: Uniform
   const { low = 0, high = 1 } = options
   checkShape('uniform', shape)
   checkKey('uniform', key)
-  const count = sizeOf(shape)
-  const buffer = kernels.random(device, 'UNIFORM', count, key.seed, key.stream, low, high - low)
+  expectFinite('uniform', 'low', low)
+  expectFinite('uniform', 'high', high)
+  if (low > high) throw optionError(`uniform: low is ${low}, high is ${high}.`, 'Pass low ≤ high.')
+  const most = Math.max(low, floatBelow(high))
+  const buffer = kernels.random(device, 'UNIFORM', sizeOf(shape), key.seed, key.stream, low, high - low, most)
   return new Tensor(new Storage(device, buffer), shape)
+}
+
+/** The largest normal f32 below x. */
+function floatBelow(x: number): number {
+  const float = Float32Array.of(x)
+  if ((float[0] as number) < x) return float[0] as number
+  if (float[0] === 0) return -(2 ** -126)
+  const bits = new Int32Array(float.buffer)
+  bits[0] = (bits[0] as number) + (x > 0 ? -1 : 1)
+  return float[0] as number
 }
 
 export interface NormalOptions {
@@ -46,6 +60,8 @@ export function normal(device: Device, shape: Shape, key: Key, options: NormalOp
   const { mean = 0, std = 1 } = options
   checkShape('normal', shape)
   checkKey('normal', key)
+  expectFinite('normal', 'mean', mean)
+  expectFinite('normal', 'std', std)
   const buffer = kernels.random(device, 'NORMAL', sizeOf(shape), key.seed, key.stream, mean, std)
   return new Tensor(new Storage(device, buffer), shape)
 }

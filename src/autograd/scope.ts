@@ -1,4 +1,4 @@
-import { optionError } from '../errors.ts'
+import { rejectPromise } from './arguments.ts'
 import type { Tensor } from './tensor.ts'
 
 const stack: Set<Tensor>[] = []
@@ -23,9 +23,7 @@ export function scope<T>(body: () => T): T {
   let result: T
   try {
     result = body()
-    if (result instanceof Promise) {
-      throw optionError('scope: the body returned a promise.', 'Read tensors back outside of it.')
-    }
+    rejectPromise('scope', result, 'Read tensors back outside of it.')
     for (const tensor of tensorsIn(result)) created.delete(tensor) && stack.at(-2)?.add(tensor)
   } finally {
     stack.pop()

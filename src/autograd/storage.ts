@@ -56,11 +56,8 @@ export class Storage {
     if (this.#buffer) return this.#buffer
     const chain = this.#chain
     if (!chain) throw new Error('storage used after its release')
-    this.#buffer = elementwise(
-      this.device,
-      chain,
-      chain.sources.map((source) => source.buffer),
-    )
+    const sources = chain.sources.map((source) => source.buffer)
+    this.#buffer = this.device.allocating(() => elementwise(this.device, chain, sources))
     this.#complete = this.#buffer.version
     this.#leave(chain)
     return this.#buffer

@@ -1,6 +1,7 @@
 import { formatValue, Ld3mError, optionError, rejectNonBooleans, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { halfToNumber, toHalfBits } from '../io/index.ts'
+import { rejectPromise } from './arguments.ts'
 import { Node } from './node.ts'
 import { register, TENSOR, unregister } from './scope.ts'
 import { bytesOf, checkShape, type DType, formatShape, type Shape, sizeOf } from './shape.ts'
@@ -17,9 +18,7 @@ export function withRecording<T>(on: boolean, body: () => T): T {
   recording = on
   try {
     const result = body()
-    if (result instanceof Promise) {
-      throw optionError('noGrad: the body returned a promise.', 'Await outside of it.')
-    }
+    rejectPromise('noGrad', result, 'Await outside of it.')
     return result
   } finally {
     recording = before
@@ -128,7 +127,7 @@ export class Tensor {
    * now on.
    */
   write(data: Float32Array | Int32Array): void {
-    checkElements('write', data)
+    checkElements('write', data, this.dtype)
     checkData(data, this.shape, this.dtype)
     this.device.upload(this.buffer, elementsOf(data, this.dtype))
   }
@@ -148,19 +147,32 @@ export class Tensor {
   }
 }
 
-/** Throws unless `data` are numbers, one after the other. */
-function checkElements(where: string, data: ArrayLike<number>): void {
+/** Throws unless each of `list` is a tensor: callers of JavaScript may pass anything. */
+export function expectTensors(where: string, list: readonly unknown[]): void {
+  for (let i = 0; i < list.length; i++) {
+    if (list[i] instanceof Tensor) continue
+    throw optionError(
+      `${where}: input ${i} is ${formatValue(list[i])}, not a tensor.`,
+      'Make one with tensor(device, data).',
+    )
+  }
+}
+
+/** Throws unless `data` are numbers, one after the other, of the given type. */
+function checkElements(where: string, data: ArrayLike<number>, dtype: DType): void {
   if (!Array.isArray(data)) {
     if (ArrayBuffer.isView(data)) return
     const fix = 'Pass a Float32Array, an Int32Array or an array of numbers.'
     throw optionError(`${where}: the data is ${formatValue(data)}.`, fix)
   }
-  const wrong = data.findIndex((value) => typeof value !== 'number')
-  if (wrong < 0) return
-  throw optionError(
-    `${where}: element ${wrong} of the data is ${formatValue(data[wrong])}.`,
-    'Pass one flat list of numbers, row-major, and its shape as an option.',
-  )
+  const expectNone = (fits: (value: unknown) => boolean, fix: string) => {
+    const wrong = data.findIndex((value) => !fits(value))
+    if (wrong >= 0) throw optionError(`${where}: element ${wrong} of the data is ${formatValue(data[wrong])}.`, fix)
+  }
+  const flat = 'Pass one flat list of numbers, row-major, and its shape as an option.'
+  expectNone((value) => typeof value === 'number', flat)
+  const integers = 'Elements of i32 are integers from -2147483648 to 2147483647.'
+  if (dtype === 'i32') expectNone((value) => value === ((value as number) | 0), integers)
 }
 
 function checkData(data: ArrayLike<number>, shape: Shape, dtype: DType): void {
@@ -218,7 +230,7 @@ export interface TensorOptions {
 /**
  * A tensor with the given elements.
  * @throws Ld3mError `shape` if data, shape and type do not fit; `option` if the data are no numbers, as nested lists are
- * not; `adapter` for f16 where the adapter has none; `numeric` for f16 of NaN or infinity
+ * not, or no integers for i32; `adapter` for f16 where the adapter has none; `numeric` for f16 of NaN or infinity
  */
 export function tensor(
   device: Device,
@@ -227,8 +239,8 @@ export function tensor(
 ): Tensor {
   rejectUnknownOptions('tensor', options, ['shape', 'dtype', 'requiresGrad'])
   rejectNonBooleans('tensor', { requiresGrad: options.requiresGrad })
-  checkElements('tensor', data)
   const dtype = options.dtype ?? (data instanceof Int32Array ? 'i32' : 'f32')
+  checkElements('tensor', data, dtype)
   const shape = options.shape ?? [data.length]
   checkShape('tensor', shape)
   checkData(data, shape, dtype)

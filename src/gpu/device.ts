@@ -91,6 +91,8 @@ export class Device {
   readonly fuse: boolean
   /** Set while a memory plan is made: memory is counted, and commands are dropped. */
   #rehearsal: Rehearsal | undefined
+  /** What the work of `allocating` holds so far. */
+  #allocated: Set<GpuBuffer> | undefined
   /** Chooses kernel variants by what they take on this adapter. */
   readonly tuner: Tuner
   readonly #bench: Workbench
@@ -201,13 +203,33 @@ export class Device {
   /** A buffer of at least `bytes`; its contents are undefined. */
   alloc(bytes: number): GpuBuffer {
     this.#check()
-    if (!this.#rehearsal) return this.#pool.alloc(bytes)
-    this.#pool.check(bytes)
-    return this.#rehearsal.alloc(bytes)
+    if (this.#rehearsal) this.#pool.check(bytes)
+    const buffer = (this.#rehearsal ?? this.#pool).alloc(bytes)
+    this.#allocated?.add(buffer)
+    return buffer
+  }
+
+  /**
+   * Runs `work`, which allocates a result and passing buffers: if it throws, those that it still holds are given back.
+   * What is allocated in an inner call belongs to that one.
+   */
+  allocating<T>(work: () => T): T {
+    const outer = this.#allocated
+    const own = new Set<GpuBuffer>()
+    this.#allocated = own
+    try {
+      return work()
+    } catch (error) {
+      for (const buffer of own) this.release(buffer)
+      throw error
+    } finally {
+      this.#allocated = outer
+    }
   }
 
   /** Gives a buffer back; commands already recorded may still use it. */
   release(buffer: GpuBuffer): void {
+    this.#allocated?.delete(buffer)
     if (buffer.derived) {
       this.#rehearsal?.derived.forget(buffer)
       this.#derived.forget(buffer)
@@ -229,11 +251,12 @@ export class Device {
    * belongs to the device and lives at least until the next call.
    */
   derive(source: GpuBuffer, key: string, make: () => GpuBuffer): GpuBuffer {
-    return (this.#rehearsal?.derived ?? this.#derived).get(source, key, make)
+    return (this.#rehearsal?.derived ?? this.#derived).get(source, key, () => this.allocating(make))
   }
 
   /** Records an upload to `offset`, a multiple of 4 bytes. The data is copied, padded to whole words. */
   upload(buffer: GpuBuffer, data: ArrayBufferView, offset = 0): void {
+    this.#check()
     if (this.#rehearsal) {
       this.#rehearsal.write(buffer, 'upload')
       return
@@ -246,6 +269,7 @@ export class Device {
 
   /** Records zeroing the first `bytes` of a buffer. */
   clear(buffer: GpuBuffer, bytes: number): void {
+    this.#check()
     if (this.#rehearsal) {
       this.#rehearsal.write(buffer, 'clear')
       return
@@ -256,6 +280,7 @@ export class Device {
 
   /** Records a copy of `bytes` (offsets and size are multiples of 4). */
   copy(src: GpuBuffer, srcOffset: number, dst: GpuBuffer, dstOffset: number, bytes: number): void {
+    this.#check()
     if (bytes === 0) return
     if (this.#rehearsal) {
       this.#rehearsal.write(dst, 'copy')
@@ -278,12 +303,13 @@ export class Device {
     grid: readonly [number, number, number],
     work?: Work,
   ): void {
+    this.#check()
     if (grid[0] === 0 || grid[1] === 0 || grid[2] === 0) return
     const limit = this.#maxGrid
     if (grid[0] > limit || grid[1] > limit || grid[2] > limit) {
       throw new Ld3mError(
         'memory',
-        `${variant.label} needs a grid of ${grid.join('×')} workgroups; the adapter allows ${limit} a dimension.`,
+        `Kernel ${variant.kernel.name} needs a grid of ${grid.join('×')} workgroups; the adapter allows ${limit} a dimension.`,
         'Use a smaller batch, or split the work into chunks.',
       )
     }
@@ -396,7 +422,7 @@ export class Device {
     this.flush()
   }
 
-  /** Ends the device; every later call fails. */
+  /** Ends the device: later calls that allocate, record or read back fail. Tensors may still be disposed. */
   destroy(): void {
     this.#destroyed = true
     this.handle.destroy()
@@ -427,11 +453,24 @@ export class Device {
   }
 }
 
+/** Workgroups a dimension that every adapter allows. */
+export const MOST_GROUPS = 65_535
+
 /** Workgroups for `count` invocations of one-dimensional work, folded into y beyond 32,768 in x. */
 export function linearGrid(count: number, workgroupSize: number): [number, number, number] {
   const groups = Math.ceil(count / workgroupSize)
   if (groups <= 32_768) return [groups, 1, 1]
   return [32_768, Math.ceil(groups / 32_768), 1]
+}
+
+/**
+ * Workgroups in x and y for `width`×`height` of them, and whether they had to be folded, since no adapter needs to allow
+ * more than 65,535 a dimension: `folded` in WGSL then tells where in the work a workgroup is.
+ */
+export function foldedGrid(width: number, height: number): { grid: [number, number]; folded: boolean } {
+  if (width <= MOST_GROUPS && height <= MOST_GROUPS) return { grid: [width, height], folded: false }
+  const [x, y] = linearGrid(width * height, 1)
+  return { grid: [x, y], folded: true }
 }
 
 /**

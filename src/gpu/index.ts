@@ -1,5 +1,5 @@
 export type { Housekeeping } from './bind-groups.ts'
-export { Device, type DeviceInfo, type DeviceOptions, linearGrid, loopGrid } from './device.ts'
+export { Device, type DeviceInfo, type DeviceOptions, foldedGrid, linearGrid, loopGrid, MOST_GROUPS } from './device.ts'
 export { indexedDbStore } from './indexed-db.ts'
 export { defineKernel, Kernel, kernels, type Variant } from './kernel.ts'
 export type { MemoryPlan, PlannedUse } from './plan.ts'

@@ -5,7 +5,7 @@ import { includes } from './includes.ts'
  * Kernels are `.wgsl` files in plain WGSL plus directives, each on a line of its own:
  *
  *     #const TILE: u32 = 16      a constant that a variant may set, with its default
- *     #alias Element = f32       a type that a variant may set, with its default
+ *     #alias Element = f32       a type that a variant may set, with its default; ${Element} is replaced by its name
  *     #name F = add              a name or number that a variant may set, with its default: it declares nothing, and
  *                                ${F} in a line below is replaced by it (and so is a #const's name by its value)
  *     #params Params             declares `params` of that struct: immediates, or a uniform where they are missing
@@ -117,7 +117,8 @@ export function assemble(name: string, source: string, constants: Constants, imm
       }
       case 'alias': {
         const [key, fallback] = match(line, rest, /^(\w+)\s*=\s*(.+)$/) as Two
-        return `alias ${key} = ${chosen(key, fallback)};`
+        values.set(key, chosen(key, fallback))
+        return `alias ${key} = ${values.get(key)};`
       }
       case 'name': {
         const [key, fallback] = match(line, rest, /^(\w+)\s*=\s*(\w+)$/) as Two

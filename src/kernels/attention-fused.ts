@@ -35,7 +35,7 @@ function launch(
     ...{ out_width: outWidth, scale },
   }
   device.dispatch(
-    kernel.variant({ MODE: mode, LANES: lanes, SPAN: span }),
+    kernel.variant({ MODE: mode, GRADIENT: mode !== 'FORWARD', LANES: lanes, SPAN: span }),
     [rowA, colA, rowB, colB, delta, lse, out],
     params,
     linearGrid(workgroups, 1),

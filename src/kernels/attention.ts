@@ -34,7 +34,7 @@ export function attentionGrad(
   const { batch, queries, width } = sizes
   const shape = [batch, queries, width]
   const product = binary(device, 'MUL', grad, shape, output, shape, shape)
-  const delta = reduce(device, 'SUM', product, batch * queries, width, 1)
+  const delta = reduce(device, product, batch * queries, width, 1)
   device.release(product)
   const gradients = (device.info.software ? blockedAttentionGrad : fusedAttentionGrad)(
     device,

@@ -1,6 +1,7 @@
 import source from '../../wgsl/conv2d_weight_grad.wgsl'
 import { type Device, defineKernel, type GpuBuffer } from '../gpu/index.ts'
 import { type Conv2dSizes, timed, unitsOf, workOf } from './conv-sizes.ts'
+import { fill } from './elementwise.ts'
 import { join } from './gemm.ts'
 import { bytesEach, type Halves, halved } from './half.ts'
 import {
@@ -105,6 +106,8 @@ export function conv2dWeightGrad(
   sizes: Conv2dSizes,
   halves: Pick<Halves, 'left'> = {},
 ): GpuBuffer {
+  // A sum of nothing.
+  if (sizes.n === 0) return fill(device, sizes.o * sizes.c * sizes.kh * sizes.kw, 0)
   const base = tileFor(device, sizes)
   if (device.tuner.idle) return weightGradBy(device, base, x, grad, sizes, halves)
   const { sizes: own, shape } = timed(device, sizes, halves)

@@ -1,7 +1,7 @@
 import interleaveSource from '../../wgsl/conv2d_interleave.wgsl'
 import packSource from '../../wgsl/conv2d_pack.wgsl'
 import tiledSource from '../../wgsl/conv2d_tiled.wgsl'
-import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, foldedGrid, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { type Conv2dSizes, timed, unitsOf, workOf } from './conv-sizes.ts'
 import { epilogueBits, epilogueConstants, type GemmEpilogue, join, NO_EPILOGUE } from './gemm.ts'
 import { bytesEach, type Halves, halved } from './half.ts'
@@ -128,7 +128,8 @@ function tiledBy(
   const ownEpilogue = splits === 1 ? epilogue : NO_EPILOGUE
   const { bias, residual } = ownEpilogue
   const four = wo % 4 === 0
-  const flags = 8 * bits(halves.left, halves.right, four) + epilogueBits(ownEpilogue)
+  const { grid, folded } = foldedGrid(groups, blocks)
+  const flags = 8 * bits(halves.left, halves.right, four, folded) + epilogueBits(ownEpilogue)
   const variant = tiledVariants.get(tileKey(tile), bytes(kh, kw, stride, lines, flags), () => {
     const constants = tileConstants(tile)
     const { Chunk, Values } = constants
@@ -138,12 +139,12 @@ function tiledBy(
       ...halved({ Element: halves.left && 'f32', Chunk: halves.right && Chunk, Loaded: halves.right && Values }),
       ...epilogueConstants(ownEpilogue),
       ...{ KH: kh, KW: kw, POINTWISE: kh * kw === 1, STRIDE: stride, SPAN: 3 * stride + kw },
-      ...{ LINES: lines, STEPS: staged ? 4 : lines * kw, FOUR: four },
+      ...{ LINES: lines, STEPS: staged ? 4 : lines * kw, FOUR: four, FOLDED: folded },
     }
   })
-  const params = { units, c, h, w, o, ho, wo, segments, top, left, lines: linesEach, partial: count }
+  const params = { units, c, h, w, o, ho, wo, segments, top, left, lines: linesEach, partial: count, groups }
   const buffers = [x, packed, bias ?? packed, residual ?? packed, out]
-  device.dispatch(variant, buffers, params, [groups, blocks, splits], workOf(sizes, halves))
+  device.dispatch(variant, buffers, params, [...grid, splits], workOf(sizes, halves))
   return splits === 1 ? out : join(device, out, { splits, count, inner: ho * wo, biases: o }, epilogue)
 }
 

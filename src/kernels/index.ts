@@ -1,5 +1,5 @@
 export * from './attention.ts'
-export { dense, type Layout, layoutOf, sameLayout, walkFor } from './broadcasting.ts'
+export { dense, type Layout, layoutOf, sameLayout, walkFor, walkOf } from './broadcasting.ts'
 export * from './conv.ts'
 export type { Conv2dSizes } from './conv-sizes.ts'
 export { conv2dWeightGrad } from './conv-weight-grad.ts'

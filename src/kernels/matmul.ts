@@ -1,6 +1,6 @@
 import padSource from '../../wgsl/gemm_pad.wgsl'
 import source from '../../wgsl/matmul.wgsl'
-import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { type Device, defineKernel, foldedGrid, type GpuBuffer, loopGrid, MOST_GROUPS } from '../gpu/index.ts'
 import { epilogueBits, epilogueConstants, type GemmEpilogue, join, NO_EPILOGUE } from './gemm.ts'
 import { bytesEach, dtypesOf, type Halves, halved } from './half.ts'
 import { bits, bytes, NumberedVariants } from './numbered.ts'
@@ -48,9 +48,6 @@ const STEP = 4
 const LEAST_PART = { hardware: 128, software: 256 } as const
 /** Rows of a that the tuner times at least. */
 const LEAST_ROWS = 64
-/** Workgroups in z that every adapter allows; the kernel loops over the batches beyond. */
-const MOST_BATCHES = 65_535
-
 /**
  * out [batches, m, n] = activation(a · b + bias [n] + residual) for each batch.
  * FLOPs: 2·batches·m·n·k; bytes: both inputs and the output. `halves` tells of a and b.
@@ -143,7 +140,8 @@ function matmulBy(
   const ownEpilogue = parts === 1 ? epilogue : NO_EPILOGUE
   const { bias, residual } = ownEpilogue
   const four = n % 4 === 0
-  const layout = bits(transposeLeft, transposeRight, swapped, halfLeft, halfRight, four)
+  const { grid, folded } = foldedGrid(groups, blocks * parts)
+  const layout = bits(transposeLeft, transposeRight, swapped, halfLeft, halfRight, four, folded)
   const variant = variants.get(tileKey(tile), bytes(layout, epilogueBits(ownEpilogue)), () => {
     const { Chunk, ...constants } = tileConstants(tile)
     const fours = transposeRight || !constants.BROADCAST
@@ -153,20 +151,21 @@ function matmulBy(
       ...{ TRANSPOSE_A: transposeLeft, TRANSPOSE_B: transposeRight, ROWS_INNERMOST: swapped },
       ...{ B, WIDTH_B: fours ? 4 : constants.EACH, Loaded: constants.Values },
       ...halved({ A: halfLeft && 'vec4f', B: halfRight && B, Loaded: halfRight && constants.Values }),
-      ...{ FOUR: four, ...epilogueConstants(ownEpilogue) },
+      ...{ FOUR: four, FOLDED: folded, ...epilogueConstants(ownEpilogue) },
     }
   })
   const params = {
     ...{ batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part },
     ...{ start_a: left.view.start, start_b: right.view.start, start_out: views.out?.start ?? 0 },
     ...{ stride_a: left.view.stride, stride_b: right.view.stride, stride_out: views.out?.stride ?? m * n },
+    groups,
   }
-  const grid = [groups, blocks * parts, Math.min(batches, MOST_BATCHES)] as const
   device.dispatch(
     variant,
     [left.buffer, right.buffer, bias ?? left.buffer, residual ?? left.buffer, out],
     params,
-    grid,
+    // The kernel loops over the batches beyond.
+    [...grid, Math.min(batches, MOST_GROUPS)],
     workOf(sizes, halves),
   )
   for (const { buffer, temporary } of [left, right]) if (temporary) device.release(buffer)

@@ -110,7 +110,7 @@ export function normSecondWeightGrad(
   const buffers = [u, g, x, moments, directions, weight ?? directions, bias ?? directions, out]
   device.dispatch(variant, buffers, params, grid, { flops: elements * 20, bytes: elements * 12 })
   if (chunks === 1) return out
-  const total = reduce(device, 'SUM', out, 2, chunks, channels)
+  const total = reduce(device, out, 2, chunks, channels)
   device.release(out)
   return total
 }

@@ -86,7 +86,7 @@ export function normWeightGrad(
   device.dispatch(variant, buffers, params, grid, { flops: elements * 6, bytes: elements * 8 })
   if (chunks === 1) return partial
   const total = (parts: GpuBuffer) => {
-    const sum = reduce(device, 'SUM', parts, 1, chunks, channels)
+    const sum = reduce(device, parts, 1, chunks, channels)
     device.release(parts)
     return sum
   }

@@ -4,15 +4,12 @@ import { teamFor, teamOfOne } from './team.ts'
 
 const kernel = defineKernel('reduce', source)
 
-export type ReduceFunction = 'SUM' | 'MAX' | 'SUM_SQUARES'
-
 /**
- * Reduces the middle dimension of x: [outer, reduced, inner] to [outer, inner], times `scale`.
+ * Sums over the middle dimension of x: [outer, reduced, inner] to [outer, inner], times `scale`.
  * FLOPs: one an element; bytes: the input and the output.
  */
 export function reduce(
   device: Device,
-  f: ReduceFunction,
   x: GpuBuffer,
   outer: number,
   reduced: number,
@@ -25,7 +22,7 @@ export function reduce(
   const width = inner === 1 && reduced % 4 === 0 ? 4 : 1
   const { constants, grid } = inner === 1 ? teamFor(device, outputs, reduced) : teamOfOne(device, outputs)
   const { LANES, SIZE, Team } = constants
-  const variant = kernel.variant({ OP: f, LANES, SIZE, Team, V: width === 4 ? 'vec4f' : 'f32', WIDTH: width })
+  const variant = kernel.variant({ LANES, SIZE, Team, V: width === 4 ? 'vec4f' : 'f32', WIDTH: width })
   const work = { flops: outputs * reduced, bytes: 4 * (outputs * reduced + outputs) }
   device.dispatch(variant, [x, out], { outputs, reduced: reduced / width, inner, scale }, grid, work)
   return out

@@ -61,7 +61,7 @@ export function crossEntropy(
   const params = { rows, columns, scale: 1, invalid: Number.NaN }
   const work = { flops: 4 * rows * columns, bytes: 4 * rows * (columns + 2) }
   device.dispatch(variant, [logits, labels, logits, losses], params, linearGrid(rows * lanes, 64), work)
-  const mean = reduce(device, 'SUM', losses, 1, rows, 1, 1 / rows)
+  const mean = reduce(device, losses, 1, rows, 1, 1 / rows)
   device.release(losses)
   return mean
 }

@@ -1,4 +1,4 @@
-import type { Device } from '../gpu/index.ts'
+import { type Device, MOST_GROUPS } from '../gpu/index.ts'
 
 /** How the invocations of a tiled product share the work. All tiles add in the same order, so they give the same bits. */
 export interface Tile {
@@ -82,9 +82,6 @@ const GRIDS = [
   [8, 8],
   [16, 4],
 ] as const
-
-/** Workgroups a dimension that every adapter allows. */
-const MOST_GROUPS = 65_535
 
 /** The tiles in workgroup memory that a product fills to more than half. An invocation has 8×8 sums, and loads 16 values. */
 export const stagedTiles = ({ rows, columns }: Extent): readonly Tile[] =>

@@ -194,6 +194,9 @@ async function uploadTest(device: Device, test: AnyDataset, normalization: Norma
   return batches
 }
 
+const diverged = (student: Student, how: string): Ld3mError =>
+  new Ld3mError('numeric', `${student.name} diverged: ${how}.`, 'Lower learningRate.')
+
 async function testAccuracy(
   student: Student,
   state: StateDict,
@@ -215,10 +218,13 @@ async function testAccuracy(
   let correct = 0
   for (let i = 0; i < test.count; i++) {
     const row = logits.subarray(i * classes, (i + 1) * classes)
-    if (row.some(Number.isNaN)) {
-      throw new Ld3mError('numeric', `${student.name} diverged: its logits are NaN.`, 'Lower learningRate.')
-    }
+    if (row.some(Number.isNaN)) throw diverged(student, 'its logits are NaN')
     if (row.indexOf(Math.max(...row)) === test.labels[i]) correct++
   }
+  // Logits of an infinite parameter may be finite, and say nothing.
+  const sums = scope(() => ops.stack(Object.values(state).map((p) => ops.sum(p))))
+  const finite = (await sums.read()).every(Number.isFinite)
+  sums.dispose()
+  if (!finite) throw diverged(student, 'a parameter is not finite')
   return correct / test.count
 }

@@ -1,7 +1,7 @@
 import type { Tensor } from '../autograd/index.ts'
 import { formatValue, optionError, rejectUnknownOptions } from '../errors.ts'
 import { adamUpdate } from '../kernels/index.ts'
-import { checkGradients, checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
+import { checkGradients, checkParameters, checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
 
 export interface AdamOptions {
   /** Learning rate, at least 0. */
@@ -36,6 +36,7 @@ export class Adam {
     checkRange('Adam', 'weightDecay', resolved.weightDecay, 0, Number.POSITIVE_INFINITY)
     this.#options = resolved
     this.lr = resolved.lr
+    checkParameters('Adam', parameters)
     this.#parameters = parameters
     this.#mean = zerosLike(parameters)
     this.#square = zerosLike(parameters)

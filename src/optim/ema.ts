@@ -1,7 +1,7 @@
 import type { Tensor } from '../autograd/index.ts'
 import { optionError, rejectNonBooleans, rejectUnknownOptions } from '../errors.ts'
 import { emaUpdate } from '../kernels/index.ts'
-import { checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
+import { checkParameters, checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
 
 export interface EmaOptions {
   /** From 0 and below 1: the weight of the past. */
@@ -23,6 +23,7 @@ export class Ema {
     rejectUnknownOptions('Ema', options, ['decay', 'warmup'])
     checkRange('Ema', 'decay', options.decay, 0, 1)
     rejectNonBooleans('Ema', { warmup: options.warmup })
+    checkParameters('Ema', parameters)
     this.#parameters = parameters
     this.#decay = options.decay
     this.#warmup = options.warmup ?? false

@@ -1,7 +1,7 @@
 import type { Tensor } from '../autograd/index.ts'
 import { optionError, rejectNonBooleans, rejectUnknownOptions } from '../errors.ts'
 import { sgdUpdate } from '../kernels/index.ts'
-import { checkGradients, checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
+import { checkGradients, checkParameters, checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
 
 export interface SgdOptions {
   /** Learning rate, at least 0. */
@@ -39,6 +39,7 @@ export class Sgd {
     }
     this.#options = resolved
     this.lr = resolved.lr
+    checkParameters('Sgd', parameters)
     this.#parameters = parameters
     this.#velocity = resolved.momentum > 0 ? zerosLike(parameters) : {}
   }

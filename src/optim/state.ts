@@ -8,7 +8,18 @@ export type NamedTensors = Readonly<Record<string, Tensor>>
 export const zerosLike = (parameters: NamedTensors): Record<string, Tensor> =>
   Object.fromEntries(Object.entries(parameters).map(([name, p]) => [name, keep(zeros(p.device, p.shape))]))
 
-/** Throws unless `given` has exactly the names and shapes of `expected`. */
+/** Throws unless every parameter is f32: the kernels that update read and write nothing else. */
+export function checkParameters(where: string, parameters: NamedTensors): void {
+  for (const [name, p] of Object.entries(parameters)) checkType(where, 'parameter', name, p)
+}
+
+function checkType(where: string, what: string, name: string, { dtype }: Tensor): void {
+  if (dtype === 'f32') return
+  const fix = dtype === 'f16' ? 'Convert it with toFloat.' : 'Leave it out: only f32 is updated.'
+  throw shapeError(`${where}: ${what} '${name}' must be f32, got ${dtype}.`, fix)
+}
+
+/** Throws unless `given` has exactly the names and shapes of `expected`, and is f32. */
 export function checkNames(where: string, what: string, expected: NamedTensors, given: NamedTensors): void {
   if (typeof given !== 'object' || given === null) {
     throw shapeError(`${where}: got ${formatValue(given)}.`, `Pass an object with a ${what} for every parameter.`)
@@ -22,6 +33,7 @@ export function checkNames(where: string, what: string, expected: NamedTensors, 
         'Pass one of the same shape.',
       )
     }
+    checkType(where, what, name, other)
   }
   for (const name of Object.keys(given)) {
     if (!(name in expected)) {
@@ -34,7 +46,9 @@ export function checkNames(where: string, what: string, expected: NamedTensors, 
 export function copyAll(where: string, to: NamedTensors, from: NamedTensors): void {
   checkNames(where, 'tensor', to, from)
   for (const [name, t] of Object.entries(to)) {
-    t.device.copy((from[name] as Tensor).buffer, 0, t.buffer, 0, t.size * 4)
+    const source = (from[name] as Tensor).buffer
+    // A live state may be loaded back, and WebGPU refuses to copy a buffer to itself.
+    if (source !== t.buffer) t.device.copy(source, 0, t.buffer, 0, t.size * 4)
   }
 }
 

@@ -1,6 +1,17 @@
 // What callers of JavaScript may pass is an error of this library's that says what came, before anything is computed.
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type Device, grad, Ld3mError, ops, random, scope, type Tensor, tensor, zeros } from '../../src/autograd.ts'
+import {
+  checkpoint,
+  type Device,
+  grad,
+  Ld3mError,
+  ops,
+  random,
+  scope,
+  type Tensor,
+  tensor,
+  zeros,
+} from '../../src/autograd.ts'
 import { testDevice } from '../support/device.ts'
 
 let device: Device
@@ -23,6 +34,20 @@ const wrong: Record<string, [call: () => unknown, message: string]> = {
   'zeros of another type': [() => untyped(zeros)(device, [1], 'f64'), "'f64'. Use one of f32, i32, f16."],
   'normal numbers of a negative size': [() => random.normal(device, [-1], key), 'normal: [-1] is not a shape.'],
   'uniform numbers of a number': [() => untyped(random.uniform)(device, 2, key), 'uniform: 2 is not a shape.'],
+  'normal numbers without a key': [() => untyped(random.normal)(device, [1]), 'normal: the key is undefined.'],
+  'uniform numbers of a seed alone': [() => untyped(random.uniform)(device, [1], { seed: 1 }), 'stream is undefined.'],
+  'a fill of a negative size': [() => ops.fill(device, [-2, 3], 1), 'fill: [-2, 3] is not a shape.'],
+  'a fill with nothing': [() => untyped(ops.fill)(device, [2]), 'fill: value is undefined. Pass a number.'],
+  'integers with a fraction': [
+    () => tensor(device, [0, 1.7], { dtype: 'i32' }),
+    'tensor: element 1 of the data is 1.7.',
+  ],
+  'integers that are none': [() => tensor(device, [Number.NaN], { dtype: 'i32' }), 'Elements of i32 are integers from'],
+  'integers too large': [() => tensor(device, [2 ** 31], { dtype: 'i32' }), 'element 0 of the data is 2147483648.'],
+  'expanding to a negative size': [
+    () => ops.broadcastTo(tensor(device, [1, 2, 3], { shape: [1, 3] }), [-1, 3]),
+    'broadcastTo: [-1, 3] is not a shape.',
+  ],
   'a nested list': [() => untyped(tensor)(device, [[1], [2]]), 'tensor: element 0 of the data is an array.'],
   'a list of texts': [() => untyped(tensor)(device, [1, '2']), "tensor: element 1 of the data is '2'."],
   'a text': [() => untyped(tensor)(device, 'abc'), "tensor: the data is 'abc'."],
@@ -46,6 +71,16 @@ const wrong: Record<string, [call: () => unknown, message: string]> = {
   'stack of one': [() => untyped(ops.stack)(x), 'stack: tensors is an object.'],
   'a gradient of a number': [() => untyped(grad)(3, [x]), 'grad: y is 3, not a tensor.'],
   'a gradient in one tensor': [() => untyped(grad)(ops.sum(x), x), 'grad: xs is an object. Pass an array.'],
+  'a gradient in nothing': [
+    () => untyped(grad)(ops.sum(x), [x, undefined]),
+    'grad: input 1 is undefined, not a tensor.',
+  ],
+  'a number for gradOutput': [
+    () => untyped(grad)(ops.sum(x), [x], { gradOutput: 1 }),
+    'gradOutput is 1, not a tensor.',
+  ],
+  'a checkpoint of one tensor': [() => untyped(checkpoint)(ops.sum, x), 'checkpoint: xs is an object. Pass an array.'],
+  'a checkpoint of a number': [() => untyped(checkpoint)(ops.sum, [1]), 'checkpoint: input 0 is 1, not a tensor.'],
   'a truth for grad': [() => untyped(grad)(ops.sum(x), [x], true), 'grad: its options are true.'],
   'a number for createGraph': [() => untyped(grad)(ops.sum(x), [x], { createGraph: 1 }), 'createGraph is 1.'],
   'a scope that waits': [() => scope(async () => x), 'scope: the body returned a promise.'],

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { grad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import { grad, ops, random, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import { openDevice } from '../../src/node/index.ts'
 import { attention } from '../samples/attention.ts'
 import { checkForward, checkGradients, draw, uniform } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
@@ -64,6 +65,20 @@ test('gives the same bits each time', async () => {
     return Promise.all(gs.map(async (g) => [...(await g.read())]))
   }
   expect(await run()).toEqual(await run())
+})
+
+test('keeps what it saved for another gradient, in one kernel as a GPU runs it and in blocks', async () => {
+  const hardware = await openDevice({ likeHardware: true })
+  for (const device of [hardware, await testDevice()]) {
+    const [first, second] = scope(() => {
+      const [q, k, v] = [4, 3, 3].map((n, stream) => random.normal(device, [1, n, 8], { seed: 7, stream }).leaf())
+      const y = ops.sum(ops.square(ops.attention(q as Tensor, k as Tensor, v as Tensor)))
+      const gradients = () => ops.concat(grad(y, [q, k, v] as Tensor[], { retainGraph: true }), 1)
+      return [gradients(), gradients()]
+    }) as [Tensor, Tensor]
+    expect([...(await second.read())]).toEqual([...(await first.read())])
+  }
+  hardware.destroy()
 })
 
 test('says which shapes and options it takes', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
-import { ops, scope, tensor } from '../../src/autograd/index.ts'
+import { grad, ops, random, scope, type Tensor, tensor, zeros } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { testDevice } from '../support/device.ts'
 import { broadcastAt, ndarray, sizeOf, unravel } from '../support/ndarray.ts'
@@ -49,6 +49,36 @@ test('chains of shapes that cut across each other are computed one after the oth
   })
   expect([...(await y.read())]).toEqual([11, 22, 13, 21, 12, 23])
   y.dispose()
+})
+
+test('sums and means over alternating dimensions have gradients, however many', async () => {
+  const [ofSum, ofMean] = scope(() => {
+    const x = random.normal(device, new Array(7).fill(2), { seed: 1, stream: 0 }).leaf()
+    const weights = tensor(
+      device,
+      Float32Array.from({ length: 16 }, (_, i) => i),
+      { shape: [1, 2, 1, 2, 1, 2, 2] },
+    )
+    const y = ops.sum(x, [0, 2, 4], { keepDims: true })
+    return [...grad(ops.sum(ops.mul(y, weights)), [x]), ...grad(ops.sum(ops.mean(x, [0, 2, 4, 6])), [x])]
+  }) as [Tensor, Tensor]
+  const place = (i: number) => ((i >> 5) & 1) * 8 + ((i >> 3) & 1) * 4 + ((i >> 1) & 1) * 2 + (i & 1)
+  expect([...(await ofSum.read())]).toEqual(Array.from({ length: 128 }, (_, i) => place(i)))
+  expect([...(await ofMean.read())]).toEqual(new Array(128).fill(1 / 16))
+})
+
+test('the gradient of what is broadcast over an empty batch is zero', async () => {
+  const gradients = scope(() => {
+    const [b, weight] = [zeros(device, [3]).leaf(), zeros(device, [4, 2, 3, 3]).leaf()]
+    const sum = ops.add(zeros(device, [0, 3]), b)
+    const maps = ops.conv2d(zeros(device, [0, 2, 5, 5]), weight)
+    return [
+      ...grad(sum, [b], { gradOutput: zeros(device, [0, 3]) }),
+      ...grad(maps, [weight], { gradOutput: zeros(device, maps.shape) }),
+    ]
+  })
+  for (const g of gradients) expect((await g.read()).every((x) => x === 0)).toBe(true)
+  expect(gradients.map((g) => g.shape)).toEqual([[3], [4, 2, 3, 3]])
 })
 
 test('more alternating dimensions than kernels walk are refused in words', () => {

@@ -119,6 +119,23 @@ describe('checkpoint', () => {
     })
   })
 
+  test("may give one of its inputs, or a tensor from outside, which stays the caller's", async () => {
+    const before = device.memory.current
+    const [x, constant] = scope(() => [normal([3], 0), normal([3], 1).detach()]) as [Tensor, Tensor]
+    for (const createGraph of [false, true]) {
+      const [g, zero] = scope(() => [
+        ...grad(sum(checkpoint((a) => a, [x])), [x], { createGraph }),
+        ...grad(sum(checkpoint(() => constant, [x])), [x], { createGraph, allowUnused: true }),
+      ]) as [Tensor, Tensor]
+      expect([...(await g.read())]).toEqual([1, 1, 1])
+      expect([...(await zero.read())]).toEqual([0, 0, 0])
+      for (const t of [g, zero]) t.dispose()
+    }
+    expect([x.disposed, constant.disposed]).toEqual([false, false])
+    for (const t of [x, constant]) t.dispose()
+    expect(device.memory.current).toBe(before)
+  })
+
   test('frees what it saved with the backward pass', () => {
     scope(() => {
       const x = normal([2], 0)

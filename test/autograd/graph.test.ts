@@ -76,6 +76,19 @@ describe('grad', () => {
     expect(second).toEqual([2, 4, 6])
   })
 
+  test('of or with respect to a disposed tensor is an error, also where inputs may be unused', () => {
+    scope(() => {
+      const [x, other] = [leaf(1), leaf(2)]
+      const y = sum(square(x))
+      other.dispose()
+      const disposed = /was used after it was disposed/
+      expect(() => grad(y, [other], { allowUnused: true })).toThrow(disposed)
+      y.dispose()
+      expect(() => grad(y, [x], { allowUnused: true })).toThrow(disposed)
+      expect(() => grad(y, [x])).toThrow(disposed)
+    })
+  })
+
   test('without gradOutput wants one element', () => {
     scope(() => {
       const x = leaf(1, 2)

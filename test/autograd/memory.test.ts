@@ -13,6 +13,20 @@ beforeAll(async () => {
 
 const normal = (shape: number[]) => random.normal(device, shape, { seed: 1, stream: 0 })
 
+test('an op that does not fit says which and how large, and leaves no memory behind', () => {
+  scope(() => {
+    const a = normal([20_000, 5])
+    const before = device.memory.current
+    // Both factors are padded before memory for the product is asked for.
+    const product = () => ops.matmul(a, a, { transposeB: true })
+    expect(product).toThrow(
+      'matmul: [20000, 5] and [20000, 5] to [20000, 20000] is too large. A tensor of 1600000000 bytes',
+    )
+    expect(product).toThrow(expect.objectContaining({ code: 'memory' }))
+    expect(device.memory.current).toBe(before)
+  })
+})
+
 interface Chain {
   readonly blocks: number
   readonly batch: number

@@ -52,6 +52,32 @@ describe('on the device', () => {
     })
   })
 
+  test('uniform numbers stay below the upper bound, where rounding would reach it', async () => {
+    const device = await testDevice()
+    for (const [low, high] of [
+      [1000, 1001],
+      [-3, 0],
+      [-1001, -1000],
+      [0, 0.1],
+    ] as const) {
+      const x = random.uniform(device, [2 ** 20], key, { low, high })
+      const data = await x.read()
+      x.dispose()
+      expect(data.every((v) => v >= Math.fround(low) && v < high)).toBe(true)
+    }
+    const x = random.uniform(device, [2], key, { low: 3, high: 3 })
+    expect([...(await x.read())]).toEqual([3, 3])
+    x.dispose()
+  })
+
+  test('a bound, a mean or a deviation that is no number is an error', async () => {
+    const device = await testDevice()
+    expect(() => random.uniform(device, [1], key, { low: Number.NaN })).toThrow('uniform: low is NaN.')
+    expect(() => random.uniform(device, [1], key, { low: 2, high: 1 })).toThrow('uniform: low is 2, high is 1.')
+    expect(() => random.normal(device, [1], key, { mean: Number.NaN })).toThrow('normal: mean is NaN.')
+    expect(() => random.normal(device, [1], key, { std: Number.POSITIVE_INFINITY })).toThrow('std is Infinity.')
+  })
+
   test('a shape without elements gives none', async () => {
     const x = random.normal(await testDevice(), [0, 3], key)
     expect(await x.read()).toHaveLength(0)

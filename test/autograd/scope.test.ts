@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { keep, ops, scope, type Tensor, tensor, tensorsIn } from '../../src/autograd/index.ts'
+import { keep, noGrad, ops, scope, type Tensor, tensor, tensorsIn } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { testDevice } from '../support/device.ts'
 
@@ -66,6 +66,18 @@ describe('scope', () => {
   test('refuses a body that returns a promise', () => {
     expect(() => scope(async () => number(1))).toThrow(/returned a promise/)
     expect(device.memory.current).toBe(before)
+  })
+
+  test('drops what such a body throws later', async () => {
+    const unhandled: unknown[] = []
+    const listener = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', listener)
+    for (const run of [scope, noGrad]) {
+      expect(() => run(async () => Promise.reject(new Error('on purpose')))).toThrow(/returned a promise/)
+    }
+    await new Promise((resolve) => setTimeout(resolve))
+    process.off('unhandledRejection', listener)
+    expect(unhandled).toEqual([])
   })
 
   test('is outlived by what is kept', () => {

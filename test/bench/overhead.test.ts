@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { count, overheadOf } from '../../bench/overhead/measure.ts'
 import { openNullDevice } from '../../bench/overhead/null-device.ts'
 import { workOn } from '../../bench/overhead/work.ts'
-import { ops, scope, tensor } from '../../src/autograd/index.ts'
+import { grad, ops, scope, tensor } from '../../src/autograd/index.ts'
 
 test('the overhead bench measures every piece of work by op and by dispatch, and leaks no memory', async () => {
   const device = await openNullDevice()
@@ -28,5 +28,9 @@ test('it counts the ops that are applied and the kernels that are dispatched', a
   // The sum and the product are one chain.
   expect(count(device, run)).toEqual({ ops: 3, dispatches: 2 })
   expect(count(device, run)).toEqual({ ops: 3, dispatches: 2 })
+  const map = tensor(device, [1, 2, 3, 4], { shape: [1, 2, 2], requiresGrad: true })
+  // The sum, the norm, broadcasting in the sum's gradient, and the norm's gradient, an op of several outputs.
+  const backward = () => scope(() => void grad(ops.sum(ops.groupNorm(map, { groups: 1 })), [map]))
+  expect(count(device, backward).ops).toBe(4)
   device.destroy()
 })

@@ -178,6 +178,9 @@ describe('errors', () => {
     gone.destroy()
     await expect(x.read()).rejects.toThrow(/was destroyed/)
     expect(() => tensor(gone, [1])).toThrow(/was destroyed/)
+    expect(() => x.write(Float32Array.of(1))).toThrow(/was destroyed/)
+    expect(() => gone.clear(x.buffer, 4)).toThrow(/was destroyed/)
+    x.dispose()
   })
 })
 

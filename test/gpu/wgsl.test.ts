@@ -55,6 +55,7 @@ describe('directives', () => {
       '#const SCALE: f32 = 1.5',
       '#const FUSED: bool = false',
       '#alias Element = f32',
+      `fn double_\${Element}(x: Element) -> Element { return x + x; }`,
     ].join('\n'),
   )
 
@@ -71,6 +72,7 @@ describe('directives', () => {
     const defaults = kernel.variant().code(true)
     expect(defaults).toContain('const TILE: u32 = 16;')
     expect(defaults).toContain('alias Element = f32;')
+    expect(defaults).toContain('fn double_f32(')
     expect(defaults).toContain('var<immediate> params: P;')
     expect(defaults.match(/fn linear_index/g)).toHaveLength(1)
     const code = kernel.variant({ TILE: 8, SCALE: 2, FUSED: true, Element: 'f16' }).code(false)
@@ -78,6 +80,7 @@ describe('directives', () => {
     expect(code).toContain('const SCALE: f32 = 2.0;')
     expect(code).toContain('const FUSED: bool = true;')
     expect(code).toContain('alias Element = f16;')
+    expect(code).toContain('fn double_f16(')
     expect(code).toContain('@group(1) @binding(0) var<uniform> params: P;')
   })
 

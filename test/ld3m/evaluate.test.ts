@@ -270,6 +270,15 @@ describe('evaluate', () => {
     await expect(evaluate(optionsOf(more))).rejects.toThrow(message)
   })
 
+  test('of a training that diverges is an error, and no accuracy', async () => {
+    // Its first layers are NaN before its loss is.
+    const students = [convNet({ channels: 1, size: 8, classes: 2, depth: 3, width: 4 })]
+    const options = optionsOf({ students, learningRate: 1e12, steps: 4, runs: 1, augmentation: [] })
+    await expect(evaluate(options)).rejects.toThrow(
+      expect.objectContaining({ code: 'numeric', message: expect.stringMatching(/^ConvNet-3 diverged: /) }),
+    )
+  })
+
   test('summarises runs by mean and sample standard deviation', () => {
     const { mean, std } = summarize([0.6, 0.7, 0.8])
     expect(mean).toBeCloseTo(0.7, 12)

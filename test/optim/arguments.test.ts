@@ -4,9 +4,11 @@ import { Adam, Ema, Ld3mError, Sgd, type Tensor, tensor } from '../../src/autogr
 import { testDevice } from '../support/device.ts'
 
 let parameters: Record<string, Tensor>
+let integers: Record<string, Tensor>
 
 beforeAll(async () => {
   parameters = { w: tensor(await testDevice(), [1, 2], { requiresGrad: true }) }
+  integers = { w: tensor(await testDevice(), [1, 2], { dtype: 'i32' }) }
 })
 
 // biome-ignore lint/suspicious/noExplicitAny: as JavaScript calls it
@@ -23,6 +25,17 @@ const wrong: Record<string, [call: () => unknown, message: string]> = {
   'no gradients': [
     () => (new Sgd(parameters, { lr: 1 }) as unknown as { step(): void }).step(),
     'Sgd.step: got undefined. Pass an object with a gradient for every parameter.',
+  ],
+  'a parameter of integers': [() => new Sgd(integers, { lr: 1 }), "Sgd: parameter 'w' must be f32, got i32."],
+  'moments for integers': [() => new Adam(integers, { lr: 1 }), "Adam: parameter 'w' must be f32, got i32."],
+  'an average of integers': [() => new Ema(integers, { decay: 0.5 }), "Ema: parameter 'w' must be f32, got i32."],
+  'gradients of integers': [
+    () => new Sgd(parameters, { lr: 1 }).step(integers),
+    "Sgd.step: gradient 'w' must be f32, got i32.",
+  ],
+  'a state of integers': [
+    () => new Sgd(parameters, { lr: 1, momentum: 0.9 }).loadStateDict(integers),
+    "Sgd.loadStateDict: tensor 'w' must be f32, got i32.",
   ],
 }
 

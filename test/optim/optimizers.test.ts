@@ -112,6 +112,17 @@ test.each([
   b.dispose()
 })
 
+test('a live state can be loaded back', async () => {
+  const device = await testDevice()
+  const adam = new Adam(upload(device, drawAll(1)), { lr: 0.1 })
+  scope(() => adam.step(upload(device, drawAll(2))))
+  const mean = adam.stateDict()['layer.bias.exp_avg']!
+  const before = [...(await mean.read())]
+  adam.loadStateDict(adam.stateDict())
+  expect([...(await mean.read())]).toEqual(before)
+  adam.dispose()
+})
+
 test.each([false, true])('an average decays, with warm-up %s', async (warmup) => {
   const device = await testDevice()
   const start = drawAll(1)

@@ -5,9 +5,11 @@ const SILU = 1u;
 const RELU = 2u;
 #const ACTIVATION: u32 = NONE
 
+#include keep_nan
+
 fn activate(z: V) -> V {
   if (ACTIVATION == SILU) { return z / (1.0 + exp(-z)); }
-  if (ACTIVATION == RELU) { return max(z, V(0.0)); }
+  if (ACTIVATION == RELU) { return keep_nan(z, max(z, V(0.0))); }
   return z;
 }
 
@@ -16,7 +18,7 @@ fn activation_slope(z: V) -> V {
     let s = 1.0 / (1.0 + exp(-z));
     return s * (1.0 + z * (1.0 - s));
   }
-  if (ACTIVATION == RELU) { return select(V(0.0), V(1.0), z > V(0.0)); }
+  if (ACTIVATION == RELU) { return select(V(0.0), V(1.0), (z > V(0.0)) | nan_${V}(z)); }
   return V(1.0);
 }
 

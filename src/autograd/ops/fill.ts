@@ -1,9 +1,13 @@
 import type { Device } from '../../gpu/index.ts'
 import * as kernels from '../../kernels/index.ts'
-import { type Shape, sizeOf } from '../shape.ts'
+import { expectNumber } from '../arguments.ts'
+import { checkShape, type Shape, sizeOf } from '../shape.ts'
 import { Storage } from '../storage.ts'
 import { Tensor } from '../tensor.ts'
 
 /** A tensor of one value. */
-export const fill = (device: Device, shape: Shape, value: number): Tensor =>
-  new Tensor(new Storage(device, kernels.fill(device, sizeOf(shape), value)), shape)
+export function fill(device: Device, shape: Shape, value: number): Tensor {
+  checkShape('fill', shape)
+  expectNumber('fill', 'value', value)
+  return new Tensor(new Storage(device, kernels.fill(device, sizeOf(shape), value)), shape)
+}

@@ -12,9 +12,10 @@ import {
   savesOf,
   withEpilogue,
 } from './epilogue.ts'
-import { halvesOf } from './half.ts'
+import { halvesOf, toFloat } from './half.ts'
+import { transpose } from './layout.ts'
 import { reshape } from './reshape.ts'
-import { broadcastTo, sum } from './sum.ts'
+import { sum } from './sum.ts'
 
 export interface MatmulAttrs extends EpilogueAttrs {
   readonly transposeA: boolean
@@ -109,15 +110,13 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   const { transposeA = false, transposeB = false, ...epilogue } = options
   const batch = a.shape.slice(0, -2)
   if (b.rank !== 2 || batch.length === 0) return product(a, b, transposeA, transposeB, epilogue)
-  if (!transposeA) {
-    // One product with all batches' rows in one matrix.
-    const [m, k] = a.shape.slice(-2) as [number, number]
-    const n = b.shape[transposeB ? 0 : 1] as number
-    const { residual } = epilogue
-    if (residual) expectShape('matmul: residual', residual.shape, [...batch, m, n])
-    const flat = residual && reshape(residual, [sizeOf(batch) * m, n])
-    const rows = product(reshape(a, [sizeOf(batch) * m, k]), b, false, transposeB, { ...epilogue, residual: flat })
-    return reshape(rows, [...batch, m, n])
-  }
-  return product(a, broadcastTo(b, [...batch, ...b.shape]), true, transposeB, epilogue)
+  // One product with all batches' rows in one matrix. Only products read f16, and nothing is lost by the conversion.
+  const left = transposeA ? transpose(a.dtype === 'f16' ? toFloat(a) : a) : a
+  const [m, k] = left.shape.slice(-2) as [number, number]
+  const n = b.shape[transposeB ? 0 : 1] as number
+  const { residual } = epilogue
+  if (residual) expectShape('matmul: residual', residual.shape, [...batch, m, n])
+  const flat = residual && reshape(residual, [sizeOf(batch) * m, n])
+  const rows = product(reshape(left, [sizeOf(batch) * m, k]), b, false, transposeB, { ...epilogue, residual: flat })
+  return reshape(rows, [...batch, m, n])
 }

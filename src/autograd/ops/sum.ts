@@ -4,8 +4,8 @@ import * as kernels from '../../kernels/index.ts'
 import { expectList } from '../arguments.ts'
 import { chain } from '../chain.ts'
 import { defineOp } from '../op.ts'
-import { broadcastShapes, formatShape, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
-import type { Tensor } from '../tensor.ts'
+import { broadcastShapes, checkShape, formatShape, normalizeAxis, type Shape, sameShape, sizeOf } from '../shape.ts'
+import { type Tensor, zeros } from '../tensor.ts'
 import { reshape } from './reshape.ts'
 
 /** Dimensions to reduce: one, several, or all if omitted; negative ones count from the end. */
@@ -20,8 +20,8 @@ export interface ReduceAttrs {
 const reducedShape = (shape: Shape, { axes, keepDims }: ReduceAttrs): number[] =>
   keepDims ? shape.map((d, i) => (axes.includes(i) ? 1 : d)) : shape.filter((_, i) => !axes.includes(i))
 
-/** Runs of adjacent reduced dimensions, innermost first, each one pass of the kernel. */
-function reduceAll(device: Device, f: kernels.ReduceFunction, x: Tensor, axes: readonly number[]): GpuBuffer {
+/** Runs of adjacent summed dimensions, innermost first, each one pass of the kernel. */
+function sumAll(device: Device, x: Tensor, axes: readonly number[]): GpuBuffer {
   const shape = [...x.shape]
   let buffer = x.buffer
   let owned = false
@@ -34,7 +34,7 @@ function reduceAll(device: Device, f: kernels.ReduceFunction, x: Tensor, axes: r
     const outer = sizeOf(shape.slice(0, first))
     const reduced = sizeOf(shape.slice(first, last + 1))
     const inner = sizeOf(shape.slice(last + 1))
-    const out = kernels.reduce(device, owned && f === 'SUM_SQUARES' ? 'SUM' : f, buffer, outer, reduced, inner)
+    const out = kernels.reduce(device, buffer, outer, reduced, inner)
     if (owned) device.release(buffer)
     shape.splice(first, last + 1 - first)
     buffer = out
@@ -56,7 +56,7 @@ export function resolveAxes(where: string, x: Tensor, axes: Axes | undefined): n
 export const sumOp = defineOp<ReduceAttrs>({
   name: 'sum',
   shape: ([x], attrs) => reducedShape((x as Tensor).shape, attrs),
-  forward: (device, [x], { axes }) => reduceAll(device, 'SUM', x as Tensor, axes),
+  forward: (device, [x], { axes }) => sumAll(device, x as Tensor, axes),
   saves: [],
   vjp: ({ grad, attrs, shapes: [shape] }) => [
     broadcastTo(reshape(grad, reducedShape(shape as Shape, { ...attrs, keepDims: true })), shape as Shape),
@@ -87,6 +87,8 @@ export function sum(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   const offset = x.rank - shape.length
   const axes = x.shape.flatMap((d, i) => (i < offset || (shape[i - offset] === 1 && d !== 1) ? [i] : []))
+  // A sum of nothing.
+  if (axes.length > 0 && x.size === 0) return zeros(x.device, shape)
   return reshape(axes.length === 0 ? x : sum(x, axes), shape)
 }
 
@@ -107,8 +109,16 @@ export const broadcastToOp = defineOp<{ readonly shape: Shape }>({
 })
 
 /** Repeats x along dimensions of size 1 (and new outer ones) to `shape`. */
-export const broadcastTo = (x: Tensor, shape: Shape): Tensor =>
-  sameShape(x.shape, shape) ? x.alias() : broadcastToOp.apply([x], { shape })
+export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+  checkShape('broadcastTo', shape)
+  if (sameShape(x.shape, shape)) return x.alias()
+  if (kernels.walkOf([kernels.layoutOf(x.shape, shape)])) return broadcastToOp.apply([x], { shape })
+  // It alternates between more dimensions than a kernel walks: the innermost one first, which takes three.
+  const partly = [...new Array<number>(Math.max(0, shape.length - x.rank)).fill(1), ...x.shape]
+  const axis = partly.findLastIndex((d, i) => d !== shape[i])
+  partly[axis] = shape[axis] as number
+  return broadcastTo(broadcastToOp.apply([x], { shape: partly }), shape)
+}
 
 function emptyError(where: string, x: Tensor): never {
   throw shapeError(`${where}: the input of shape ${formatShape(x.shape)} is empty.`, 'Pass at least one element.')

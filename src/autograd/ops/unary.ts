@@ -151,7 +151,7 @@ export const tanh = (x: Tensor): Tensor => tanhOp.apply([x], {})
 export const silu = (x: Tensor): Tensor => siluOp.apply([x], {})
 /** x·Φ(x) with the exact normal distribution function (to 1e-7), not the tanh form. */
 export const gelu = (x: Tensor): Tensor => geluOp.apply([x], {})
-/** Sine of x in radians. */
+/** Sine of x in radians, to 1e-7 for |x| up to about 10⁴; beyond, ever less: to 0.03 at 10⁶. */
 export const sin = (x: Tensor): Tensor => sinOp.apply([x], {})
-/** Cosine of x in radians. */
+/** Cosine of x in radians, as exact as `sin`. */
 export const cos = (x: Tensor): Tensor => cosOp.apply([x], {})
