@@ -36,7 +36,7 @@ const KNOWN = ['device', 'students', 'runs', 'seed', 'signal', 'validation', 'ev
  *
  *     const choice = chooseIteration({ device, validation, students })
  *     await distill({ …, onProgress: choice.onProgress })
- *     const accuracy = await evaluate({ train: choice.best.set, test, … })
+ *     const accuracy = await evaluate({ device, students, train: choice.best.set, test })
  *
  * @throws Ld3mError `option`
  */

@@ -1,4 +1,5 @@
 import { dataError, Ld3mError, shapeError } from '../errors.ts'
+import { checkNormalization } from './normalization.ts'
 import type { DistilledSet } from './synthetic.ts'
 
 /**
@@ -16,22 +17,7 @@ export function checkDistilledSet(where: string, { images, labels, classNames, n
       'Give [M, C, H, W], as many values, and M labels.',
     )
   }
-  for (const field of ['mean', 'std'] as const) {
-    if (normalization[field].length !== channels) {
-      throw shapeError(
-        `${where}: ${field} has ${normalization[field].length} values for ${channels} channels.`,
-        'Give one a channel.',
-      )
-    }
-  }
-  const { mean, std } = normalization
-  if (![...mean, ...std].every(Number.isFinite) || !std.every((value) => value > 0)) {
-    throw new Ld3mError(
-      'numeric',
-      `${where}: mean is [${mean.join(', ')}] and std [${std.join(', ')}].`,
-      'Give finite numbers, std above 0: networks see (image − mean)/std.',
-    )
-  }
+  checkNormalization(where, normalization, channels)
   const foreign = labels.find((label) => !(label >= 0 && label < classNames.length))
   if (foreign !== undefined) {
     throw dataError(`${where}: the label ${foreign} is none of ${classNames.length} classes.`, 'Give a name a class.')

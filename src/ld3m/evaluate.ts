@@ -7,8 +7,8 @@ import { type Accuracy, summarize } from './accuracy.ts'
 import { differingLabel } from './check-classes.ts'
 import { checkStudent } from './check-student.ts'
 import { chunksOf } from './chunks.ts'
-import { imageShapeOf, LabelledImages, type TrainingSet } from './labelled-images.ts'
-import type { Normalization } from './normalization.ts'
+import { imageShapeOf, isSet, LabelledImages, type TrainingSet } from './labelled-images.ts'
+import { checkNormalization, type Normalization, readNormalization } from './normalization.ts'
 import { atLeastOne, seedOf } from './options.ts'
 import { pick } from './real-images.ts'
 import { groupedLabels } from './synthetic.ts'
@@ -23,7 +23,8 @@ export interface EvaluateOptions extends TrainingProtocol {
   train: TrainingData | ((run: number) => TrainingData | Promise<TrainingData>)
   /** Real images to test on; all of them are on the GPU at once. */
   test: AnyDataset
-  normalization: Normalization
+  /** How networks see images. Default what `train` says, as distilled sets do, or the statistics of a dataset there. */
+  normalization?: Normalization
   /** Architectures to train, whose names are all different. What one learns does not depend on the others. */
   students: readonly Student[]
   /** Trainings of each architecture, each from its own initial parameters. Default 3. */
@@ -63,8 +64,10 @@ const TEST_PIXELS = TEST_BATCH * 32 * 32
  * @throws Ld3mError `option`, `shape` or `data` for input that does not fit, `numeric` if a training diverges, `aborted`
  */
 export async function evaluate(options: EvaluateOptions): Promise<Record<string, Accuracy>> {
-  checkEvaluation(options, await trainingData(options, 0))
-  const { device, test, normalization, students, signal, resume = {} } = options
+  const first = await trainingData(options, 0)
+  checkEvaluation(options, first)
+  const { device, test, students, signal, resume = {} } = options
+  const normalization = await normalizationFor(options, first)
   const { runs, seed } = repetitionOf(options)
   const testBatches = await uploadTest(device, test, normalization)
   const results: Record<string, Accuracy> = {}
@@ -75,7 +78,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Record<string,
       done += accuracies.length
       for (let run = accuracies.length; run < runs; run++) {
         const random = new HostRandom({ seed, stream: run }).fork(`evaluate ${student.name}`)
-        const state = await train(options, student, await trainingData(options, run), random)
+        const state = await train(options, student, await trainingData(options, run), normalization, random)
         const accuracy = await testAccuracy(student, state, testBatches, test).finally(() => disposeState(state))
         accuracies.push(accuracy)
         await options.onProgress?.({
@@ -142,10 +145,23 @@ const repetitionOf = ({ runs, seed }: Pick<EvaluateOptions, 'runs' | 'seed'>): {
 const trainingData = async ({ train }: EvaluateOptions, run: number): Promise<TrainingData> =>
   typeof train === 'function' ? await train(run) : train
 
+async function normalizationFor({ normalization, test }: EvaluateOptions, data: TrainingData): Promise<Normalization> {
+  const found = normalization ?? (isSet(data) ? data.normalization : await readNormalization(data))
+  if (found === undefined) {
+    throw optionError(
+      'evaluate: normalization is missing, and the images to train on do not say it.',
+      'Pass normalizationOf(dataset), of the real images that they stand for.',
+    )
+  }
+  checkNormalization('evaluate', found, test.channels)
+  return found
+}
+
 async function train(
   options: EvaluateOptions,
   student: Student,
   data: TrainingData,
+  normalization: Normalization,
   random: HostRandom,
 ): Promise<StateDict> {
   const learned = 'studentLearningRate' in data ? data.studentLearningRate : undefined
@@ -155,7 +171,7 @@ async function train(
     const what = `evaluate: an image to train on has the label ${foreign}; ${student.name} has ${student.classes} outputs.`
     throw dataError(what, 'Train and test on the same classes.')
   }
-  const images = new LabelledImages(options.device, data, options.normalization)
+  const images = new LabelledImages(options.device, data, normalization)
   try {
     return await trainStudent(student, images, protocol, random, options.signal)
   } finally {

@@ -12,6 +12,8 @@ export interface TrainingSet {
   readonly labels: Int32Array
   /** What the labels stand for, where that is known: then networks are tested on the same classes alone. */
   readonly classNames?: readonly string[]
+  /** How networks are to see the images, where that is known. */
+  readonly normalization?: Normalization
   /** The learning rate that was distilled with the images, where one was. */
   readonly studentLearningRate?: number
 }
@@ -78,7 +80,8 @@ export class LabelledImages {
   }
 }
 
-const isSet = (data: TrainingSet | AnyDataset): data is TrainingSet =>
+/** Whether images are on the host as numbers, and not as a dataset's bytes. */
+export const isSet = (data: TrainingSet | AnyDataset): data is TrainingSet =>
   'images' in data && !(data.images instanceof Uint8Array)
 
 function checkSet({ images: { shape, data }, labels }: TrainingSet): void {

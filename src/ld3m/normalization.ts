@@ -7,6 +7,7 @@ import {
   readChannelStatistics,
   toFloat,
 } from '../data/index.ts'
+import { formatValue, Ld3mError, optionError, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 
 /** Per-channel statistics of pixels in [0, 1]: networks see (x − mean)/std. */
@@ -14,6 +15,37 @@ export interface Normalization {
   readonly mean: readonly number[]
   readonly std: readonly number[]
 }
+
+/**
+ * Throws unless networks can be shown images of so many channels by it.
+ * @throws Ld3mError `option` for what is none, `shape` for other channels, `numeric` for a division by 0
+ */
+export function checkNormalization(where: string, normalization: Normalization, channels: number): void {
+  const { mean, std } = normalization ?? {}
+  if (!isList(mean) || !isList(std)) {
+    throw optionError(
+      `${where}: normalization is ${formatValue(normalization)}.`,
+      'Pass that of a distilled set, or what normalizationOf(dataset) gives: { mean, std }.',
+    )
+  }
+  for (const [field, values] of Object.entries({ mean, std })) {
+    if (values.length !== channels) {
+      throw shapeError(
+        `${where}: ${field} has ${values.length} values for ${channels} channels.`,
+        'Give one a channel.',
+      )
+    }
+  }
+  if (![...mean, ...std].every(Number.isFinite) || !std.every((value) => value > 0)) {
+    throw new Ld3mError(
+      'numeric',
+      `${where}: mean is [${mean.join(', ')}] and std [${std.join(', ')}].`,
+      'Give finite numbers, std above 0: networks see (image − mean)/std.',
+    )
+  }
+}
+
+const isList = (values: unknown): values is readonly number[] => Array.isArray(values)
 
 /**
  * The statistics of a dataset, rounded to f32 as files store them: its `mean` and `std` where it states both, else those

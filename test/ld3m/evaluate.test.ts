@@ -216,6 +216,20 @@ describe('evaluate', () => {
     expect(resumed).toEqual(await evaluate(rest))
   })
 
+  test('sees images as the set says that it trains on, or as the dataset is', async () => {
+    const normalization = normalizationOf(dataset)
+    const { normalization: _, ...rest } = optionsOf({ steps: 4 })
+    const train = { ...(await randomReal(dataset, 8, 0)), normalization }
+    expect(await evaluate({ ...rest, train })).toEqual(await evaluate({ ...rest, train, normalization }))
+    const whole = { ...rest, train: dataset, batch: 8 }
+    expect(await evaluate(whole)).toEqual(await evaluate({ ...whole, normalization }))
+    await expect(evaluate(rest)).rejects.toThrow(/normalization is missing.*normalizationOf\(dataset\)/)
+    const wrong = (value: unknown) => evaluate({ ...rest, train, normalization: value as typeof normalization })
+    await expect(wrong('mean')).rejects.toThrow(/normalization is 'mean'/)
+    await expect(wrong({ mean: [0, 0], std: [1, 1] })).rejects.toThrow(/mean has 2 values for 1 channels/)
+    await expect(wrong({ mean: [0], std: [0] })).rejects.toMatchObject({ code: 'numeric' })
+  })
+
   test('what a network learns does not depend on which others are there', async () => {
     const other = convNet({ ...task, depth: 2 })
     const short = (students: EvaluateOptions['students']) => evaluate(optionsOf({ students, steps: 4 }))
