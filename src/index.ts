@@ -25,4 +25,4 @@ export {
   type TuningStore,
 } from './gpu/index.ts'
 export * from './ld3m/index.ts'
-export { alexNet, convNet, type HostTensor, resNet, type Student, vgg } from './models/index.ts'
+export { alexNet, convNet, type HostTensor, resNet, type Student, vgg, vit } from './models/index.ts'
