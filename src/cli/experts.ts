@@ -6,6 +6,9 @@ import { command, countOf, integer, positiveNumber } from './arguments.ts'
 import { CHANNELS, CLASSES, DATA_KINDS, imageSizes, trainingImages } from './data.ts'
 import { HOLD_OUT, holdOutOf } from './hold-out.ts'
 
+/** An epoch of fewer is less than the steps of a student, whose end is matched to the expert's. */
+const FEW_STEPS = 5
+
 export const expertsCommand = command(
   'experts',
   'Train the experts of trajectory matching; run again, it goes on where it was stopped',
@@ -28,13 +31,14 @@ export const expertsCommand = command(
       default: '15',
       description: 'Epochs of each; mtt takes 3 at least with its defaults',
     },
+    batch: { type: 'string', valueHint: 'N', default: '256', description: 'Images a step' },
     lr: { type: 'string', valueHint: 'X', default: '0.01', description: 'Learning rate' },
     seed: { type: 'string', valueHint: 'N', default: '0', description: 'Same seed, same adapter: same experts' },
   },
-  async ({ data: path, classes, 'hold-out': fraction, out, size, channels, count, epochs, lr, seed }) => {
+  async ({ data: path, classes, 'hold-out': fraction, out, size, channels, count, epochs, batch, lr, seed }) => {
     const options = {
       ...{ count: countOf('count', count), epochs: countOf('epochs', epochs), seed: integer('seed', seed) },
-      learningRate: positiveNumber('lr', lr),
+      ...{ batch: countOf('batch', batch), learningRate: positiveNumber('lr', lr) },
     }
     const sizes = imageSizes(size, channels)
     const data = { path, classes, holdOut: holdOutOf(fraction) }
@@ -42,6 +46,12 @@ export const expertsCommand = command(
     const line = new ProgressLine()
     try {
       const { dataset } = await trainingImages(data, sizes)
+      const steps = Math.ceil(dataset.count / options.batch)
+      if (steps < FEW_STEPS) {
+        process.stdout.write(
+          `An epoch is ${counted(steps, 'step')}: experts hardly move in it. A smaller --batch gives more.\n`,
+        )
+      }
       const onProgress = showExperts(line)
       const experts = await interruptible(
         (signal) => trainExperts({ ...{ device, dataset, store: expertsFolder(out), signal, ...options }, onProgress }),

@@ -35,6 +35,7 @@ import {
   SET_FILE,
 } from './run-folder.ts'
 import { lockFolder } from './run-lock.ts'
+import { trajectoryAdvice } from './trajectory-advice.ts'
 
 /** How to compare a distilled set with real images: options of `evaluate`, and the dataset that was distilled. */
 export interface CompareOptions extends Evaluation {
@@ -152,6 +153,8 @@ export class Run {
       await this.#makeWay()
       await this.#save(set, 'evaluating')
       await this.#remove(STATE)
+      const advice = trajectoryAdvice(set, options.objective.options.studentLearningRate)
+      if (advice) this.say(advice)
       return set
     } catch (error) {
       this.#line.end()

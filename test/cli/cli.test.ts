@@ -359,12 +359,14 @@ describe('ld3m-gpu', () => {
 
   test('experts trains what distill --objective mtt matches, and goes on with more', async () => {
     const [experts, out] = [join(folder, 'experts'), join(folder, 'mtt')]
-    const train = (count: string) => run('experts', '--data', data, '--out', experts, '--count', count, '--epochs', '3')
+    const trained = ['--batch', '5000', '--epochs', '3', '--out', experts]
+    const train = (count: string) => run('experts', '--data', data, '--count', count, ...trained)
     const first = await train('1')
     expect(first.out).toContain('1 expert of 3 epochs in ')
     expect(first.code).toBe(0)
     const manifest = async () => JSON.parse(await readFile(join(experts, 'manifest.json'), 'utf8'))
     const [one] = (await manifest()).experts
+    expect(first.out).toMatch(/^An epoch is 1 step: experts hardly move in it. A smaller --batch gives more.$/m)
     expect((await train('2')).code).toBe(0)
     expect((await manifest()).experts).toEqual([one, expect.anything()])
 
