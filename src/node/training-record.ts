@@ -17,6 +17,9 @@ export interface TrainingRecord extends PriorTraining {
 /** Pixels of a picture's cells, about. */
 const CELL = 96
 
+/** Of the prior in `assets`, on test images (docs/prior.md): what a number may be held against. */
+const DEMO_PSNR = 23.4
+
 const fileOf = (prior: string): string => `${prior}.training.json`
 
 export const writeTrainingRecord = (prior: string, record: TrainingRecord): Promise<void> =>
@@ -63,7 +66,8 @@ export async function recordJudgement(
   await writeFileAtomic(`${path}.png`, imageGrid({ images: picture.data, shape: picture.shape, columns, scale }))
   await writeTrainingRecord(path, { ...record, reconstruction: { count, psnr } })
   return (
-    `The autoencoder gives ${counted(count, 'training image')} back at ${psnr.toFixed(1)} dB (PSNR). ` +
+    `The autoencoder gives ${counted(count, 'training image')} back at ${psnr.toFixed(1)} dB (PSNR); ` +
+    `that of the demo's prior, ${DEMO_PSNR} dB. ` +
     `${path}.png shows, in rows, images, what comes back of them, and samples of their classes.\n`
   )
 }
