@@ -1,7 +1,7 @@
-import { Ld3mError, shapeError } from '../errors.ts'
+import { formatValue, Ld3mError, optionError, shapeError } from '../errors.ts'
 import type { Device, GpuBuffer } from '../gpu/index.ts'
 import { type Backward, Node, type Saved, save } from './node.ts'
-import { type DType, formatShape, type Shape } from './shape.ts'
+import { type DType, formatShape, type Shape, sameShape } from './shape.ts'
 import { type Chain, Storage } from './storage.ts'
 import { expectTensors, isRecording, Tensor } from './tensor.ts'
 
@@ -34,7 +34,10 @@ export interface VjpContext<A> extends Backward {
   release(index: number): void
 }
 
-/** A gradient rule: written in ops, so that it can be differentiated again. */
+/**
+ * A gradient rule: written in ops, so that it can be differentiated again. Gives, for each input that `needs` says true
+ * of, an f32 tensor of its shape.
+ */
 export type Vjp<A> = (context: VjpContext<A>) => readonly (Tensor | undefined)[]
 
 /** Something that an op keeps for its gradient. */
@@ -171,7 +174,7 @@ function recordNode<A>(
       const s = node.saved(index)
       return new Tensor(s.storage.retain(), s.shape, s.dtype, own ? node : s.node)
     }
-    return vjp({
+    const gradients = vjp({
       grad: backward.grad,
       grads: backward.grads,
       needs: backward.needs,
@@ -186,5 +189,32 @@ function recordNode<A>(
       extra: (index) => restore(count + 1 + index, false),
       release: (index) => backward.retainGraph || node.freeSaved(index),
     })
+    checkGradients(op.name, gradients, backward.needs, shapes)
+    return gradients
   })
+}
+
+/** Throws unless a rule gave, for each input that needs a gradient, one of its shape: of another, sums would broadcast. */
+function checkGradients(name: string, gradients: unknown, needs: readonly boolean[], shapes: readonly Shape[]): void {
+  if (!Array.isArray(gradients)) {
+    throw optionError(
+      `${name}: its vjp returned ${formatValue(gradients)}.`,
+      'Return an array, in the order of inputs.',
+    )
+  }
+  for (let i = 0; i < needs.length; i++) {
+    if (!needs[i]) continue
+    const gradient: unknown = gradients[i]
+    const shape = shapes[i] as Shape
+    if (!(gradient instanceof Tensor)) {
+      const what = `${name}: its vjp gives ${formatValue(gradient)} as the gradient of input ${i}, of shape ${formatShape(shape)}.`
+      throw new Ld3mError('graph', what, 'Return a tensor for every input that `needs` says true of.')
+    }
+    if (sameShape(gradient.shape, shape) && gradient.dtype === 'f32') continue
+    throw shapeError(
+      `${name}: its vjp gives a gradient of shape ${formatShape(gradient.shape)} (${gradient.dtype}) for input ${i}, of ` +
+        `shape ${formatShape(shape)}.`,
+      'Return f32 of the shape of the input; what was broadcast is summed.',
+    )
+  }
 }
