@@ -3,7 +3,7 @@ import type { Device, GpuBuffer } from '../gpu/index.ts'
 import { type Backward, Node, type Saved, save } from './node.ts'
 import { type DType, formatShape, type Shape, sameShape } from './shape.ts'
 import { type Chain, Storage } from './storage.ts'
-import { expectTensors, isRecording, Tensor } from './tensor.ts'
+import { type Cut, expectTensors, isRecording, Tensor } from './tensor.ts'
 
 /** A result that only the op's gradient uses, such as a norm's statistics. */
 export interface Extra {
@@ -118,12 +118,21 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
   const extraStorages = extras.map((e) => new Storage(device, e.buffer))
   const node = recordNode(op, inputs, attrs, shape, storage, extras, extraStorages)
   for (const extra of extraStorages) extra.release()
-  const outputs = [new Tensor(storage, shape, op.dtype === 'input' ? first.dtype : (op.dtype ?? 'f32'), node)]
+  const cut = node ? undefined : cutOf(op, inputs)
+  const dtype = op.dtype === 'input' ? first.dtype : (op.dtype ?? 'f32')
+  const outputs = [new Tensor(storage, shape, dtype, node, cut)]
   for (const [i, other] of others.entries()) {
     const place = node && new Node(op.name, [node], [], undefined, i + 1)
-    outputs.push(new Tensor(new Storage(device, other.buffer), other.shape, 'f32', place))
+    outputs.push(new Tensor(new Storage(device, other.buffer), other.shape, 'f32', place, cut))
   }
   return outputs
+}
+
+/** Why the outputs of an op that recorded no node have none, if that is for an op without a gradient. */
+function cutOf<A>({ name, vjp }: OpDefinition<A>, inputs: readonly Tensor[]): Cut | undefined {
+  if (!isRecording()) return undefined
+  if (typeof vjp !== 'function' && inputs.some((x) => x.node)) return { op: name, reason: vjp.none }
+  return inputs.find((x) => x.cut)?.cut
 }
 
 /** What the op's record launches. If that fails, no memory stays behind, and the error names the op. */
@@ -207,8 +216,9 @@ function checkGradients(name: string, gradients: unknown, needs: readonly boolea
     const gradient: unknown = gradients[i]
     const shape = shapes[i] as Shape
     if (!(gradient instanceof Tensor)) {
-      const what = `${name}: its vjp gives ${formatValue(gradient)} as the gradient of input ${i}, of shape ${formatShape(shape)}.`
-      throw new Ld3mError('graph', what, 'Return a tensor for every input that `needs` says true of.')
+      const what = `${name}: its vjp gives ${formatValue(gradient)} as the gradient of input ${i}`
+      const fix = 'Return a tensor for every input that `needs` says true of.'
+      throw new Ld3mError('graph', `${what}, of shape ${formatShape(shape)}.`, fix)
     }
     if (sameShape(gradient.shape, shape) && gradient.dtype === 'f32') continue
     throw shapeError(

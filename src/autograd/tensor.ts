@@ -28,6 +28,12 @@ export function withRecording<T>(on: boolean, body: () => T): T {
 /** Runs `body`, which is synchronous, without recording: nothing computed in it can be differentiated. */
 export const noGrad = <T>(body: () => T): T => withRecording(false, body)
 
+/** The op without a gradient that a tensor was computed through, from one that has a graph. */
+export interface Cut {
+  readonly op: string
+  readonly reason: string
+}
+
 /**
  * A dense row-major array on a device. Tensors own GPU memory, which JavaScript's collector cannot see: dispose them,
  * or create them in a `scope`.
@@ -43,6 +49,8 @@ export class Tensor {
     readonly shape: Shape,
     readonly dtype: DType = 'f32',
     node?: Node,
+    /** Why there is no place in the graph, for a message. */
+    readonly cut?: Cut,
   ) {
     this.#storage = storage
     this.#node = node
@@ -98,7 +106,7 @@ export class Tensor {
 
   /** Another tensor over the same memory, at the same place in the graph, with a lifetime of its own. */
   alias(): Tensor {
-    return new Tensor(this.storage.retain(), this.shape, this.dtype, this.#node)
+    return new Tensor(this.storage.retain(), this.shape, this.dtype, this.#node, this.cut)
   }
 
   /** Another tensor over the same memory that is a leaf: gradients can be taken with respect to it. */

@@ -99,6 +99,27 @@ describe('grad', () => {
     })
   })
 
+  test('through an op that has no gradient alone says which, and why', () => {
+    const own = defineOp<Record<never, never>>({
+      name: 'own',
+      shape: ([x]) => x!.shape,
+      forward: (device, [x]) => unary(device, 'SQUARE', x!.buffer, x!.size),
+      saves: [],
+      vjp: { none: 'because' },
+    })
+    scope(() => {
+      const x = leaf(1, 2)
+      const floor = /'floor' has no gradient: constant almost everywhere\. Compute y without it/
+      expect(() => grad(sum(ops.floor(x)), [x])).toThrow(floor)
+      expect(() => grad(sum(ops.reshape(ops.floor(square(x)), [2, 1])), [x])).toThrow(floor)
+      expect(() => grad(sum(own.apply([x], {})), [x])).toThrow(/'own' has no gradient: because/)
+      expect(grad(sum(ops.floor(x)), [x], { allowUnused: true })[0]!.shape).toEqual([2])
+      // Only where there was a graph to cut, and none is wanted otherwise.
+      expect(() => grad(sum(ops.floor(leaf(1).detach())), [x])).toThrow(/input 0, of shape \[2\], has a graph, but y/)
+      expect(() => grad(sum(ops.floor(x).detach()), [x])).toThrow(/has a graph, but y has none/)
+    })
+  })
+
   test('without gradOutput wants one element', () => {
     scope(() => {
       const x = leaf(1, 2)
