@@ -1,7 +1,7 @@
 import { optionError, rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import * as kernels from '../kernels/index.ts'
-import { expectFinite } from './arguments.ts'
+import { expectDevice, expectFinite } from './arguments.ts'
 import { checkKey, type Key } from './philox.ts'
 import { checkShape, type Shape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
@@ -17,13 +17,14 @@ export interface UniformOptions {
 }
 
 /**
- * Uniform in [low, high), or `low` where both are equal. Element i depends on i and the key alone (Philox4x32-10), the same on every adapter;
- * `uniformReference` gives the same numbers on the host, exactly for [0, 1) and where low + u·(high − low) needs no
- * rounding, else to the last bit.
+ * Uniform in [low, high), or `low` where both are equal. Element i depends on i and the key alone
+ * (Philox4x32-10), the same on every adapter; `uniformReference` gives the same numbers on the host, exactly for [0, 1)
+ * and where low + u·(high − low) needs no rounding, else to the last bit.
  */
 export function uniform(device: Device, shape: Shape, key: Key, options: UniformOptions = {}): Tensor {
   rejectUnknownOptions('uniform', options, ['low', 'high'])
   const { low = 0, high = 1 } = options
+  expectDevice('uniform', device)
   checkShape('uniform', shape)
   checkKey('uniform', key)
   expectFinite('uniform', 'low', low)
@@ -58,6 +59,7 @@ export interface NormalOptions {
 export function normal(device: Device, shape: Shape, key: Key, options: NormalOptions = {}): Tensor {
   rejectUnknownOptions('normal', options, ['mean', 'std'])
   const { mean = 0, std = 1 } = options
+  expectDevice('normal', device)
   checkShape('normal', shape)
   checkKey('normal', key)
   expectFinite('normal', 'mean', mean)

@@ -1,7 +1,7 @@
 import { formatValue, Ld3mError, optionError, rejectNonBooleans, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { halfToNumber, toHalfBits } from '../io/index.ts'
-import { rejectPromise } from './arguments.ts'
+import { expectDevice, rejectPromise } from './arguments.ts'
 import { Node } from './node.ts'
 import { register, TENSOR, unregister } from './scope.ts'
 import { bytesOf, checkShape, type DType, formatShape, type Shape, sizeOf } from './shape.ts'
@@ -166,6 +166,13 @@ export function expectTensors(where: string, list: readonly unknown[]): void {
   }
 }
 
+/** What a function of the caller's gave. Throws unless it is a tensor. */
+export function expectResult(where: string, result: unknown): Tensor {
+  rejectPromise(where, result, 'Pass a function that only records ops, and await outside of it.')
+  if (result instanceof Tensor) return result
+  throw optionError(`${where}: the function returned ${formatValue(result)}, not a tensor.`, 'Return a tensor.')
+}
+
 /** Throws unless `data` are numbers, one after the other, of the given type. */
 function checkElements(where: string, data: ArrayLike<number>, dtype: DType): void {
   if (!Array.isArray(data)) {
@@ -245,6 +252,7 @@ export function tensor(
   data: Float32Array | Int32Array | readonly number[],
   options: TensorOptions = {},
 ): Tensor {
+  expectDevice('tensor', device)
   rejectUnknownOptions('tensor', options, ['shape', 'dtype', 'requiresGrad'])
   rejectNonBooleans('tensor', { requiresGrad: options.requiresGrad })
   const dtype = options.dtype ?? (data instanceof Int32Array ? 'i32' : 'f32')
@@ -266,6 +274,7 @@ export function tensor(
  * @throws Ld3mError `shape` if `shape` is not one; `adapter` for f16 where the adapter has none
  */
 export function zeros(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
+  expectDevice('zeros', device)
   checkShape('zeros', shape)
   checkDType(device, dtype)
   const bytes = bytesOf(sizeOf(shape), dtype)

@@ -1,11 +1,11 @@
-import { Ld3mError } from '../errors.ts'
+import { formatValue, Ld3mError, optionError } from '../errors.ts'
 import type { Housekeeping } from './bind-groups.ts'
 import { DerivedBuffers } from './derived.ts'
 import { BufferUsage, MapModeRead } from './flags.ts'
 import type { Variant } from './kernel.ts'
 import { PipelineCache } from './pipelines.ts'
 import { type MemoryPlan, Rehearsal } from './plan.ts'
-import { BufferPool, type GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
+import { BufferPool, GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
 import { type Profile, profileOf } from './profile.ts'
 import { Profiler, type Work } from './profiler.ts'
 import { Recorder } from './recorder.ts'
@@ -314,6 +314,7 @@ export class Device {
       )
     }
     if (this.#bench.intercept(variant)) return
+    checkBuffers(variant, buffers)
     const { bindings } = variant.interface
     if (this.#rehearsal) {
       for (const [i, access] of bindings.entries()) {
@@ -450,6 +451,19 @@ export class Device {
   #check(): void {
     if (this.#destroyed) throw new Ld3mError('adapter', 'This device was destroyed.', 'Open a new one.')
     if (this.#failure) throw this.#failure
+  }
+}
+
+/** Throws unless there is a buffer for each binding of the kernel. */
+function checkBuffers({ kernel: { name }, interface: { bindings } }: Variant, buffers: readonly unknown[]): void {
+  if (buffers.length !== bindings.length) {
+    const what = `Kernel ${name} has ${bindings.length} bindings; ${buffers.length} buffers came.`
+    throw optionError(what, 'Pass one a binding, in their order.')
+  }
+  for (let i = 0; i < buffers.length; i++) {
+    if (buffers[i] instanceof GpuBuffer) continue
+    const what = `Kernel ${name}: for binding ${i} came ${formatValue(buffers[i])}, not a buffer.`
+    throw optionError(what, "Pass a tensor's buffer, or what device.alloc gives.")
   }
 }
 

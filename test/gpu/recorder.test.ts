@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { grad, ops, random, scope, type Tensor, tensor, zeros } from '../../src/autograd/index.ts'
-import { type Device, Kernel } from '../../src/gpu/index.ts'
+import { type Device, defineKernel, Kernel } from '../../src/gpu/index.ts'
 import { openDevice } from '../../src/node/index.ts'
 import { testDevice } from '../support/device.ts'
 
@@ -161,6 +161,23 @@ describe('errors', () => {
     const source = 'struct P { n: u32 }\n#params P\n@compute @workgroup_size(1) fn main() { _ = params.n; }'
     const kernel = new Kernel('needs', source)
     expect(() => device.dispatch(kernel.variant(), [], {}, [1, 1, 1])).toThrow(/param 'n' is missing/)
+  })
+
+  test('a buffer that is missing is, too, as is what is none', () => {
+    const source =
+      '@group(0) @binding(0) var<storage, read_write> out: array<f32>;\n@compute @workgroup_size(1) fn main() {}'
+    const variant = new Kernel('binds', source).variant()
+    expect(() => device.dispatch(variant, [], {}, [1, 1, 1])).toThrow(/Kernel binds has 1 bindings; 0 buffers came/)
+    scope(() => {
+      const x = tensor(device, [1])
+      expect(() => device.dispatch(variant, [x as never], {}, [1, 1, 1])).toThrow(/for binding 0 came an object, not/)
+    })
+  })
+
+  test('a second kernel of a name is refused', () => {
+    expect(() => defineKernel('elementwise', '')).toThrow(
+      expect.objectContaining({ code: 'option', message: expect.stringContaining("a kernel 'elementwise' already") }),
+    )
   })
 
   test('a kernel that does not compile fails the next read, with the compiler’s words', async () => {
