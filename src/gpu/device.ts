@@ -328,6 +328,16 @@ export class Device {
     this.#recorder.dispatch(variant, buffers, params, grid, work)
   }
 
+  /**
+   * Compiles a kernel before its first launch: for its author, since one that turns out not to compile after a launch was
+   * recorded ends the device, whose later commands would read what was never written.
+   * @throws Ld3mError `option` if its text cannot be read; `adapter` if it does not compile, with the compiler's words
+   */
+  async compile(variant: Variant): Promise<void> {
+    this.#check()
+    await this.#wait(this.#pipelines.get(variant).ready)
+  }
+
   /** The first `bytes` of a buffer, after everything recorded so far has run. */
   async read(buffer: GpuBuffer, bytes: number): Promise<ArrayBuffer> {
     const data = await this.#read(buffer, bytes)

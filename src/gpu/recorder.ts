@@ -77,6 +77,7 @@ export class Recorder {
     work: Work | undefined,
   ): void {
     const pipeline = this.pipelines.get(variant)
+    if (pipeline.failure) throw pipeline.failure
     const batch = this.#batch
     if (!pipeline.handle) batch.pipelinesPending.push(pipeline.ready)
     const offset = batch.commands.length * PARAM_BYTES

@@ -189,6 +189,20 @@ describe('errors', () => {
     broken.destroy()
   })
 
+  test('a kernel that was compiled first shows the line that is wrong as it was written, and leaves the device usable', async () => {
+    const lines = ['#include linear', '@compute @workgroup_size(1)', 'fn main() {', '  let x = nonsense;', '}']
+    const variant = new Kernel('wrong', lines.join('\n')).variant()
+    const error = await device.compile(variant).catch((e: unknown) => e)
+    expect(error).toMatchObject({ name: 'Ld3mError', code: 'adapter' })
+    expect((error as Error).message).toMatch(
+      /nonsense.*, in 'let x = nonsense;'\. If the kernel is your own, correct it/,
+    )
+    expect(() => device.dispatch(variant, [], {}, [1, 1, 1])).toThrow(/Kernel wrong does not compile/)
+    expect(device.usable).toBe(true)
+    expect(await take(tensor(device, [1]))).toEqual([1])
+    await device.compile(new Kernel('right', '@compute @workgroup_size(1) fn main() {}').variant())
+  })
+
   test('a destroyed device fails every later call', async () => {
     const gone = await openDevice()
     const x = tensor(gone, [1])
