@@ -85,7 +85,9 @@ export interface Op<A> extends OpDefinition<A> {
   applyAll(inputs: readonly Tensor[], attrs: A): Tensor[]
 }
 
-/** Makes an op of its record. */
+/**
+ * Makes an op of its record. docs/custom-ops.md shows one, whole: kernel, launch function, record and check.
+ */
 export function defineOp<A>(definition: OpDefinition<A>): Op<A> {
   const applyAll = (inputs: readonly Tensor[], attrs: A) => applyOp(definition, inputs, attrs)
   const apply = (inputs: readonly Tensor[], attrs: A): Tensor => {

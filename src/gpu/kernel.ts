@@ -88,7 +88,12 @@ function labelOf(name: string, constants: Constants, what?: string): string {
 
 const all = new Map<string, Kernel>()
 
-/** Declares a kernel. Names are unique: they name the file, the profiler's rows and the bench's rows. */
+/**
+ * Declares a kernel. docs/custom-ops.md says how its text binds buffers and params, and which directives it may use.
+ * @param name unique: it names the file, the profiler's rows and the bench's rows
+ * @param source WGSL with directives, and an entry point `main`
+ * @throws Ld3mError `option` if there is a kernel of that name already
+ */
 export function defineKernel(name: string, source: string): Kernel {
   if (all.has(name)) {
     throw optionError(
