@@ -27,11 +27,12 @@ export function uniform(device: Device, shape: Shape, key: Key, options: Uniform
   expectDevice('uniform', device)
   checkShape('uniform', shape)
   checkKey('uniform', key)
+  const { seed, stream = 0 } = key
   expectFinite('uniform', 'low', low)
   expectFinite('uniform', 'high', high)
   if (low > high) throw optionError(`uniform: low is ${low}, high is ${high}.`, 'Pass low ≤ high.')
   const most = Math.max(low, floatBelow(high))
-  const buffer = kernels.random(device, 'UNIFORM', sizeOf(shape), key.seed, key.stream, low, high - low, most)
+  const buffer = kernels.random(device, 'UNIFORM', sizeOf(shape), seed, stream, low, high - low, most)
   return new Tensor(new Storage(device, buffer), shape)
 }
 
@@ -62,8 +63,9 @@ export function normal(device: Device, shape: Shape, key: Key, options: NormalOp
   expectDevice('normal', device)
   checkShape('normal', shape)
   checkKey('normal', key)
+  const { seed, stream = 0 } = key
   expectFinite('normal', 'mean', mean)
   expectFinite('normal', 'std', std)
-  const buffer = kernels.random(device, 'NORMAL', sizeOf(shape), key.seed, key.stream, mean, std)
+  const buffer = kernels.random(device, 'NORMAL', sizeOf(shape), seed, stream, mean, std)
   return new Tensor(new Storage(device, buffer), shape)
 }

@@ -36,7 +36,10 @@ const wrong: Record<string, [call: () => unknown, message: string]> = {
   'normal numbers of a negative size': [() => random.normal(device, [-1], key), 'normal: [-1] is not a shape.'],
   'uniform numbers of a number': [() => untyped(random.uniform)(device, 2, key), 'uniform: 2 is not a shape.'],
   'normal numbers without a key': [() => untyped(random.normal)(device, [1]), 'normal: the key is undefined.'],
-  'uniform numbers of a seed alone': [() => untyped(random.uniform)(device, [1], { seed: 1 }), 'stream is undefined.'],
+  'uniform numbers of a stream alone': [
+    () => untyped(random.uniform)(device, [1], { stream: 1 }),
+    'seed is undefined.',
+  ],
   'a fill of a negative size': [() => ops.fill(device, [-2, 3], 1), 'fill: [-2, 3] is not a shape.'],
   'a fill with nothing': [() => untyped(ops.fill)(device, [2]), 'fill: value is undefined. Pass a number.'],
   'integers with a fraction': [
