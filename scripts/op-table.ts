@@ -14,6 +14,7 @@ const HEAD = `# Ops
 
 Every op of the registry (\`src/autograd/ops/registry.ts\`). \`npm run ops-table\` writes this file; a test fails when it
 is out of date. Public functions with more convenient arguments, such as \`ops.mean\`, are made of these ops.
+[Ops of your own](custom-ops.md) are records of the same kind.
 
 "Gradient" says whether there is one; where there is, it holds at every order, and a generated test compares the first
 and second order with finite differences. "Saves" is what the graph keeps for the backward pass: inputs by number, the

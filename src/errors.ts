@@ -37,6 +37,7 @@ export function formatValue(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
+  if (value instanceof Promise) return 'a promise (await it)'
   return Array.isArray(value) ? 'an array' : 'an object'
 }
 

@@ -1,5 +1,12 @@
 /** Checks of arguments that are no tensors: callers of JavaScript may pass anything. */
 import { formatValue, optionError } from '../errors.ts'
+import { Device } from '../gpu/index.ts'
+
+/** Throws unless `device` is one. */
+export function expectDevice(where: string, device: unknown): void {
+  if (device instanceof Device) return
+  throw optionError(`${where}: the device is ${formatValue(device)}.`, 'Pass what openDevice or Device.open gives.')
+}
 
 /** Throws unless `list` is an array: tensors, sizes and axes are passed together, in one argument. */
 export function expectList(where: string, name: string, list: unknown): void {

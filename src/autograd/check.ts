@@ -1,11 +1,12 @@
 import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { expectList } from './arguments.ts'
 import { grad } from './grad.ts'
 import { add, mul } from './ops/arithmetic.ts'
 import { sum } from './ops/sum.ts'
 import { HostRandom } from './philox.ts'
 import { scope } from './scope.ts'
 import { formatShape, type Shape, sizeOf } from './shape.ts'
-import { type Tensor, tensor } from './tensor.ts'
+import { expectResult, expectTensors, type Tensor, tensor } from './tensor.ts'
 
 type TensorFunction = (...xs: Tensor[]) => Tensor
 
@@ -40,6 +41,8 @@ export async function checkGrads(
   if (!Number.isInteger(order) || order < 1) throw optionError(`checkGrads: order is ${order}.`, 'Use an integer ≥ 1.')
   if (!(eps > 0)) throw optionError(`checkGrads: eps is ${eps}.`, 'Use a number above 0.')
   if (!(tolerance > 0)) throw optionError(`checkGrads: tolerance is ${tolerance}.`, 'Use a number above 0.')
+  expectList('checkGrads', 'xs', xs)
+  expectTensors('checkGrads', xs)
   xs.forEach((x, i) => {
     if (x.dtype !== 'f32') {
       throw shapeError(`checkGrads: input ${i} is ${x.dtype}.`, 'Only f32 has gradients: let f close over it.')
@@ -72,7 +75,7 @@ const slopeOf =
   (f: TensorFunction, v: readonly Point[], w: Point): TensorFunction =>
   (...xs) => {
     const inputs = xs.map((x) => (x.requiresGrad ? x : x.leaf()))
-    const y = f(...inputs)
+    const y = expectResult('checkGrads', f(...inputs))
     const gradOutput = tensor(y.device, w.data, { shape: w.shape })
     return grad(y, inputs, { gradOutput, createGraph: true, allowUnused: true })
       .map((g, i) => sum(mul(g, tensor(g.device, (v[i] as Point).data, { shape: g.shape }))))
@@ -99,7 +102,9 @@ async function checkSlope(
         { shape },
       ),
     )
-  const [above, below] = [eps, -eps].map((step) => scope(() => f(...at(step)).detach())) as [Tensor, Tensor]
+  const [above, below] = [eps, -eps].map((step) =>
+    scope(() => expectResult('checkGrads', f(...at(step))).detach()),
+  ) as [Tensor, Tensor]
   const [high, low] = [await above.read(), await below.read()]
   const w = directionLike(above.shape, random)
   above.dispose()
@@ -107,7 +112,7 @@ async function checkSlope(
 
   const gradients = scope(() => {
     const leaves = at(0).map((x) => x.leaf())
-    const y = f(...leaves)
+    const y = expectResult('checkGrads', f(...leaves))
     return grad(y, leaves, { gradOutput: tensor(device, w.data, { shape: w.shape }), allowUnused: true })
   })
   let slope = 0

@@ -3,7 +3,7 @@ import { expectList } from './arguments.ts'
 import { gradientByRecording } from './decompose.ts'
 import { Node, save } from './node.ts'
 import { scope } from './scope.ts'
-import { expectTensors, isRecording, noGrad, Tensor } from './tensor.ts'
+import { expectResult, expectTensors, isRecording, noGrad, Tensor } from './tensor.ts'
 
 /**
  * f(...xs), keeping only `xs` for the backward pass and computing `f` again there: memory for time. Checkpoints nest
@@ -22,7 +22,7 @@ export function checkpoint(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[]
     )
   }
   // A handle of our own: f may return one of its inputs, or a tensor of the caller's.
-  const y = scope(() => noGrad(() => f(...xs.map((x) => x.detach())).alias()))
+  const y = scope(() => noGrad(() => expectResult('checkpoint', f(...xs.map((x) => x.detach()))).alias()))
   if (!isRecording() || !xs.some((x) => x.node)) return y
   const saved = xs.map(save)
   const recompute = (...points: Tensor[]) => {

@@ -2,7 +2,7 @@ import { gradientsFrom } from './grad.ts'
 import { Node } from './node.ts'
 import type { VjpContext } from './op.ts'
 import { scope } from './scope.ts'
-import { Tensor, withRecording } from './tensor.ts'
+import { expectResult, Tensor, withRecording } from './tensor.ts'
 
 /**
  * A tensor with x's elements and x's place in the graph one step behind it, so that gradients with respect to it are
@@ -30,7 +30,7 @@ export function gradientByRecording(
       return needs[i] ? x.leaf() : x.detach()
     })
     const wanted = points.filter((_, i) => needs[i])
-    const y = scope(() => withRecording(true, () => f(...points).alias()))
+    const y = scope(() => withRecording(true, () => expectResult('gradientByRecording', f(...points)).alias()))
     // The elements of y are not needed, only its place in the graph. It is a handle of our own: f may return an input.
     const root = y.node
     root?.retain()

@@ -21,7 +21,8 @@ export interface GradOptions {
 /**
  * Gradients of `y` with respect to each of `xs`, of their shapes. `xs` may be leaves or any tensors that `y` was
  * computed from. Reverse mode: one backward pass for all of them.
- * @throws Ld3mError `graph` if `y` does not depend on an input, its graph was freed, or a tensor was disposed
+ * @throws Ld3mError `graph` if `y` does not depend on an input, or only through an op that has no gradient, its graph was
+ * freed, or a tensor was disposed
  */
 export function grad(y: Tensor, xs: readonly Tensor[], options: GradOptions = {}): Tensor[] {
   rejectUnknownOptions('grad', options, ['gradOutput', 'createGraph', 'retainGraph', 'allowUnused'])
@@ -49,6 +50,10 @@ export function grad(y: Tensor, xs: readonly Tensor[], options: GradOptions = {}
   }
   if (gradOutput && gradOutput.dtype !== 'f32') {
     throw shapeError(`grad: gradOutput is ${gradOutput.dtype}; gradients are f32.`, 'Convert it first.')
+  }
+  if (!y.node && y.cut && !allowUnused) {
+    const what = `grad: y has no graph, since '${y.cut.op}' has no gradient: ${y.cut.reason}.`
+    throw new Ld3mError('graph', what, 'Compute y without it, or pass allowUnused: true for zeros.')
   }
   const seed = () => gradOutput ?? fill(y.device, y.shape, 1)
   return gradientsFrom(y.node, seed, xs, { createGraph, retainGraph, allowUnused })
@@ -102,9 +107,7 @@ export function gradientsFrom(
             let next = 0
             return parents.map((parent, i) => {
               if (!parent || !needs[i]) return undefined
-              const g = gradients[next++]
-              if (!g) throw new Error(`${node.name}: no gradient for input ${i}`)
-              return accumulate(arrived, parent, 0, g)
+              return accumulate(arrived, parent, 0, gradients[next++] as Tensor)
             })
           })
         }

@@ -79,7 +79,7 @@ export class Node {
   saved(index: number): Saved {
     if (this.#freed) throw freedError(this.name)
     const entry = this.#saved[index]
-    if (!entry) throw new Error(`${this.name}: the gradient reads an input or output that the op does not save`)
+    if (!entry) throw unsavedError(this.name)
     if (entry.storage.version !== entry.version) throw changedError(this.name, entry.shape)
     return entry
   }
@@ -130,6 +130,13 @@ export class Node {
     if (--this.#references === 0) unreferenced.push(this)
   }
 }
+
+const unsavedError = (name: string): Ld3mError =>
+  new Ld3mError(
+    'graph',
+    `The vjp of '${name}' reads an input, output or extra that the op does not save, or that it has released.`,
+    'Name what it reads in `saves`.',
+  )
 
 const changedError = (name: string, shape: Shape): Ld3mError =>
   new Ld3mError(

@@ -1,9 +1,9 @@
-import { Ld3mError, shapeError } from '../errors.ts'
+import { formatValue, Ld3mError, optionError, shapeError } from '../errors.ts'
 import type { Device, GpuBuffer } from '../gpu/index.ts'
 import { type Backward, Node, type Saved, save } from './node.ts'
-import { type DType, formatShape, type Shape } from './shape.ts'
+import { type DType, formatShape, type Shape, sameShape } from './shape.ts'
 import { type Chain, Storage } from './storage.ts'
-import { expectTensors, isRecording, Tensor } from './tensor.ts'
+import { type Cut, expectTensors, isRecording, Tensor } from './tensor.ts'
 
 /** A result that only the op's gradient uses, such as a norm's statistics. */
 export interface Extra {
@@ -34,7 +34,10 @@ export interface VjpContext<A> extends Backward {
   release(index: number): void
 }
 
-/** A gradient rule: written in ops, so that it can be differentiated again. */
+/**
+ * A gradient rule: written in ops, so that it can be differentiated again. Gives, for each input that `needs` says true
+ * of, an f32 tensor of its shape.
+ */
 export type Vjp<A> = (context: VjpContext<A>) => readonly (Tensor | undefined)[]
 
 /** Something that an op keeps for its gradient. */
@@ -82,7 +85,9 @@ export interface Op<A> extends OpDefinition<A> {
   applyAll(inputs: readonly Tensor[], attrs: A): Tensor[]
 }
 
-/** Makes an op of its record. */
+/**
+ * Makes an op of its record. docs/custom-ops.md shows one, whole: kernel, launch function, record and check.
+ */
 export function defineOp<A>(definition: OpDefinition<A>): Op<A> {
   const applyAll = (inputs: readonly Tensor[], attrs: A) => applyOp(definition, inputs, attrs)
   const apply = (inputs: readonly Tensor[], attrs: A): Tensor => {
@@ -115,12 +120,21 @@ function applyOp<A>(op: OpDefinition<A>, inputs: readonly Tensor[], attrs: A): T
   const extraStorages = extras.map((e) => new Storage(device, e.buffer))
   const node = recordNode(op, inputs, attrs, shape, storage, extras, extraStorages)
   for (const extra of extraStorages) extra.release()
-  const outputs = [new Tensor(storage, shape, op.dtype === 'input' ? first.dtype : (op.dtype ?? 'f32'), node)]
+  const cut = node ? undefined : cutOf(op, inputs)
+  const dtype = op.dtype === 'input' ? first.dtype : (op.dtype ?? 'f32')
+  const outputs = [new Tensor(storage, shape, dtype, node, cut)]
   for (const [i, other] of others.entries()) {
     const place = node && new Node(op.name, [node], [], undefined, i + 1)
-    outputs.push(new Tensor(new Storage(device, other.buffer), other.shape, 'f32', place))
+    outputs.push(new Tensor(new Storage(device, other.buffer), other.shape, 'f32', place, cut))
   }
   return outputs
+}
+
+/** Why the outputs of an op that recorded no node have none, if that is for an op without a gradient. */
+function cutOf<A>({ name, vjp }: OpDefinition<A>, inputs: readonly Tensor[]): Cut | undefined {
+  if (!isRecording()) return undefined
+  if (typeof vjp !== 'function' && inputs.some((x) => x.node)) return { op: name, reason: vjp.none }
+  return inputs.find((x) => x.cut)?.cut
 }
 
 /** What the op's record launches. If that fails, no memory stays behind, and the error names the op. */
@@ -171,7 +185,7 @@ function recordNode<A>(
       const s = node.saved(index)
       return new Tensor(s.storage.retain(), s.shape, s.dtype, own ? node : s.node)
     }
-    return vjp({
+    const gradients = vjp({
       grad: backward.grad,
       grads: backward.grads,
       needs: backward.needs,
@@ -186,5 +200,33 @@ function recordNode<A>(
       extra: (index) => restore(count + 1 + index, false),
       release: (index) => backward.retainGraph || node.freeSaved(index),
     })
+    checkGradients(op.name, gradients, backward.needs, shapes)
+    return gradients
   })
+}
+
+/** Throws unless a rule gave, for each input that needs a gradient, one of its shape: of another, sums would broadcast. */
+function checkGradients(name: string, gradients: unknown, needs: readonly boolean[], shapes: readonly Shape[]): void {
+  if (!Array.isArray(gradients)) {
+    throw optionError(
+      `${name}: its vjp returned ${formatValue(gradients)}.`,
+      'Return an array, in the order of inputs.',
+    )
+  }
+  for (let i = 0; i < needs.length; i++) {
+    if (!needs[i]) continue
+    const gradient: unknown = gradients[i]
+    const shape = shapes[i] as Shape
+    if (!(gradient instanceof Tensor)) {
+      const what = `${name}: its vjp gives ${formatValue(gradient)} as the gradient of input ${i}`
+      const fix = 'Return a tensor for every input that `needs` says true of.'
+      throw new Ld3mError('graph', `${what}, of shape ${formatShape(shape)}.`, fix)
+    }
+    if (sameShape(gradient.shape, shape) && gradient.dtype === 'f32') continue
+    throw shapeError(
+      `${name}: its vjp gives a gradient of shape ${formatShape(gradient.shape)} (${gradient.dtype}) for input ${i}, of ` +
+        `shape ${formatShape(shape)}.`,
+      'Return f32 of the shape of the input; what was broadcast is summed.',
+    )
+  }
 }

@@ -4,8 +4,8 @@ import { formatValue, optionError } from '../errors.ts'
 export interface Key {
   /** 0 to 2³² − 1. */
   readonly seed: number
-  /** Streams of one seed are independent. 0 to 2³² − 1. */
-  readonly stream: number
+  /** Streams of one seed are independent; two draws with the same one are equal. 0 to 2³² − 1. Default 0. */
+  readonly stream?: number
 }
 
 type Words = readonly [number, number, number, number]
@@ -45,9 +45,12 @@ function multiplyHigh(a: number, b: number): number {
 /** @throws Ld3mError `option` unless both halves are integers of 32 bits */
 export function checkKey(where: string, key: Key): void {
   if (typeof key !== 'object' || key === null) {
-    throw optionError(`${where}: the key is ${formatValue(key)}.`, 'Pass a { seed, stream } of integers.')
+    throw optionError(
+      `${where}: the key is ${formatValue(key)}.`,
+      'Pass a { seed, stream } of integers; stream may be left out.',
+    )
   }
-  const { seed, stream } = key
+  const { seed, stream = 0 } = key
   for (const [name, value] of Object.entries({ seed, stream })) {
     if (!Number.isInteger(value) || value < 0 || value >= 2 ** 32) {
       throw optionError(`${where}: ${name} is ${formatValue(value)}.`, 'Use an integer from 0 to 4294967295.')
@@ -66,7 +69,7 @@ function toNormals(a: number, b: number): [number, number] {
   return [radius * Math.cos(angle), radius * Math.sin(angle)]
 }
 
-const block = (key: Key, index: number): Words => philox4x32([index, 0, 0, 0], [key.seed, key.stream])
+const block = ({ seed, stream = 0 }: Key, index: number): Words => philox4x32([index, 0, 0, 0], [seed, stream])
 
 /** The numbers that `uniform` puts on a device for this key, in [0, 1). */
 export function uniformReference(key: Key, count: number): Float64Array {
@@ -110,7 +113,7 @@ export function fork(key: Key, part: string | number): Key {
       ? [part % 2 ** 32, Math.floor(part / 2 ** 32), 0]
       : [hash(part, 0x811c9dc5), hash(part, 0x2166f1a7), 1]
   // Draws have a last counter word of 0: forks lie in another part of the same key's stream.
-  const [seed, stream] = philox4x32([low, high, kind, 0xffffffff], [key.seed, key.stream])
+  const [seed, stream] = philox4x32([low, high, kind, 0xffffffff], [key.seed, key.stream ?? 0])
   return { seed, stream }
 }
 

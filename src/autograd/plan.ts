@@ -1,4 +1,5 @@
 import type { Device, MemoryPlan } from '../gpu/index.ts'
+import { expectDevice } from './arguments.ts'
 import { pinnedOn } from './pinned.ts'
 import { scope } from './scope.ts'
 
@@ -13,6 +14,7 @@ import { scope } from './scope.ts'
  * @throws Ld3mError `memory` if a buffer is larger than the adapter can bind; `graph` if `body` reads back or waits
  */
 export function planMemory(device: Device, body: () => unknown): MemoryPlan {
+  expectDevice('planMemory', device)
   // What is computed within the plan has no elements after it.
   for (const { buffer } of pinnedOn(device).pending) void buffer
   let plan: MemoryPlan | undefined

@@ -1,7 +1,7 @@
 import { optionError, rejectUnknownOptions } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import * as kernels from '../kernels/index.ts'
-import { expectFinite } from './arguments.ts'
+import { expectDevice, expectFinite } from './arguments.ts'
 import { checkKey, type Key } from './philox.ts'
 import { checkShape, type Shape, sizeOf } from './shape.ts'
 import { Storage } from './storage.ts'
@@ -17,20 +17,22 @@ export interface UniformOptions {
 }
 
 /**
- * Uniform in [low, high), or `low` where both are equal. Element i depends on i and the key alone (Philox4x32-10), the same on every adapter;
- * `uniformReference` gives the same numbers on the host, exactly for [0, 1) and where low + u·(high − low) needs no
- * rounding, else to the last bit.
+ * Uniform in [low, high), or `low` where both are equal. Element i depends on i and the key alone
+ * (Philox4x32-10), the same on every adapter; `uniformReference` gives the same numbers on the host, exactly for [0, 1)
+ * and where low + u·(high − low) needs no rounding, else to the last bit.
  */
 export function uniform(device: Device, shape: Shape, key: Key, options: UniformOptions = {}): Tensor {
   rejectUnknownOptions('uniform', options, ['low', 'high'])
   const { low = 0, high = 1 } = options
+  expectDevice('uniform', device)
   checkShape('uniform', shape)
   checkKey('uniform', key)
+  const { seed, stream = 0 } = key
   expectFinite('uniform', 'low', low)
   expectFinite('uniform', 'high', high)
   if (low > high) throw optionError(`uniform: low is ${low}, high is ${high}.`, 'Pass low ≤ high.')
   const most = Math.max(low, floatBelow(high))
-  const buffer = kernels.random(device, 'UNIFORM', sizeOf(shape), key.seed, key.stream, low, high - low, most)
+  const buffer = kernels.random(device, 'UNIFORM', sizeOf(shape), seed, stream, low, high - low, most)
   return new Tensor(new Storage(device, buffer), shape)
 }
 
@@ -58,10 +60,12 @@ export interface NormalOptions {
 export function normal(device: Device, shape: Shape, key: Key, options: NormalOptions = {}): Tensor {
   rejectUnknownOptions('normal', options, ['mean', 'std'])
   const { mean = 0, std = 1 } = options
+  expectDevice('normal', device)
   checkShape('normal', shape)
   checkKey('normal', key)
+  const { seed, stream = 0 } = key
   expectFinite('normal', 'mean', mean)
   expectFinite('normal', 'std', std)
-  const buffer = kernels.random(device, 'NORMAL', sizeOf(shape), key.seed, key.stream, mean, std)
+  const buffer = kernels.random(device, 'NORMAL', sizeOf(shape), seed, stream, mean, std)
   return new Tensor(new Storage(device, buffer), shape)
 }

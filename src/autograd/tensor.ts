@@ -1,7 +1,7 @@
 import { formatValue, Ld3mError, optionError, rejectNonBooleans, rejectUnknownOptions, shapeError } from '../errors.ts'
 import type { Device } from '../gpu/index.ts'
 import { halfToNumber, toHalfBits } from '../io/index.ts'
-import { rejectPromise } from './arguments.ts'
+import { expectDevice, rejectPromise } from './arguments.ts'
 import { Node } from './node.ts'
 import { register, TENSOR, unregister } from './scope.ts'
 import { bytesOf, checkShape, type DType, formatShape, type Shape, sizeOf } from './shape.ts'
@@ -28,6 +28,12 @@ export function withRecording<T>(on: boolean, body: () => T): T {
 /** Runs `body`, which is synchronous, without recording: nothing computed in it can be differentiated. */
 export const noGrad = <T>(body: () => T): T => withRecording(false, body)
 
+/** The op without a gradient that a tensor was computed through, from one that has a graph. */
+export interface Cut {
+  readonly op: string
+  readonly reason: string
+}
+
 /**
  * A dense row-major array on a device. Tensors own GPU memory, which JavaScript's collector cannot see: dispose them,
  * or create them in a `scope`.
@@ -43,6 +49,8 @@ export class Tensor {
     readonly shape: Shape,
     readonly dtype: DType = 'f32',
     node?: Node,
+    /** Why there is no place in the graph, for a message. */
+    readonly cut?: Cut,
   ) {
     this.#storage = storage
     this.#node = node
@@ -98,7 +106,7 @@ export class Tensor {
 
   /** Another tensor over the same memory, at the same place in the graph, with a lifetime of its own. */
   alias(): Tensor {
-    return new Tensor(this.storage.retain(), this.shape, this.dtype, this.#node)
+    return new Tensor(this.storage.retain(), this.shape, this.dtype, this.#node, this.cut)
   }
 
   /** Another tensor over the same memory that is a leaf: gradients can be taken with respect to it. */
@@ -156,6 +164,13 @@ export function expectTensors(where: string, list: readonly unknown[]): void {
       'Make one with tensor(device, data).',
     )
   }
+}
+
+/** What a function of the caller's gave. Throws unless it is a tensor. */
+export function expectResult(where: string, result: unknown): Tensor {
+  rejectPromise(where, result, 'Pass a function that only records ops, and await outside of it.')
+  if (result instanceof Tensor) return result
+  throw optionError(`${where}: the function returned ${formatValue(result)}, not a tensor.`, 'Return a tensor.')
 }
 
 /** Throws unless `data` are numbers, one after the other, of the given type. */
@@ -237,6 +252,7 @@ export function tensor(
   data: Float32Array | Int32Array | readonly number[],
   options: TensorOptions = {},
 ): Tensor {
+  expectDevice('tensor', device)
   rejectUnknownOptions('tensor', options, ['shape', 'dtype', 'requiresGrad'])
   rejectNonBooleans('tensor', { requiresGrad: options.requiresGrad })
   const dtype = options.dtype ?? (data instanceof Int32Array ? 'i32' : 'f32')
@@ -258,6 +274,7 @@ export function tensor(
  * @throws Ld3mError `shape` if `shape` is not one; `adapter` for f16 where the adapter has none
  */
 export function zeros(device: Device, shape: Shape, dtype: DType = 'f32'): Tensor {
+  expectDevice('zeros', device)
   checkShape('zeros', shape)
   checkDType(device, dtype)
   const bytes = bytesOf(sizeOf(shape), dtype)

@@ -1,11 +1,11 @@
-import { Ld3mError } from '../errors.ts'
+import { formatValue, Ld3mError, optionError } from '../errors.ts'
 import type { Housekeeping } from './bind-groups.ts'
 import { DerivedBuffers } from './derived.ts'
 import { BufferUsage, MapModeRead } from './flags.ts'
 import type { Variant } from './kernel.ts'
 import { PipelineCache } from './pipelines.ts'
 import { type MemoryPlan, Rehearsal } from './plan.ts'
-import { BufferPool, type GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
+import { BufferPool, GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
 import { type Profile, profileOf } from './profile.ts'
 import { Profiler, type Work } from './profiler.ts'
 import { Recorder } from './recorder.ts'
@@ -314,6 +314,7 @@ export class Device {
       )
     }
     if (this.#bench.intercept(variant)) return
+    checkBuffers(variant, buffers)
     const { bindings } = variant.interface
     if (this.#rehearsal) {
       for (const [i, access] of bindings.entries()) {
@@ -325,6 +326,16 @@ export class Device {
       if (bindings[i] === 'read_write') (buffers[i] as GpuBuffer).willBeWritten()
     }
     this.#recorder.dispatch(variant, buffers, params, grid, work)
+  }
+
+  /**
+   * Compiles a kernel before its first launch: for its author, since one that turns out not to compile after a launch was
+   * recorded ends the device, whose later commands would read what was never written.
+   * @throws Ld3mError `option` if its text cannot be read; `adapter` if it does not compile, with the compiler's words
+   */
+  async compile(variant: Variant): Promise<void> {
+    this.#check()
+    await this.#wait(this.#pipelines.get(variant).ready)
   }
 
   /** The first `bytes` of a buffer, after everything recorded so far has run. */
@@ -450,6 +461,19 @@ export class Device {
   #check(): void {
     if (this.#destroyed) throw new Ld3mError('adapter', 'This device was destroyed.', 'Open a new one.')
     if (this.#failure) throw this.#failure
+  }
+}
+
+/** Throws unless there is a buffer for each binding of the kernel. */
+function checkBuffers({ kernel: { name }, interface: { bindings } }: Variant, buffers: readonly unknown[]): void {
+  if (buffers.length !== bindings.length) {
+    const what = `Kernel ${name} has ${bindings.length} bindings; ${buffers.length} buffers came.`
+    throw optionError(what, 'Pass one a binding, in their order.')
+  }
+  for (let i = 0; i < buffers.length; i++) {
+    if (buffers[i] instanceof GpuBuffer) continue
+    const what = `Kernel ${name}: for binding ${i} came ${formatValue(buffers[i])}, not a buffer.`
+    throw optionError(what, "Pass a tensor's buffer, or what device.alloc gives.")
   }
 }
 

@@ -1,3 +1,4 @@
+import { optionError } from '../errors.ts'
 import { assemble, type Constants, type KernelInterface, parseInterface } from './wgsl.ts'
 
 /** One kernel text with its constants fixed: what a pipeline is made of. Interned, so identity can key a cache. */
@@ -87,9 +88,19 @@ function labelOf(name: string, constants: Constants, what?: string): string {
 
 const all = new Map<string, Kernel>()
 
-/** Declares a kernel. Names are unique: they name the file, the profiler's rows and the bench's rows. */
+/**
+ * Declares a kernel. docs/custom-ops.md says how its text binds buffers and params, and which directives it may use.
+ * @param name unique: it names the file, the profiler's rows and the bench's rows
+ * @param source WGSL with directives, and an entry point `main`
+ * @throws Ld3mError `option` if there is a kernel of that name already
+ */
 export function defineKernel(name: string, source: string): Kernel {
-  if (all.has(name)) throw new Error(`kernel ${name} is defined twice`)
+  if (all.has(name)) {
+    throw optionError(
+      `defineKernel: there is a kernel '${name}' already.`,
+      'Give each a name of its own, and define it once.',
+    )
+  }
   const kernel = new Kernel(name, source)
   all.set(name, kernel)
   return kernel

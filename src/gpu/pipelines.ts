@@ -9,6 +9,8 @@ export interface Pipeline {
   /** Undefined until compiled. */
   handle: GPUComputePipeline | undefined
   readonly ready: Promise<void>
+  /** Set once it turned out not to compile. */
+  failure: Ld3mError | undefined
   readonly group: BindingLayout
   /** Size of the params struct in bytes, 0 if there is none. */
   readonly paramBytes: number
@@ -96,6 +98,7 @@ export class PipelineCache {
     device.popErrorScope().catch(() => undefined)
     const pipeline: Pipeline = {
       handle: undefined,
+      failure: undefined,
       group,
       paramBytes,
       ready: device
@@ -110,13 +113,8 @@ export class PipelineCache {
           },
           async (cause) => {
             const { messages } = await module.getCompilationInfo()
-            const text = messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}`).join('\n')
-            throw new Ld3mError(
-              'adapter',
-              `Kernel ${variant.label} does not compile on this adapter: ${text || String(cause)}.`,
-              'Report it with the adapter that was printed at the start.',
-              { cause },
-            )
+            pipeline.failure = compileError(variant, code, messages, cause)
+            throw pipeline.failure
           },
         ),
     }
@@ -124,4 +122,23 @@ export class PipelineCache {
     pipeline.ready.catch(() => undefined)
     return pipeline
   }
+}
+
+/** Says the compiler's words and the lines that they are about: their numbers are those of the expanded text. */
+function compileError(
+  { label }: Variant,
+  code: string,
+  messages: readonly GPUCompilationMessage[],
+  cause: unknown,
+): Ld3mError {
+  const lines = code.split('\n')
+  const errors = messages
+    .filter(({ type }) => type === 'error')
+    .map(({ lineNum, message }) => `${message}, in '${lines[lineNum - 1]?.trim() ?? ''}'`)
+  return new Ld3mError(
+    'adapter',
+    `Kernel ${label} does not compile on this adapter: ${errors.join('; ') || String(cause)}.`,
+    'If the kernel is your own, correct it; else report it with the adapter that was printed at the start.',
+    { cause },
+  )
 }

@@ -1,3 +1,4 @@
+import { optionError } from '../errors.ts'
 import { BufferUsage } from './flags.ts'
 import type { Variant } from './kernel.ts'
 import type { Pipeline, PipelineCache } from './pipelines.ts'
@@ -76,6 +77,7 @@ export class Recorder {
     work: Work | undefined,
   ): void {
     const pipeline = this.pipelines.get(variant)
+    if (pipeline.failure) throw pipeline.failure
     const batch = this.#batch
     if (!pipeline.handle) batch.pipelinesPending.push(pipeline.ready)
     const offset = batch.commands.length * PARAM_BYTES
@@ -84,7 +86,7 @@ export class Recorder {
     for (let i = 0; i < fields.length; i++) {
       const field = fields[i] as (typeof fields)[number]
       const value = params[field.name]
-      if (value === undefined) throw new Error(`${variant.label}: param '${field.name}' is missing`)
+      if (value === undefined) throw missingParam(variant, field.name)
       if (field.type === 'f32') view.setFloat32(offset + 4 * i, value, true)
       else if (field.type === 'u32') view.setUint32(offset + 4 * i, value, true)
       else view.setInt32(offset + 4 * i, value, true)
@@ -244,6 +246,12 @@ export class Recorder {
     this.device.queue.writeBuffer(this.#uniforms, 0, bytes)
   }
 }
+
+const missingParam = ({ kernel }: Variant, name: string) =>
+  optionError(
+    `Kernel ${kernel.name}: param '${name}' is missing.`,
+    'Pass a number for each field of its #params struct.',
+  )
 
 /** Not yet in the published types. */
 interface ImmediatesEncoder {

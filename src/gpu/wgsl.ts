@@ -1,4 +1,4 @@
-import { Ld3mError } from '../errors.ts'
+import { type Ld3mError, optionError } from '../errors.ts'
 import { includes } from './includes.ts'
 
 /**
@@ -39,24 +39,32 @@ export interface KernelInterface {
   readonly params: readonly ParamField[]
 }
 
+/** A mistake in a kernel's text. */
+const textError = (name: string, what: string, fix: string): Ld3mError => optionError(`Kernel ${name}: ${what}.`, fix)
+
 /** Reads off the assembled text of a kernel what the host must bind and pass. */
 export function parseInterface(name: string, source: string): KernelInterface {
   const bindings: Access[] = []
   for (const m of source.matchAll(/@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read_write|read)>/g)) {
     bindings[Number(m[1])] = m[2] as Access
   }
+  for (let i = 0; i < bindings.length; i++) {
+    if (!bindings[i])
+      throw textError(name, `there is no @binding(${i})`, 'Number the storage buffers from 0, without a gap.')
+  }
   const struct = source.match(/var<(?:immediate|uniform)> params: (\w+);/)?.[1]
   if (!struct) return { bindings, params: [] }
   const body = source.match(new RegExp(`struct\\s+${struct}\\s*\\{([^}]*)\\}`))?.[1]
-  if (body === undefined) throw new Error(`${name}.wgsl: #params ${struct} names no struct`)
+  if (body === undefined) throw textError(name, `#params ${struct} names no struct`, 'Declare the struct.')
   const params = [...body.replace(/\/\/.*$/gm, '').matchAll(/(\w+)\s*:\s*(\w+)/g)].map((m) => {
     const type = m[2]
     if (type !== 'u32' && type !== 'i32' && type !== 'f32') {
-      throw new Error(`${name}.wgsl: param '${m[1]}' is ${type}; params are u32, i32 or f32`)
+      throw textError(name, `param '${m[1]}' is ${type}; params are u32, i32 or f32`, 'Pass vectors by their parts.')
     }
     return { name: m[1] as string, type } as const
   })
-  if (params.length > 16) throw new Error(`${name}.wgsl: ${params.length} params; 64 bytes hold 16`)
+  if (params.length > 16)
+    throw textError(name, `${params.length} params; 64 bytes hold 16`, 'Pass the rest in a storage buffer.')
   return { bindings, params }
 }
 
@@ -76,7 +84,7 @@ export function assemble(name: string, source: string, constants: Constants, imm
 
   const match = (line: string, text: string, pattern: RegExp): string[] => {
     const m = text.match(pattern)
-    if (!m) throw new Error(`${name}.wgsl: cannot read '${line}'`)
+    if (!m) throw textError(name, `cannot read '${line}'`, KNOWN)
     return m.slice(1).map((part) => part ?? '')
   }
 
@@ -84,7 +92,8 @@ export function assemble(name: string, source: string, constants: Constants, imm
     if (included.has(file)) return ''
     included.add(file)
     const text = includes[file]
-    if (text === undefined) throw new Error(`${name}.wgsl: no wgsl/include/${file}.wgsl`)
+    if (text === undefined)
+      throw textError(name, `there is no include '${file}'`, `Known: ${Object.keys(includes).sort().join(', ')}.`)
     return expand(text.split('\n'))
   }
 
@@ -98,7 +107,8 @@ export function assemble(name: string, source: string, constants: Constants, imm
   const single = (written: string): string => {
     const line = written.replaceAll(/\$\{(\w+)\}/g, (whole, key) => {
       const value = values.get(key)
-      if (value === undefined) throw new Error(`${name}.wgsl: ${whole} names no #const or #name above it`)
+      if (value === undefined)
+        throw textError(name, `${whole} names no #const, #alias or #name above it`, 'Declare it above.')
       return value.replace(/^(\d+)u$/, '$1')
     })
     const directive = line.match(/^#(\w+)\s*(.*)$/)
@@ -134,7 +144,7 @@ export function assemble(name: string, source: string, constants: Constants, imm
       case 'params':
         return immediates ? `var<immediate> params: ${rest};` : `@group(1) @binding(0) var<uniform> params: ${rest};`
       default:
-        throw new Error(`${name}.wgsl: unknown directive '${line}'`)
+        throw textError(name, `unknown directive '${line}'`, KNOWN)
     }
   }
 
@@ -152,12 +162,13 @@ export function assemble(name: string, source: string, constants: Constants, imm
         const [key] = match(line, line, /^#if\s+(\w+)\s*$/) as [string]
         const value = values.get(key)
         if (value !== 'true' && value !== 'false')
-          throw new Error(`${name}.wgsl: '${line}' names no bool #const above it`)
+          throw textError(name, `'${line}' names no bool #const above it`, 'Declare it above.')
         out.push(expand(value === 'true' ? body : otherwise === undefined ? [] : lines.slice(otherwise + 1, end)))
       } else {
         const [variable, bound] = match(line, line, /^#for\s+(\w+)\s+in\s+(\w+)\s*$/) as Two
         const digits = /^(\d+)u?$/.exec(values.get(bound) ?? bound)?.[1]
-        if (digits === undefined || otherwise !== undefined) throw new Error(`${name}.wgsl: cannot repeat '${line}'`)
+        if (digits === undefined || otherwise !== undefined)
+          throw textError(name, `cannot repeat '${line}'`, 'Write: #for i in 4, or in a #const that is a number.')
         for (let k = 0; k < Number(digits); k++) {
           out.push(expand(body.map((text) => text.replaceAll(`\${${variable}}`, `${k}`))))
         }
@@ -169,14 +180,13 @@ export function assemble(name: string, source: string, constants: Constants, imm
 
   const body = expand(source.split('\n'))
   if (unused.size > 0) {
-    throw new Ld3mError(
-      'option',
-      `Kernel ${name} has no constant ${[...unused].join(', ')}.`,
-      `Declare it in wgsl/${name}.wgsl with #const, #alias, #name or #choose.`,
-    )
+    const fix = 'Declare it in the kernel with #const, #alias, #name or #choose.'
+    throw textError(name, `it has no constant ${[...unused].join(', ')}`, fix)
   }
   return `${enables.join('\n')}\n${body}`
 }
+
+const KNOWN = 'Directives: #const, #alias, #name, #params, #include, #choose, #for, #if, #else, #end; each on its line.'
 
 type Two = [string, string]
 type Three = [string, string, string]
@@ -191,5 +201,5 @@ function partsOf(name: string, lines: readonly string[], start: number): { other
     else if (/^#else\b/.test(line) && depth === 1) otherwise = i
     else if (/^#end\b/.test(line) && --depth === 0) return otherwise === undefined ? { end: i } : { otherwise, end: i }
   }
-  throw new Error(`${name}.wgsl: cannot repeat '${lines[start]}': it has no #end`)
+  throw textError(name, `'${lines[start]}' has no #end`, 'End it with a line #end.')
 }

@@ -1,5 +1,5 @@
-import { checkpoint, ops, scope, type Tensor } from '../autograd/index.ts'
-import { formatValue, optionError, rejectNonBooleans, rejectUnknownOptions } from '../errors.ts'
+import { checkpoint, formatShape, ops, scope, type Tensor } from '../autograd/index.ts'
+import { formatValue, optionError, rejectNonBooleans, rejectUnknownOptions, shapeError } from '../errors.ts'
 import { childParameters, type Init, type Module, type Params } from './module.ts'
 import { positiveIntegers } from './options.ts'
 
@@ -64,7 +64,10 @@ export interface LinearOptions {
   bias?: boolean
 }
 
-/** x: […, inFeatures] → […, outFeatures]; the weight is [outFeatures, inFeatures]. */
+/**
+ * x: [N, …, inFeatures] → [N, …, outFeatures]; the weight is [outFeatures, inFeatures]. Given another last dimension, it
+ * throws Ld3mError `shape`.
+ */
 export function linear(inFeatures: number, outFeatures: number, options: LinearOptions = {}): Module {
   rejectUnknownOptions('linear', options, ['bias'])
   const { bias = true } = options
@@ -74,10 +77,19 @@ export function linear(inFeatures: number, outFeatures: number, options: LinearO
   const weight = { shape: [outFeatures, inFeatures], init, half: true }
   return {
     parameters: bias ? { weight, bias: { shape: [outFeatures], init } } : { weight },
-    apply: (params, x) =>
-      ops.matmul(x, params.get('weight'), { transposeB: true, bias: bias ? params.get('bias') : undefined }),
+    apply: (params, x) => {
+      if (x.rank < 2 || x.shape.at(-1) !== inFeatures) throw inputError(x, inFeatures)
+      return ops.matmul(x, params.get('weight'), { transposeB: true, bias: bias ? params.get('bias') : undefined })
+    },
   }
 }
+
+/** The product's own error would speak of a weight that the caller has not seen. */
+const inputError = (x: Tensor, inFeatures: number) =>
+  shapeError(
+    `linear: takes [..., ${inFeatures}], got ${formatShape(x.shape)}.`,
+    'The last of two or more dimensions is inFeatures.',
+  )
 
 const affineParameters = (channels: number): Module['parameters'] => ({
   weight: { shape: [channels], init: ONE },

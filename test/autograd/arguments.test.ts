@@ -6,6 +6,7 @@ import {
   grad,
   Ld3mError,
   ops,
+  planMemory,
   random,
   scope,
   type Tensor,
@@ -35,7 +36,10 @@ const wrong: Record<string, [call: () => unknown, message: string]> = {
   'normal numbers of a negative size': [() => random.normal(device, [-1], key), 'normal: [-1] is not a shape.'],
   'uniform numbers of a number': [() => untyped(random.uniform)(device, 2, key), 'uniform: 2 is not a shape.'],
   'normal numbers without a key': [() => untyped(random.normal)(device, [1]), 'normal: the key is undefined.'],
-  'uniform numbers of a seed alone': [() => untyped(random.uniform)(device, [1], { seed: 1 }), 'stream is undefined.'],
+  'uniform numbers of a stream alone': [
+    () => untyped(random.uniform)(device, [1], { stream: 1 }),
+    'seed is undefined.',
+  ],
   'a fill of a negative size': [() => ops.fill(device, [-2, 3], 1), 'fill: [-2, 3] is not a shape.'],
   'a fill with nothing': [() => untyped(ops.fill)(device, [2]), 'fill: value is undefined. Pass a number.'],
   'integers with a fraction': [
@@ -83,6 +87,24 @@ const wrong: Record<string, [call: () => unknown, message: string]> = {
   'a checkpoint of a number': [() => untyped(checkpoint)(ops.sum, [1]), 'checkpoint: input 0 is 1, not a tensor.'],
   'a truth for grad': [() => untyped(grad)(ops.sum(x), [x], true), 'grad: its options are true.'],
   'a number for createGraph': [() => untyped(grad)(ops.sum(x), [x], { createGraph: 1 }), 'createGraph is 1.'],
+  'a device that was not awaited': [
+    () => untyped(tensor)(Promise.resolve(device), [1]),
+    'tensor: the device is a promise (await it). Pass what openDevice or Device.open gives.',
+  ],
+  'zeros on no device': [() => untyped(zeros)([2, 3]), 'zeros: the device is an array.'],
+  'normal numbers on no device': [() => untyped(random.normal)([1], key), 'normal: the device is an array.'],
+  'uniform numbers on no device': [() => untyped(random.uniform)([1], key), 'uniform: the device is an array.'],
+  'a fill on no device': [() => untyped(ops.fill)([1], 1), 'fill: the device is an array.'],
+  'a plan on no device': [() => untyped(planMemory)(() => x), 'planMemory: the device is a function.'],
+  'a promise for a tensor': [() => untyped(ops.relu)(Promise.resolve(x)), 'relu: input 0 is a promise (await it), not'],
+  'a checkpoint of a function that waits': [
+    () => untyped(checkpoint)(async () => x, [x]),
+    'checkpoint: the body returned a promise.',
+  ],
+  'a checkpoint of a function without a result': [
+    () => untyped(checkpoint)(() => undefined, [x]),
+    'checkpoint: the function returned undefined, not a tensor.',
+  ],
   'a scope that waits': [() => scope(async () => x), 'scope: the body returned a promise.'],
 }
 

@@ -1,5 +1,15 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { checkpoint, defineOp, grad, noGrad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import {
+  checkpoint,
+  defineOp,
+  grad,
+  noGrad,
+  ops,
+  scope,
+  type Tensor,
+  tensor,
+  type Vjp,
+} from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { unary } from '../../src/kernels/index.ts'
 import { Sgd } from '../../src/optim/index.ts'
@@ -86,6 +96,27 @@ describe('grad', () => {
       y.dispose()
       expect(() => grad(y, [x], { allowUnused: true })).toThrow(disposed)
       expect(() => grad(y, [x])).toThrow(disposed)
+    })
+  })
+
+  test('through an op that has no gradient alone says which, and why', () => {
+    const own = defineOp<Record<never, never>>({
+      name: 'own',
+      shape: ([x]) => x!.shape,
+      forward: (device, [x]) => unary(device, 'SQUARE', x!.buffer, x!.size),
+      saves: [],
+      vjp: { none: 'because' },
+    })
+    scope(() => {
+      const x = leaf(1, 2)
+      const floor = /'floor' has no gradient: constant almost everywhere\. Compute y without it/
+      expect(() => grad(sum(ops.floor(x)), [x])).toThrow(floor)
+      expect(() => grad(sum(ops.reshape(ops.floor(square(x)), [2, 1])), [x])).toThrow(floor)
+      expect(() => grad(sum(own.apply([x], {})), [x])).toThrow(/'own' has no gradient: because/)
+      expect(grad(sum(ops.floor(x)), [x], { allowUnused: true })[0]!.shape).toEqual([2])
+      // Only where there was a graph to cut, and none is wanted otherwise.
+      expect(() => grad(sum(ops.floor(leaf(1).detach())), [x])).toThrow(/input 0, of shape \[2\], has a graph, but y/)
+      expect(() => grad(sum(ops.floor(x).detach()), [x])).toThrow(/has a graph, but y has none/)
     })
   })
 
@@ -266,6 +297,45 @@ describe('an op of several outputs', () => {
       const before = device.memory.current
       both.apply([x], {})
       expect(device.memory.current - before).toBe(256)
+    })
+  })
+})
+
+describe('a gradient rule of the wrong kind is an error that names the op', () => {
+  /** x², with the given rule. */
+  const squareWith = (vjp: Vjp<Record<never, never>>, x: Tensor) =>
+    defineOp<Record<never, never>>({
+      name: 'own',
+      shape: ([x]) => x!.shape,
+      forward: (device, [x]) => unary(device, 'SQUARE', x!.buffer, x!.size),
+      saves: [],
+      vjp,
+    }).apply([x], {})
+
+  test.each<[string, Vjp<Record<never, never>>, code: string, message: string]>([
+    [
+      'a smaller shape',
+      ({ grad }) => [sum(grad)],
+      'shape',
+      'own: its vjp gives a gradient of shape [] (f32) for input 0',
+    ],
+    [
+      'another type',
+      ({ grad }) => [ops.argmax(ops.stack([grad, grad], 0), 0)],
+      'shape',
+      'of shape [2] (i32) for input 0',
+    ],
+    ['no gradient', () => [], 'graph', 'own: its vjp gives undefined as the gradient of input 0, of shape [2].'],
+    ['no tensor', () => [3 as never], 'graph', 'own: its vjp gives 3 as the gradient'],
+    ['no list', ({ grad }) => grad as never, 'option', 'own: its vjp returned an object. Return an array'],
+    ['what is not saved', ({ input }) => [input(0)], 'graph', "The vjp of 'own' reads an input, output or extra"],
+  ])('%s', (_, vjp, code, message) => {
+    scope(() => {
+      const x = leaf(1, 2)
+      const y = sum(squareWith(vjp, x))
+      expect(() => grad(y, [x])).toThrow(
+        expect.objectContaining({ name: 'Ld3mError', code, message: expect.stringContaining(message) }),
+      )
     })
   })
 })

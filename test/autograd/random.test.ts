@@ -84,6 +84,18 @@ describe('on the device', () => {
     x.dispose()
   })
 
+  test('of a seed alone are those of stream 0, on the device and on the host', async () => {
+    const device = await testDevice()
+    for (const draw of [random.uniform, random.normal]) {
+      const [alone, zero] = [draw(device, [5], { seed: 7 }), draw(device, [5], { seed: 7, stream: 0 })]
+      expect(await alone.read()).toEqual(await zero.read())
+      for (const t of [alone, zero]) t.dispose()
+    }
+    expect(random.uniformReference({ seed: 7 }, 5)).toEqual(random.uniformReference({ seed: 7, stream: 0 }, 5))
+    expect(random.fork({ seed: 7 }, 'part')).toEqual(random.fork({ seed: 7, stream: 0 }, 'part'))
+    expect(new HostRandom({ seed: 7 }).normal()).toBe(new HostRandom({ seed: 7, stream: 0 }).normal())
+  })
+
   test('a key that is not made of 32-bit integers is an error', async () => {
     const device = await testDevice()
     expect(() => random.uniform(device, [1], { seed: -1, stream: 0 })).toThrow(/seed is -1/)

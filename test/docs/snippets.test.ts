@@ -44,9 +44,9 @@ function compile(texts: ReadonlyMap<string, string>): string[] {
   })
 }
 
-/** What the README's snippet that has `phrase` in it prints. */
-async function output(phrase: string): Promise<string> {
-  const snippet = snippetsOf('README.md').find((text) => text.includes(phrase)) as string
+/** What a document's snippet that has `phrase` in it prints. */
+async function output(document: string, phrase: string): Promise<string> {
+  const snippet = snippetsOf(document).find((text) => text.includes(phrase)) as string
   const file = `.cache/snippet-${process.pid}.ts`
   await mkdir('.cache', { recursive: true })
   await writeFile(file, snippet)
@@ -68,15 +68,19 @@ describe('the documents', () => {
   })
 
   test('show a second-order gradient that comes out as they say', async () => {
-    expect(await output('createGraph')).toBe('Float32Array(3) [ 2, 4, 6 ]\n')
+    expect(await output('README.md', 'createGraph')).toBe('Float32Array(3) [ 2, 4, 6 ]\n')
   })
 
   test('show a training loop that learns what they say', async () => {
-    const lines = (await output('new Adam')).trim().split('\n')
+    const lines = (await output('README.md', 'new Adam')).trim().split('\n')
     const losses = lines.slice(0, 5).map((line) => Number(line.split(' ')[1]))
     expect(losses[0]).toBeGreaterThan(0.5)
     expect(losses[4]).toBeLessThan(0.05)
     expect(lines.slice(5)).toEqual(['Float32Array(4) [ 0, 1, 1, 0 ]', "[ '0.weight', '0.bias', '2.weight', '2.bias' ]"])
+  })
+
+  test('show an op of one’s own that passes its check and gives what they say', async () => {
+    expect(await output('docs/custom-ops.md', 'defineOp')).toBe("[ '4.000', '4.000' ]\n[ '2.400', '-2.400' ]\n")
   })
 
   test.each(documents)('%s links to files that exist', (document) => {

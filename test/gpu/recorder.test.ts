@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { grad, ops, random, scope, type Tensor, tensor, zeros } from '../../src/autograd/index.ts'
-import { type Device, Kernel } from '../../src/gpu/index.ts'
+import { type Device, defineKernel, Kernel } from '../../src/gpu/index.ts'
 import { openDevice } from '../../src/node/index.ts'
 import { testDevice } from '../support/device.ts'
 
@@ -163,6 +163,23 @@ describe('errors', () => {
     expect(() => device.dispatch(kernel.variant(), [], {}, [1, 1, 1])).toThrow(/param 'n' is missing/)
   })
 
+  test('a buffer that is missing is, too, as is what is none', () => {
+    const source =
+      '@group(0) @binding(0) var<storage, read_write> out: array<f32>;\n@compute @workgroup_size(1) fn main() {}'
+    const variant = new Kernel('binds', source).variant()
+    expect(() => device.dispatch(variant, [], {}, [1, 1, 1])).toThrow(/Kernel binds has 1 bindings; 0 buffers came/)
+    scope(() => {
+      const x = tensor(device, [1])
+      expect(() => device.dispatch(variant, [x as never], {}, [1, 1, 1])).toThrow(/for binding 0 came an object, not/)
+    })
+  })
+
+  test('a second kernel of a name is refused', () => {
+    expect(() => defineKernel('elementwise', '')).toThrow(
+      expect.objectContaining({ code: 'option', message: expect.stringContaining("a kernel 'elementwise' already") }),
+    )
+  })
+
   test('a kernel that does not compile fails the next read, with the compiler’s words', async () => {
     const broken = await openDevice()
     const kernel = new Kernel('broken', '@compute @workgroup_size(1) fn main() { let x = nonsense; }')
@@ -170,6 +187,20 @@ describe('errors', () => {
     const x = tensor(broken, [1])
     await expect(x.read()).rejects.toThrow(/Kernel broken does not compile.*nonsense/s)
     broken.destroy()
+  })
+
+  test('a kernel that was compiled first shows the line that is wrong as it was written, and leaves the device usable', async () => {
+    const lines = ['#include linear', '@compute @workgroup_size(1)', 'fn main() {', '  let x = nonsense;', '}']
+    const variant = new Kernel('wrong', lines.join('\n')).variant()
+    const error = await device.compile(variant).catch((e: unknown) => e)
+    expect(error).toMatchObject({ name: 'Ld3mError', code: 'adapter' })
+    expect((error as Error).message).toMatch(
+      /nonsense.*, in 'let x = nonsense;'\. If the kernel is your own, correct it/,
+    )
+    expect(() => device.dispatch(variant, [], {}, [1, 1, 1])).toThrow(/Kernel wrong does not compile/)
+    expect(device.usable).toBe(true)
+    expect(await take(tensor(device, [1]))).toEqual([1])
+    await device.compile(new Kernel('right', '@compute @workgroup_size(1) fn main() {}').variant())
   })
 
   test('a destroyed device fails every later call', async () => {

@@ -113,7 +113,7 @@ describe('directives', () => {
         .code(false)
         .match(/let .*/g),
     ).toEqual(['let x0_0 = 0;', 'let x0_1 = 0;'])
-    expect(() => new Kernel('bad', '#for i in 2\nlet x = 1;').variant().code(true)).toThrow(/cannot repeat/)
+    expect(() => new Kernel('bad', '#for i in 2\nlet x = 1;').variant().code(true)).toThrow(/'#for i in 2' has no #end/)
     expect(() => new Kernel('bad', '#for i in M\n#end').variant().code(true)).toThrow(/cannot repeat/)
     const computed = '#const M: u32 = 16 / 4\n#for i in M\n#end'
     expect(() => new Kernel('bad', computed).variant().code(true)).toThrow(/cannot repeat/)
@@ -166,17 +166,24 @@ describe('directives', () => {
     expect(text.variant().interface.bindings).toEqual(['read', 'read', 'read_write'])
     expect(variant.label).toBe('named[sin·cos·sin]')
     expect(() => text.variant({ F3: 'cos' }).code(true)).toThrow(/no constant F3/)
-    expect(() => new Kernel('bad', `let x = \${Y};`).variant().code(true)).toThrow(/names no #const or #name/)
+    expect(() => new Kernel('bad', `let x = \${Y};`).variant().code(true)).toThrow(/names no #const, #alias or #name/)
   })
 
   test('reject what they do not know', () => {
     expect(() => kernel.variant({ TILES: 8 }).code(true)).toThrow(/no constant TILES/)
     expect(() => new Kernel('bad', '#loop 3').variant().code(true)).toThrow(/unknown directive/)
-    expect(() => new Kernel('bad', '#include nothing').variant().code(true)).toThrow(/no wgsl\/include\/nothing.wgsl/)
+    expect(() => new Kernel('bad', '#include nothing').variant().code(true)).toThrow(
+      /there is no include 'nothing'. Known: activation,/,
+    )
     expect(() => new Kernel('bad', 'struct P { v: vec4f }\n#params P').variant().interface).toThrow(
       /params are u32, i32 or f32/,
     )
-    expect(() => new Kernel('bad', '#params P').variant().interface).toThrow(/names no struct/)
+    expect(() => new Kernel('bad', '#params P').variant().interface).toThrow(/Kernel bad: #params P names no struct/)
+    const second = '@group(0) @binding(1) var<storage, read> x: array<f32>;'
+    expect(() => new Kernel('bad', second).variant().interface).toThrow(/there is no @binding\(0\)/)
+    expect(() => new Kernel('bad', '#loop 3').variant().code(true)).toThrow(
+      expect.objectContaining({ name: 'Ld3mError', code: 'option' }),
+    )
     const many = Array.from({ length: 17 }, (_, i) => `p${i}: u32`).join(', ')
     expect(() => new Kernel('bad', `struct P { ${many} }\n#params P`).variant().interface).toThrow(/64 bytes hold 16/)
   })

@@ -29,7 +29,10 @@ const wrong: Record<string, [call: () => unknown, message: string]> = {
   ],
   'dc without loops that trains': [() => dc({ networkBatch: 8 }), 'dc: networkBatch is of no use without loops'],
   'mtt without experts': [() => untyped(mtt)({}), 'mtt: experts is undefined. Pass what trainExperts or openExperts'],
-  'mtt that does not await': [() => untyped(mtt)({ experts: Promise.resolve() }), 'mtt: experts is an object.'],
+  'mtt that does not await': [
+    () => untyped(mtt)({ experts: Promise.resolve() }),
+    'mtt: experts is a promise (await it).',
+  ],
   'a split of a text': [() => untyped(splitDataset)(dataset, { validationFraction: '0.1' }), "is '0.1'. Give a number"],
   'a split without options': [() => untyped(splitDataset)(dataset), 'splitDataset: its options are undefined.'],
   'one class': [() => untyped(selectClasses)(dataset, 'dress'), "classes is 'dress'. Pass an array of names."],

@@ -1,7 +1,18 @@
 // Layers are made of what can be a layer: sizes and options of the wrong kind are errors where they are given.
 import { expect, test } from 'vitest'
-import { Ld3mError } from '../../src/autograd.ts'
-import { conv2d, embedding, groupNorm, layerNorm, linear, relu, sequential } from '../../src/models.ts'
+import { Ld3mError, scope, zeros } from '../../src/autograd.ts'
+import {
+  applyModule,
+  conv2d,
+  embedding,
+  groupNorm,
+  initialize,
+  layerNorm,
+  linear,
+  relu,
+  sequential,
+} from '../../src/models.ts'
+import { testDevice } from '../support/device.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: as JavaScript calls it
 const untyped = (f: unknown) => f as (...args: any[]) => unknown
@@ -27,4 +38,17 @@ const wrong: Record<string, [call: () => unknown, message: string]> = {
 test.each(Object.entries(wrong))('a layer of %s is an error', (_, [call, message]) => {
   expect(call).toThrow(Ld3mError)
   expect(call).toThrow(message)
+})
+
+test('a linear layer names itself and what it takes where another shape comes', async () => {
+  const device = await testDevice()
+  scope(() => {
+    const layer = linear(2, 3)
+    const parameters = initialize(device, layer, { seed: 0 })
+    const given = (shape: number[]) => () => applyModule(layer, parameters, zeros(device, shape))
+    expect(given([4, 5])).toThrow(expect.objectContaining({ name: 'Ld3mError', code: 'shape' }))
+    expect(given([4, 5])).toThrow('linear: takes [..., 2], got [4, 5].')
+    expect(given([2])).toThrow('linear: takes [..., 2], got [2].')
+    expect(given([1, 4, 2])().shape).toEqual([1, 4, 3])
+  })
 })

@@ -14,7 +14,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   if (sameShape(resolved, x.shape)) return x.alias()
   const record = isRecording() && x.node !== undefined
   const node = record ? new Node('reshape', [x.node], [], (_, { grad }) => [reshape(grad, before)]) : undefined
-  return new Tensor(x.storage.retain(), resolved, x.dtype, node)
+  return new Tensor(x.storage.retain(), resolved, x.dtype, node, x.cut)
 }
 
 function resolve(x: Tensor, shape: Shape): Shape {
