@@ -23,7 +23,10 @@ export const isStreamed = (dataset: AnyDataset): dataset is StreamedDataset => '
 
 /** What `createStreamedDataset` takes; the count follows from the labels. */
 export interface StreamedDatasetInit extends Omit<DatasetInfo, 'count'> {
-  /** Decodes the image at an index to bytes [C, H, W]. The same index must always give the same bytes. */
+  /**
+   * Decodes the image at an index to bytes [C, H, W]. The same index must always give the same bytes. What it throws
+   * reaches those who read as an Ld3mError `data`, unless it is an Ld3mError itself.
+   */
   readonly load: (index: number) => Promise<Uint8Array>
   /** Decoded images are kept up to so many bytes, those that were used last. Default 1 GiB. */
   readonly cacheBytes?: number
@@ -58,8 +61,21 @@ export function createStreamedDataset(init: StreamedDatasetInit): StreamedDatase
   const cache = new ByteCache(cacheBytes)
   const loading = new Map<number, Promise<Uint8Array>>()
 
+  const loaded = async (index: number): Promise<Uint8Array> => {
+    try {
+      return await load(index)
+    } catch (cause) {
+      if (cause instanceof Ld3mError) throw cause
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw dataError(
+        `Dataset '${info.name}': image ${index} could not be loaded: ${why}.`,
+        'Repair what it is read from.',
+        cause,
+      )
+    }
+  }
   const loadOne = async (index: number): Promise<Uint8Array> => {
-    const image = await load(index)
+    const image = await loaded(index)
     if (image.length !== size) {
       throw dataError(
         `Dataset '${info.name}': image ${index} was decoded to ${image.length} bytes; ` +

@@ -16,6 +16,7 @@ import {
   subset,
   takePerClass,
 } from '../../src/data/index.ts'
+import { optionError } from '../../src/errors.ts'
 
 const CLASSES = ['a', 'b', 'c']
 const SIZE = 3 * 2 * 2
@@ -97,15 +98,22 @@ describe('a streamed dataset', () => {
 
   test('passes on what went wrong with an image, and reads it again when asked again', async () => {
     let broken = true
+    const cause = new Error('no such picture')
     const { dataset } = streamed(4, {
       load: async (index) => {
-        if (index === 2 && broken) throw new Error('no such picture')
+        if (index === 2 && broken) throw cause
         return image(index)
       },
     })
-    await expect(dataset.read([0, 1, 2, 3])).rejects.toThrow('no such picture')
+    await expect(dataset.read([0, 1, 2, 3])).rejects.toMatchObject({
+      ...{ code: 'data', cause },
+      message: expect.stringMatching(/'many': image 2 could not be loaded: no such picture\. Repair/),
+    })
     broken = false
     expect([...(await dataset.read([2]))]).toEqual([...image(2)])
+    // What says itself what is wrong is passed on as it is.
+    const own = optionError('The size is wrong.', 'Give another.')
+    await expect(streamed(4, { load: () => Promise.reject(own) }).dataset.read([0])).rejects.toBe(own)
   })
 
   test('refuses images of another size than it states, and indices that are not there', async () => {
