@@ -37,6 +37,7 @@ export function formatValue(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
+  if (ArrayBuffer.isView(value)) return `of type ${value.constructor.name}`
   return Array.isArray(value) ? 'an array' : 'an object'
 }
 

@@ -1,5 +1,6 @@
-import { dataError, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
+import { dataError, formatValue, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
 import {
+  AS_BYTES,
   ChannelHistograms,
   channelStatistics,
   checkIndices,
@@ -76,6 +77,9 @@ export function createStreamedDataset(init: StreamedDatasetInit): StreamedDatase
   }
   const loadOne = async (index: number): Promise<Uint8Array> => {
     const image = await loaded(index)
+    if (!(image instanceof Uint8Array)) {
+      throw dataError(`Dataset '${info.name}': image ${index} was decoded to what is ${formatValue(image)}.`, AS_BYTES)
+    }
     if (image.length !== size) {
       throw dataError(
         `Dataset '${info.name}': image ${index} was decoded to ${image.length} bytes; ` +

@@ -122,6 +122,11 @@ describe('a streamed dataset', () => {
       code: 'data',
       message: expect.stringMatching(/'many': image 1 was decoded to 5 bytes; \[3, 2, 2\] has 12/),
     })
+    const floats = new Float32Array(SIZE) as unknown as Uint8Array
+    await expect(streamed(4, { load: async () => floats }).dataset.read([1])).rejects.toMatchObject({
+      code: 'data',
+      message: expect.stringMatching(/'many': image 1 .*is of type Float32Array.*multiply values in \[0, 1\] by 255/),
+    })
     await expect(dataset.read([4])).rejects.toThrow(/index 4 is not an image of 'many'.*0 to 3/)
     const part = subset(streamed(4).dataset, [3, 1])
     await expect(part.read([2])).rejects.toThrow(/index 2 is not an image of 'many'.*0 to 1/)
@@ -132,6 +137,7 @@ describe('a streamed dataset', () => {
     ['a negative cache', { cacheBytes: -1 }, /cacheBytes is -1/],
     ['no images', { labels: new Uint8Array(0) }, /'many' has no images/],
     ['a label without a name', { classNames: ['a'] }, /image 1 has label 1, but there are 1 class names/],
+    ['signed labels', { labels: Int8Array.of(-1) as unknown as Uint8Array }, /labels is of type Int8Array/],
     ['an unknown field', { cache: 5 } as object, /unknown option 'cache'/],
   ])('refuses %s', (_, over, message) => {
     expect(() => streamed(4, over)).toThrow(message)
