@@ -25,7 +25,8 @@ export const isStreamed = (dataset: AnyDataset): dataset is StreamedDataset => '
 /** What `createStreamedDataset` takes; the count follows from the labels. */
 export interface StreamedDatasetInit extends Omit<DatasetInfo, 'count'> {
   /**
-   * Decodes the image at an index to bytes [C, H, W]. The same index must always give the same bytes. What it throws
+   * Decodes the image at an index to bytes [C, H, W], which are copied. The same index must always give the same bytes. A
+   * read decodes up to eight images at once, so each must be in memory of its own until it is given. What `load` throws
    * reaches those who read as an Ld3mError `data`, unless it is an Ld3mError itself.
    */
   readonly load: (index: number) => Promise<Uint8Array>
@@ -87,8 +88,10 @@ export function createStreamedDataset(init: StreamedDatasetInit): StreamedDatase
         'Decode every image to the size that the dataset states.',
       )
     }
-    cache.add(index, image)
-    return image
+    // Whoever loaded it may use its memory again, or have cut it from more than the cache counts.
+    const own = new Uint8Array(image)
+    cache.add(index, own)
+    return own
   }
   const get = (index: number): Uint8Array | Promise<Uint8Array> => {
     const known = cache.get(index) ?? loading.get(index)

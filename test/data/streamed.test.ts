@@ -116,6 +116,15 @@ describe('a streamed dataset', () => {
     await expect(streamed(4, { load: () => Promise.reject(own) }).dataset.read([0])).rejects.toBe(own)
   })
 
+  test('keeps copies: what an image was decoded in may be used again', async () => {
+    for (const scratch of [new Uint8Array(SIZE), Buffer.alloc(SIZE)]) {
+      const { dataset } = streamed(4, { load: async (index) => scratch.fill(index + 1) })
+      for (const index of [0, 1, 0]) {
+        expect([...(await dataset.read([index]))]).toEqual(new Array(SIZE).fill(index + 1))
+      }
+    }
+  })
+
   test('refuses images of another size than it states, and indices that are not there', async () => {
     const { dataset } = streamed(4, { load: async () => new Uint8Array(5) })
     await expect(dataset.read([1])).rejects.toMatchObject({
