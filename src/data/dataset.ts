@@ -46,7 +46,8 @@ export function createDataset(init: DatasetInit): Dataset {
   const { name, images, channels, height, width } = init
   const info = createInfo(init)
   const size = info.count * channels * height * width
-  if (!(images instanceof Uint8Array)) throw shapeError(`Dataset '${name}': images is ${formatValue(images)}.`, AS_BYTES)
+  if (!(images instanceof Uint8Array))
+    throw shapeError(`Dataset '${name}': images is ${formatValue(images)}.`, AS_BYTES)
   if (images.length !== size) {
     throw shapeError(
       `Dataset '${name}' has ${images.length} image bytes, but ${info.count} labels and images of ` +

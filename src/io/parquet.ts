@@ -1,5 +1,5 @@
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet'
-import { dataError, Ld3mError } from '../errors.ts'
+import { dataError, Ld3mError, rejectUnknownOptions } from '../errors.ts'
 import type { ByteSource } from './source.ts'
 
 export interface ParquetColumns {
@@ -34,9 +34,11 @@ const BUILT_IN = ['UNCOMPRESSED', 'SNAPPY']
 
 /**
  * Opens a Parquet file of images: reads its metadata and the labels, not the images.
- * @throws Ld3mError `data` if it is damaged, no Parquet file, or its columns cannot be told apart
+ * @throws Ld3mError `data` if it is damaged, no Parquet file, or its columns cannot be told apart; `option` for an unknown
+ * option
  */
 export async function openParquetImages(file: ByteSource, columns: ParquetColumns = {}): Promise<ParquetImages> {
+  rejectUnknownOptions('openParquetImages', columns, ['image', 'label'])
   const source = file.name
   const attempt = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     try {

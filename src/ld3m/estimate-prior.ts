@@ -1,5 +1,6 @@
 import { planMemory } from '../autograd/index.ts'
 import { readImages, toUnit } from '../data/index.ts'
+import { rejectUnknownOptions } from '../errors.ts'
 import { autoencoder, disposeState, initialize, Params, type StateDict, takeFrozen } from '../models/index.ts'
 import { encodeBatch, encodedAtOnce } from './encode-dataset.ts'
 import { atLeastOne } from './options.ts'
@@ -28,7 +29,12 @@ export interface PriorEstimate {
  * callbacks do. Nothing of the trial is kept.
  * @throws Ld3mError as `trainPrior` does; `memory` if a tensor is larger than the adapter binds
  */
-export async function estimateTrainPrior(options: TrainPriorOptions, { timed = 3 } = {}): Promise<PriorEstimate> {
+export async function estimateTrainPrior(
+  options: TrainPriorOptions,
+  trial: { readonly timed?: number } = {},
+): Promise<PriorEstimate> {
+  rejectUnknownOptions('estimateTrainPrior', trial, ['timed'])
+  const { timed = 3 } = trial
   atLeastOne('estimateTrainPrior', 'timed', timed)
   const training = planPriorTraining(options)
   const { peakBytes } = planMemory(options.device, () => rehearse(options, training))

@@ -1,5 +1,5 @@
 import { type HostRandom, scope } from '../autograd/index.ts'
-import { ALL_AUGMENTATIONS, type AugmentationStrategy, drawAugmentation } from '../data/index.ts'
+import { ALL_AUGMENTATIONS, type AugmentationStrategy, checkStrategy, drawAugmentation } from '../data/index.ts'
 import { Ld3mError, optionError } from '../errors.ts'
 import { disposeState, initialize, type StateDict, type Student } from '../models/index.ts'
 import { Ema, Sgd, warmupCosineSchedule } from '../optim/index.ts'
@@ -117,6 +117,7 @@ export function resolveProtocol(
   share(where, 'momentum', momentum, '< 1')
   atLeastZero(where, 'weightDecay', weightDecay)
   if (averaging !== undefined) share(where, 'averaging', averaging, '< 1')
+  checkStrategy(where, augmentation)
   return {
     ...{ steps, batch, warmup, momentum, weightDecay, averaging, augmentation },
     beat: given.epochs === undefined ? 1 : stepsAnEpoch,

@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { datasetFromParquet, datasetOfParquetImages, inMemory, type ParquetDatasetOptions } from '../../src/data/index.ts'
+import {
+  datasetFromParquet,
+  datasetOfParquetImages,
+  inMemory,
+  type ParquetDatasetOptions,
+} from '../../src/data/index.ts'
 import { type ByteSource, openParquetImages } from '../../src/io/index.ts'
 import { type ParquetOptions, parquet } from '../support/image-files.ts'
 
@@ -79,6 +84,7 @@ describe('openParquetImages', () => {
     })
     expect((await openParquetImages(bare, { label: 'kind' })).labels).toEqual([0, 1, 2, 0])
     await expect(openParquetImages(bare, { label: 'sort' })).rejects.toThrow(/has no column 'sort'/)
+    await expect(openParquetImages(bare, { images: 'x' } as object)).rejects.toThrow(/unknown option 'images'.*'image'/)
   })
 
   test.each<[string, Uint8Array, RegExp]>([

@@ -23,7 +23,9 @@ export function imagesSection({ images, classNames }: ReportData): Html {
   const size = columns === 1 ? 'single' : columns <= 4 ? 'few' : 'many'
   const left = [
     ...(most > shown.perClass ? [`${firstOf(shown.perClass)} ${counted(most, 'image')} a class`] : []),
-    ...(classes.length > shown.classes ? [`${firstOf(shown.classes)} ${counted(classes.length, 'class', 'classes')}`] : []),
+    ...(classes.length > shown.classes
+      ? [`${firstOf(shown.classes)} ${counted(classes.length, 'class', 'classes')}`]
+      : []),
   ]
   return html`
 <ul class="classes ${size}">
