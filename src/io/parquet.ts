@@ -101,7 +101,7 @@ interface Layout {
 /** A feature as `datasets` describes it in the metadata `huggingface`. */
 interface Feature {
   readonly _type?: string
-  readonly names?: readonly string[]
+  readonly names?: unknown
 }
 
 function findColumns(metadata: FileMetaData, wanted: ParquetColumns, source: string): Layout {
@@ -126,8 +126,18 @@ function findColumns(metadata: FileMetaData, wanted: ParquetColumns, source: str
     )
   }
   const label = choose('label', [featured('ClassLabel'), usual])
-  return { image: choose('image', [featured('Image'), structs]), label, classNames: features[label]?.names }
+  const classNames = features[label]?.names ?? undefined
+  if (classNames !== undefined && !isListOfTexts(classNames)) {
+    throw dataError(
+      `The metadata of ${source} names the classes of '${label}' by what is no list of texts.`,
+      'Write the file again with a name for each class.',
+    )
+  }
+  return { image: choose('image', [featured('Image'), structs]), label, classNames }
 }
+
+const isListOfTexts = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((text) => typeof text === 'string')
 
 function featuresOf({ key_value_metadata: entries = [] }: FileMetaData): Readonly<Record<string, Feature>> {
   const text = entries.find(({ key }) => key === 'huggingface')?.value

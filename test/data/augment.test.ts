@@ -172,6 +172,7 @@ test('mistakes are named at the door', async () => {
   expect(() => drawAugmentation(new HostRandom({ seed: 0, stream: 0 }), { strategy: untyped, size: 8 })).toThrow(
     /the augmentation is 'color'\. Pass an array/,
   )
+  expect(() => drawAugmentation(new HostRandom({ seed: 0, stream: 0 }), {} as never)).toThrow(/size is undefined/)
   const random = new HostRandom({ seed: 1, stream: 0 })
   expect(() => drawAugmentation(random, { strategy: ['zoom' as 'crop'], size: 8 })).toThrow(
     /unknown augmentation 'zoom'/,

@@ -87,6 +87,18 @@ describe('openParquetImages', () => {
     await expect(openParquetImages(bare, { images: 'x' } as object)).rejects.toThrow(/unknown option 'images'.*'image'/)
   })
 
+  test('refuses metadata that names classes by anything but texts', async () => {
+    for (const classNames of ['abc', { x: 0 }, [0, 1, 2]]) {
+      const file = fileOf(parquet(rows(3), { classNames: classNames as never }))
+      await expect(openParquetImages(file)).rejects.toMatchObject({
+        code: 'data',
+        message: expect.stringMatching(
+          /metadata of x.parquet names the classes of 'label' by what is no list of texts/,
+        ),
+      })
+    }
+  })
+
   test.each<[string, Uint8Array, RegExp]>([
     ['is empty', new Uint8Array(0), /Cannot read the metadata of x.parquet/],
     ['is a text', new TextEncoder().encode('label,image\n'.repeat(50)), /Cannot read the metadata of x.parquet/],
