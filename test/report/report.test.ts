@@ -161,6 +161,25 @@ describe('renderReport', () => {
     expect(textOf(renderReport(small({ loss: falling.map((value) => value - 1) })))).not.toContain('log scale')
   })
 
+  test('labels the ticks of a loss that hardly changes by as many digits as tell them apart', () => {
+    const labelsOf = (low: number, high: number) => {
+      const loss = Array.from({ length: 51 }, (_, i) => high - (i / 50) * (high - low))
+      const page = renderReport(small({ loss, accuracy: { distilled: {}, randomReal: {} } }))
+      const [chart] = page.match(/<svg class="wide".*?<\/svg>/s) as [string]
+      return [...chart.matchAll(/text-anchor="end">([^<]+)</g)].map(([, label]) => label)
+    }
+    expect(labelsOf(0.0123, 0.01235)).toEqual(['1.230e-2', '1.231e-2', '1.232e-2', '1.233e-2', '1.234e-2', '1.235e-2'])
+    for (const [low, high] of [
+      [1e-7, 1.00001e-7],
+      [2_000_000, 2_000_010],
+      [3, 3.00002],
+    ] as const) {
+      const labels = labelsOf(low, high)
+      expect(labels.length).toBeGreaterThan(3)
+      expect(new Set(labels).size).toBe(labels.length)
+    }
+  })
+
   test('leaves gaps where the loss is not finite, and counts them', () => {
     const text = renderReport(small({ loss: [3, 2, Number.NaN, 1, Number.POSITIVE_INFINITY] }))
     expect(textOf(text)).toContain('2 values were not finite and left out.')
