@@ -38,6 +38,7 @@ export function formatValue(value: unknown): string {
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
   if (value instanceof Promise) return 'a promise (await it)'
+  if (ArrayBuffer.isView(value)) return `of type ${value.constructor.name}`
   return Array.isArray(value) ? 'an array' : 'an object'
 }
 
@@ -69,4 +70,21 @@ export function rejectNonBooleans(where: string, values: Readonly<Record<string,
       throw optionError(`${where}: ${name} is ${formatValue(value)}.`, 'Use true or false.')
     }
   }
+}
+
+/** The options that are given: one that is undefined is left out, so that a default can take its place. */
+export const givenOptions = <T extends object>(options: T): T =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+
+/** The height and width that `size` says, one number for both or [height, width]. Throws unless they are whole and ≥ 1. */
+export function sidesOf(where: string, size: unknown): readonly [height: number, width: number] {
+  const sides = Array.isArray(size) ? size : [size, size]
+  if (sides.length === 2 && sides.every((side) => Number.isSafeInteger(side) && side >= 1)) {
+    return sides as [number, number]
+  }
+  const came = Array.isArray(size) ? `[${size.map(formatValue).join(', ')}]` : formatValue(size)
+  throw optionError(
+    `${where}: size is ${came}.`,
+    'Give whole numbers of pixels ≥ 1: one for both sides, or [height, width].',
+  )
 }

@@ -1,5 +1,5 @@
 import type { HostRandom } from '../autograd/index.ts'
-import { optionError, rejectUnknownOptions } from '../errors.ts'
+import { formatValue, optionError, rejectUnknownOptions, sidesOf } from '../errors.ts'
 
 /** The operations of differentiable siamese augmentation, in the originals' order. */
 export const ALL_AUGMENTATIONS = ['color', 'crop', 'cutout', 'flip', 'scale', 'rotate'] as const
@@ -63,8 +63,8 @@ export function drawAugmentation(random: HostRandom, options: DrawOptions): Augm
     throw optionError(`drawAugmentation: count is ${count}.`, 'Use an integer ≥ 1.')
   }
   checkStrategy('drawAugmentation', strategy)
+  const [height, width] = sidesOf('drawAugmentation', size)
   if (strategy.length === 0) return { op: 'none' }
-  const [height, width] = typeof size === 'number' ? [size, size] : size
   const draws = (draw: () => number): Draws => Array.from({ length: count }, draw)
   const uniform = (low: number, high: number) => draws(() => low + (high - low) * random.uniform())
   /** Whole numbers from low to high, both included. */
@@ -97,10 +97,20 @@ export function drawAugmentation(random: HostRandom, options: DrawOptions): Augm
   }
 }
 
-function checkStrategy(where: string, strategy: readonly string[]): asserts strategy is AugmentationStrategy {
+/** Throws unless `strategy` is an array of operations; `where` names the function for the message. */
+export function checkStrategy(where: string, strategy: unknown): asserts strategy is AugmentationStrategy {
+  if (!Array.isArray(strategy)) {
+    throw optionError(
+      `${where}: the augmentation is ${formatValue(strategy)}.`,
+      "Pass an array, such as ['color', 'crop'], or [] for none.",
+    )
+  }
   for (const name of strategy) {
-    if (!(ALL_AUGMENTATIONS as readonly string[]).includes(name)) {
-      throw optionError(`${where}: unknown augmentation '${name}'.`, `Known: ${ALL_AUGMENTATIONS.join(', ')}.`)
+    if (!ALL_AUGMENTATIONS.includes(name)) {
+      throw optionError(
+        `${where}: unknown augmentation ${formatValue(name)}.`,
+        `Known: ${ALL_AUGMENTATIONS.join(', ')}.`,
+      )
     }
   }
 }

@@ -1,4 +1,4 @@
-import { dataError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { dataError, formatValue, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import { MAX_CLASSES } from '../io/index.ts'
 
 /** What is known of labelled images, all of one size, without their pixels. */
@@ -33,19 +33,24 @@ export type DatasetInit = Omit<Dataset, 'count'>
 
 const INIT_FIELDS = ['name', 'images', 'labels', 'channels', 'height', 'width', 'classNames', 'mean', 'std'] as const
 
+/** What to do about images that are no bytes: values in [0, 1] would be read as black. */
+export const AS_BYTES = 'Give a Uint8Array, bytes from 0 to 255; multiply values in [0, 1] by 255.'
+
 /**
  * A dataset from arrays, checked; the arrays are not copied.
- * @throws Ld3mError `shape` if sizes do not fit each other, `option` for class names, `mean` or `std` that cannot
- * be, `data` if a label names no class
+ * @throws Ld3mError `shape` if images are no bytes or sizes do not fit each other, `option` for class names, `mean` or
+ * `std` that cannot be, `data` if labels are no unsigned integers or one names no class
  */
 export function createDataset(init: DatasetInit): Dataset {
   rejectUnknownOptions('createDataset', init, INIT_FIELDS)
   const { name, images, channels, height, width } = init
   const info = createInfo(init)
   const size = info.count * channels * height * width
-  if (images?.length !== size) {
+  if (!(images instanceof Uint8Array))
+    throw shapeError(`Dataset '${name}': images is ${formatValue(images)}.`, AS_BYTES)
+  if (images.length !== size) {
     throw shapeError(
-      `Dataset '${name}' has ${images?.length} image bytes, but ${info.count} labels and images of ` +
+      `Dataset '${name}' has ${images.length} image bytes, but ${info.count} labels and images of ` +
         `[${channels}, ${height}, ${width}] ask for ${size}.`,
       'Give one label an image and NCHW bytes.',
     )
@@ -59,6 +64,12 @@ export function createInfo<T extends Omit<DatasetInfo, 'count'>>(init: T): T & D
   const where = `Dataset '${name}'`
   const count = labels?.length ?? 0
   if (count === 0) throw dataError(`${where} has no images.`, 'Give at least one labelled image.')
+  if (!(labels instanceof Uint8Array || labels instanceof Uint16Array)) {
+    throw dataError(
+      `${where}: labels is ${formatValue(labels)}.`,
+      'Give a Uint8Array, or for more than 256 classes a Uint16Array.',
+    )
+  }
   if (channels !== 1 && channels !== 3) {
     throw shapeError(`${where} has ${channels} channels.`, 'Give 1 (grey) or 3 (RGB).')
   }
@@ -191,6 +202,10 @@ export const labelArray = (count: number, classes: number): Uint8Array<ArrayBuff
   classes > 256 ? new Uint16Array(count) : new Uint8Array(count)
 
 function checkClassNames(where: string, classNames: readonly string[]): void {
+  if (!Array.isArray(classNames) || !classNames.every((name) => typeof name === 'string')) {
+    const came = Array.isArray(classNames) ? 'an array of other things' : formatValue(classNames)
+    throw optionError(`${where}: classNames is ${came}.`, 'Give an array of texts, one a class.')
+  }
   if (classNames.length < 1 || classNames.length > MAX_CLASSES) {
     throw optionError(`${where} has ${classNames.length} class names.`, `Give 1 to ${MAX_CLASSES}.`)
   }

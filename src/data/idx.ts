@@ -1,4 +1,4 @@
-import { dataError } from '../errors.ts'
+import { dataError, rejectUnknownOptions } from '../errors.ts'
 import { readIdx } from '../io/index.ts'
 import { createDataset, type Dataset } from './dataset.ts'
 
@@ -30,13 +30,14 @@ export interface IdxDatasetOptions {
 /**
  * A dataset from the two IDX files of MNIST and its relatives, gzipped or not: images [N, H, W] (grey) or
  * [N, C, H, W], labels [N], unsigned bytes.
- * @throws Ld3mError `data` if a file is damaged or foreign, or the two do not belong together
+ * @throws Ld3mError `data` if a file is damaged or foreign, or the two do not belong together; `option` for an unknown option
  */
 export async function datasetFromIdx(
   imagesBytes: Uint8Array,
   labelsBytes: Uint8Array,
   options: IdxDatasetOptions = {},
 ): Promise<Dataset> {
+  rejectUnknownOptions('datasetFromIdx', options, ['name', 'classNames', 'imagesSource', 'labelsSource'])
   const { name = 'idx', imagesSource = 'the IDX images', labelsSource = 'the IDX labels' } = options
   const images = await readIdx(imagesBytes, imagesSource)
   const labels = await readIdx(labelsBytes, labelsSource)

@@ -4,6 +4,7 @@ export {
   type Augmentation,
   type AugmentationName,
   type AugmentationStrategy,
+  checkStrategy,
   type DrawOptions,
   drawAugmentation,
   parseStrategy,

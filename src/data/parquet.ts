@@ -1,6 +1,7 @@
 import { dataError } from '../errors.ts'
 import { type ByteSource, openParquetImages, type ParquetColumns, type ParquetImages } from '../io/index.ts'
 import { labelArray } from './dataset.ts'
+import { Pieces } from './pieces.ts'
 import { createStreamedDataset, type StreamedDataset, type StreamedDatasetInit } from './streamed.ts'
 
 export interface ParquetImagesOptions
@@ -13,9 +14,6 @@ export interface ParquetDatasetOptions extends ParquetImagesOptions {
   /** Which columns hold images and labels. Default: what the files' metadata says. */
   readonly columns?: ParquetColumns
 }
-
-/** Pieces of files whose encoded images are kept: neighbours are asked for one after the other. */
-const PIECES_KEPT = 8
 
 /**
  * A dataset from the files of one split of a Hugging Face dataset, one after the other. Labels are read now, images on
@@ -47,21 +45,14 @@ export function datasetOfParquetImages(
   const firsts = [0]
   for (const file of opened) firsts.push(firsts.at(-1)! + file.labels.length)
 
-  const kept = new Map<string, Promise<Uint8Array[]>>()
+  const kept = new Pieces()
   const encoded = async (index: number): Promise<Uint8Array> => {
     const f = lastAtMost(firsts, index)
     const row = index - firsts[f]!
     const { pieces, images } = opened[f]!
     const p = lastAtMost(pieces, row)
-    const key = `${f}/${p}`
-    const piece = kept.get(key) ?? images(pieces[p]!, pieces[p + 1]!)
-    kept.delete(key)
-    kept.set(key, piece)
-    for (const oldest of kept.keys()) {
-      if (kept.size <= PIECES_KEPT) break
-      kept.delete(oldest)
-    }
-    return (await piece)[row - pieces[p]!]!
+    const piece = await kept.get(`${f}/${p}`, () => images(pieces[p]!, pieces[p + 1]!))
+    return piece[row - pieces[p]!]!
   }
   const load = async (index: number) => {
     const f = lastAtMost(firsts, index)

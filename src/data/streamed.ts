@@ -1,5 +1,6 @@
-import { dataError, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
+import { dataError, formatValue, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
 import {
+  AS_BYTES,
   ChannelHistograms,
   channelStatistics,
   checkIndices,
@@ -23,7 +24,11 @@ export const isStreamed = (dataset: AnyDataset): dataset is StreamedDataset => '
 
 /** What `createStreamedDataset` takes; the count follows from the labels. */
 export interface StreamedDatasetInit extends Omit<DatasetInfo, 'count'> {
-  /** Decodes the image at an index to bytes [C, H, W]. The same index must always give the same bytes. */
+  /**
+   * Decodes the image at an index to bytes [C, H, W], which are copied. The same index must always give the same bytes. A
+   * read decodes up to eight images at once, so each must be in memory of its own until it is given. What `load` throws
+   * reaches those who read as an Ld3mError `data`, unless it is an Ld3mError itself.
+   */
   readonly load: (index: number) => Promise<Uint8Array>
   /** Decoded images are kept up to so many bytes, those that were used last. Default 1 GiB. */
   readonly cacheBytes?: number
@@ -58,8 +63,24 @@ export function createStreamedDataset(init: StreamedDatasetInit): StreamedDatase
   const cache = new ByteCache(cacheBytes)
   const loading = new Map<number, Promise<Uint8Array>>()
 
+  const loaded = async (index: number): Promise<Uint8Array> => {
+    try {
+      return await load(index)
+    } catch (cause) {
+      if (cause instanceof Ld3mError) throw cause
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw dataError(
+        `Dataset '${info.name}': image ${index} could not be loaded: ${why}.`,
+        'Repair what it is read from.',
+        cause,
+      )
+    }
+  }
   const loadOne = async (index: number): Promise<Uint8Array> => {
-    const image = await load(index)
+    const image = await loaded(index)
+    if (!(image instanceof Uint8Array)) {
+      throw dataError(`Dataset '${info.name}': image ${index} was decoded to what is ${formatValue(image)}.`, AS_BYTES)
+    }
     if (image.length !== size) {
       throw dataError(
         `Dataset '${info.name}': image ${index} was decoded to ${image.length} bytes; ` +
@@ -67,8 +88,10 @@ export function createStreamedDataset(init: StreamedDatasetInit): StreamedDatase
         'Decode every image to the size that the dataset states.',
       )
     }
-    cache.add(index, image)
-    return image
+    // Whoever loaded it may use its memory again, or have cut it from more than the cache counts.
+    const own = new Uint8Array(image)
+    cache.add(index, own)
+    return own
   }
   const get = (index: number): Uint8Array | Promise<Uint8Array> => {
     const known = cache.get(index) ?? loading.get(index)

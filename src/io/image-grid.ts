@@ -1,4 +1,4 @@
-import { Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
+import { givenOptions, Ld3mError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import { encodePng } from './png.ts'
 
 export interface ImageGridOptions {
@@ -27,7 +27,7 @@ export function imageGrid(options: ImageGridOptions): Uint8Array<ArrayBuffer> {
   rejectUnknownOptions('imageGrid', options, ['images', 'shape', 'columns', 'padding', 'scale', 'background'])
   const { images, shape } = options
   const [count, channels, height, width] = checkImages(images, shape)
-  const { padding, scale, background } = { ...DEFAULTS, ...options }
+  const { padding, scale, background } = { ...DEFAULTS, ...givenOptions(options) }
   const columns = options.columns ?? Math.ceil(Math.sqrt(count))
   checkWhole('columns', columns, 1)
   checkWhole('padding', padding, 0)

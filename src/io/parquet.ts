@@ -1,5 +1,5 @@
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet'
-import { dataError, Ld3mError } from '../errors.ts'
+import { dataError, Ld3mError, rejectUnknownOptions } from '../errors.ts'
 import type { ByteSource } from './source.ts'
 
 export interface ParquetColumns {
@@ -34,9 +34,11 @@ const BUILT_IN = ['UNCOMPRESSED', 'SNAPPY']
 
 /**
  * Opens a Parquet file of images: reads its metadata and the labels, not the images.
- * @throws Ld3mError `data` if it is damaged, no Parquet file, or its columns cannot be told apart
+ * @throws Ld3mError `data` if it is damaged, no Parquet file, or its columns cannot be told apart; `option` for an unknown
+ * option
  */
 export async function openParquetImages(file: ByteSource, columns: ParquetColumns = {}): Promise<ParquetImages> {
+  rejectUnknownOptions('openParquetImages', columns, ['image', 'label'])
   const source = file.name
   const attempt = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     try {
@@ -99,7 +101,7 @@ interface Layout {
 /** A feature as `datasets` describes it in the metadata `huggingface`. */
 interface Feature {
   readonly _type?: string
-  readonly names?: readonly string[]
+  readonly names?: unknown
 }
 
 function findColumns(metadata: FileMetaData, wanted: ParquetColumns, source: string): Layout {
@@ -124,8 +126,18 @@ function findColumns(metadata: FileMetaData, wanted: ParquetColumns, source: str
     )
   }
   const label = choose('label', [featured('ClassLabel'), usual])
-  return { image: choose('image', [featured('Image'), structs]), label, classNames: features[label]?.names }
+  const classNames = features[label]?.names ?? undefined
+  if (classNames !== undefined && !isListOfTexts(classNames)) {
+    throw dataError(
+      `The metadata of ${source} names the classes of '${label}' by what is no list of texts.`,
+      'Write the file again with a name for each class.',
+    )
+  }
+  return { image: choose('image', [featured('Image'), structs]), label, classNames }
 }
+
+const isListOfTexts = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((text) => typeof text === 'string')
 
 function featuresOf({ key_value_metadata: entries = [] }: FileMetaData): Readonly<Record<string, Feature>> {
   const text = entries.find(({ key }) => key === 'huggingface')?.value

@@ -1,4 +1,5 @@
 import { planMemory } from '../autograd/index.ts'
+import { rejectUnknownOptions } from '../errors.ts'
 import type { MemoryPlan } from '../gpu/index.ts'
 import type { DistillOptions } from './distill-options.ts'
 import { Distillation } from './distillation.ts'
@@ -60,7 +61,12 @@ export interface DistillEstimate {
  * work on the machine, images that a cache no longer holds, networks that `dc` keeps in its longer loops.
  * @throws Ld3mError as `planDistill` and `distill` do
  */
-export async function estimateDistill(options: DistillOptions, { timed = 2 } = {}): Promise<DistillEstimate> {
+export async function estimateDistill(
+  options: DistillOptions,
+  trial: { readonly timed?: number } = {},
+): Promise<DistillEstimate> {
+  rejectUnknownOptions('estimateDistill', trial, ['timed'])
+  const { timed = 2 } = trial
   atLeastOne('estimateDistill', 'timed', timed)
   const { peakBytes } = planDistill(options)
   const { onProgress: _onProgress, ...rest } = options

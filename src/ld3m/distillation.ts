@@ -1,5 +1,5 @@
 import { grad, HostRandom, ops, scope, type Tensor } from '../autograd/index.ts'
-import { ALL_AUGMENTATIONS, type AnyDataset, type AugmentationStrategy } from '../data/index.ts'
+import { ALL_AUGMENTATIONS, type AnyDataset, type AugmentationStrategy, checkStrategy } from '../data/index.ts'
 import { formatValue, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
 import type { HostTensor, Student } from '../models/index.ts'
 import { type NamedTensors, Sgd } from '../optim/index.ts'
@@ -124,6 +124,7 @@ export class Distillation {
     this.#ranges = chunksOf(count, atLeastOne('distill', 'chunk', options.chunk ?? 10))
     this.#seed = seedOf('distill', options.seed ?? 0)
     this.#augmentation = options.augmentation ?? ALL_AUGMENTATIONS
+    checkStrategy('distill', this.#augmentation)
     this.#student = options.student ?? defaultStudent(dataset)
     checkStudent('distill', this.#student, dataset)
     this.#learned = learnedOf(this.#space, options.learn)

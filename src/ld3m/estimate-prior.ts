@@ -1,5 +1,6 @@
 import { planMemory } from '../autograd/index.ts'
 import { readImages, toUnit } from '../data/index.ts'
+import { rejectUnknownOptions } from '../errors.ts'
 import { autoencoder, disposeState, initialize, Params, type StateDict, takeFrozen } from '../models/index.ts'
 import { encodeBatch, encodedAtOnce } from './encode-dataset.ts'
 import { atLeastOne } from './options.ts'
@@ -24,11 +25,16 @@ export interface PriorEstimate {
 /**
  * The memory that `trainPrior` would need with these options, from its first step on, and its time, by a trial: of each
  * stage the first step, which compiles kernels, and `timed` more, whose mean is the estimate; of encoding, two batches. The
- * denoiser is tried on latents of an untrained autoencoder, which take as long. Saved states are left out, and so is what
- * callbacks do. Nothing of the trial is kept.
+ * denoiser is tried on latents of an untrained autoencoder, which take as long. Saved states are left out, the losses of up to
+ * twenty steps, which are a few kilobytes, and what callbacks do. Nothing of the trial is kept.
  * @throws Ld3mError as `trainPrior` does; `memory` if a tensor is larger than the adapter binds
  */
-export async function estimateTrainPrior(options: TrainPriorOptions, { timed = 3 } = {}): Promise<PriorEstimate> {
+export async function estimateTrainPrior(
+  options: TrainPriorOptions,
+  trial: { readonly timed?: number } = {},
+): Promise<PriorEstimate> {
+  rejectUnknownOptions('estimateTrainPrior', trial, ['timed'])
+  const { timed = 3 } = trial
   atLeastOne('estimateTrainPrior', 'timed', timed)
   const training = planPriorTraining(options)
   const { peakBytes } = planMemory(options.device, () => rehearse(options, training))
@@ -82,10 +88,13 @@ const secondStage = (
 const coderState = ({ device, autoencoder: given }: TrainPriorOptions, { recipe, seed }: PriorTraining): StateDict =>
   given?.state ?? takeFrozen(initialize(device, autoencoder(recipe.autoencoder), { seed }))
 
-/** What a training records on the GPU in the first steps of each stage and between them. */
+/** What a training records on the GPU in the steps of each stage that need the most, and between them. */
 function rehearse(options: TrainPriorOptions, training: PriorTraining): void {
   const { device, dataset } = options
-  const first = options.autoencoder ? undefined : firstStage(options, training, 2, {})
+  const { recipe } = training
+  const first = options.autoencoder
+    ? undefined
+    : firstStage(options, training, (recipe as PriorRecipe).autoencoderTraining.steps, {})
   first?.trainer.rehearse()
   const state = coderState(options, training)
   first?.trainer.dispose()
@@ -93,8 +102,8 @@ function rehearse(options: TrainPriorOptions, training: PriorTraining): void {
   const images = new Float32Array(
     Math.min(dataset.count, encodedAtOnce(dataset)) * dataset.channels * dataset.height * dataset.width,
   )
-  encodeBatch(device, autoencoder(training.recipe.autoencoder), new Params(state), dataset, images).dispose()
-  const second = secondStage(options, training, 2, {})
+  encodeBatch(device, autoencoder(recipe.autoencoder), new Params(state), dataset, images).dispose()
+  const second = secondStage(options, training, recipe.denoiserTraining.steps, {})
   second.trainer.rehearse()
   second.trainer.dispose()
   disposeState(second.state)

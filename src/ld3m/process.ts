@@ -1,5 +1,5 @@
 import { checkpoint, ops, random, scope, type Tensor, tensor } from '../autograd/index.ts'
-import { formatValue, optionError, rejectUnknownOptions } from '../errors.ts'
+import { formatValue, givenOptions, optionError, rejectUnknownOptions } from '../errors.ts'
 import { oneOf } from './options.ts'
 import type { Prior } from './prior.ts'
 import { type DdimStep, ddimSteps, TRAIN_TIMESTEPS } from './schedule.ts'
@@ -36,7 +36,7 @@ const DEFAULTS: ResolvedDiffusion = { steps: 10, guidance: 3, eta: 0, residual: 
 /** Fills in defaults and checks ranges. */
 export function resolveDiffusion(options: DiffusionOptions = {}): ResolvedDiffusion {
   rejectUnknownOptions('diffusion', options, Object.keys(DEFAULTS))
-  const resolved = { ...DEFAULTS, ...options }
+  const resolved = { ...DEFAULTS, ...givenOptions(options) }
   ddimSteps(resolved.steps, resolved.eta)
   if (!Number.isFinite(resolved.guidance)) {
     throw optionError(`diffusion.guidance is ${formatValue(resolved.guidance)}.`, 'Use a number; 1 turns guidance off.')

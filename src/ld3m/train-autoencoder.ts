@@ -58,6 +58,7 @@ export function autoencoderTrainer(
       return toUnit(await readImages(dataset, chosen))
     },
     blank: () => new Float32Array(shape.reduce((a, b) => a * b)),
+    rehearsed: Array.from({ length: RESEED_BATCHES }, (_, i) => RESEED_EVERY - RESEED_BATCHES + i),
     loss: (images, step) => {
       const x = toSigned(tensor(device, images, { shape }))
       const z = module.encode(params, x)

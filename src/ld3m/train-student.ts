@@ -1,6 +1,6 @@
 import { type HostRandom, scope } from '../autograd/index.ts'
-import { ALL_AUGMENTATIONS, type AugmentationStrategy, drawAugmentation } from '../data/index.ts'
-import { Ld3mError, optionError } from '../errors.ts'
+import { ALL_AUGMENTATIONS, type AugmentationStrategy, checkStrategy, drawAugmentation } from '../data/index.ts'
+import { givenOptions, Ld3mError, optionError } from '../errors.ts'
 import { disposeState, initialize, type StateDict, type Student } from '../models/index.ts'
 import { Ema, Sgd, warmupCosineSchedule } from '../optim/index.ts'
 import type { LabelledImages } from './labelled-images.ts'
@@ -79,10 +79,9 @@ export function describeProtocol(
   learned: number | undefined,
 ): Readonly<Record<string, unknown>> {
   const rateOf = (student: Student) => rateFor(student, learningRate, learned)
-  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
   return {
     ...(epochs === undefined ? { steps: steps ?? DEFAULT_STEPS } : { epochs }),
-    ...{ ...DEFAULTS, ...given },
+    ...{ ...DEFAULTS, ...givenOptions(rest) },
     learningRate: Object.fromEntries(students.map((student) => [student.name, rateOf(student)])),
   }
 }
@@ -117,6 +116,7 @@ export function resolveProtocol(
   share(where, 'momentum', momentum, '< 1')
   atLeastZero(where, 'weightDecay', weightDecay)
   if (averaging !== undefined) share(where, 'averaging', averaging, '< 1')
+  checkStrategy(where, augmentation)
   return {
     ...{ steps, batch, warmup, momentum, weightDecay, averaging, augmentation },
     beat: given.epochs === undefined ? 1 : stepsAnEpoch,

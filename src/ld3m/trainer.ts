@@ -23,6 +23,8 @@ export interface TrainerOptions<Batch> {
   batch: (step: number) => Promise<Batch>
   /** What `batch` gives, but read from nowhere: a plan of memory runs through it. */
   blank: () => Batch
+  /** Steps beside the first two, in order, that a plan of memory runs through: those that need more than others. */
+  rehearsed?: readonly number[]
   /** The loss of one step; its draws must depend on `step` alone, so that a resumed run repeats them. */
   loss: (batch: Batch, step: number) => Tensor
   /** Called after each step, outside any scope. */
@@ -75,9 +77,6 @@ export class TrainingStopped extends Ld3mError {
 const STEPS_A_WAIT = 5
 /** Steps between reports. */
 const REPORT_EVERY = 20
-
-/** The second updates what the first one allocates. */
-const REHEARSED_STEPS = 2
 
 /** Adam on a loss, with a moving average, reports, and a state that can be saved and resumed exactly. */
 export class Trainer<Batch = unknown> {
@@ -160,10 +159,19 @@ export class Trainer<Batch = unknown> {
     }
   }
 
-  /** What the first steps record on the GPU, in a plan of memory. */
+  /**
+   * What the first two steps, of which the second updates what the first one allocates, and those of `rehearsed` record on
+   * the GPU, in a plan of memory. The trainer is of no use for a training after it.
+   */
   rehearse(): void {
-    for (let i = 0; i < REHEARSED_STEPS; i++) this.#unread.push(this.#update(this.#options.blank()))
+    const { steps, rehearsed = [], blank, release } = this.#options
+    for (const step of [0, 1, ...rehearsed]) {
+      if (step >= steps) break
+      this.step = step
+      this.#unread.push(this.#update(blank()))
+    }
     for (const loss of this.#unread.splice(0)) loss.dispose()
+    release?.()
   }
 
   #update(data: Batch): Tensor {

@@ -134,9 +134,11 @@ export function takeFrozen(state: StateDict): StateDict {
 export function halve(module: Parametrised, state: StateDict): StateDict {
   checkStateDict('halve', module, state)
   const convert = (value: Tensor, half = false) => (half && value.dtype === 'f32' ? ops.toHalf(value) : value.detach())
-  return noGrad(() =>
-    Object.fromEntries(
-      Object.entries(module.parameters).map(([name, { half }]) => [name, convert(state[name] as Tensor, half)]),
+  return scope(() =>
+    noGrad(() =>
+      Object.fromEntries(
+        Object.entries(module.parameters).map(([name, { half }]) => [name, convert(state[name] as Tensor, half)]),
+      ),
     ),
   )
 }

@@ -1,5 +1,5 @@
 import { type AnyDataset, createStreamedDataset, type Dataset, padTo, selectClasses } from '../data/index.ts'
-import { dataError, optionError, rejectUnknownOptions } from '../errors.ts'
+import { dataError, optionError, rejectUnknownOptions, shapeError } from '../errors.ts'
 import { hasCifarPart, isCifar, loadCifar } from './cifar.ts'
 import { checkSplit, listFolder, named, namesOfSplit, type Split } from './folders.ts'
 import { hasIdxPart, loadIdx } from './idx.ts'
@@ -12,7 +12,7 @@ export interface OpenDatasetOptions {
   readonly split?: Split
   /**
    * Height and width of the images, pixels. Smaller IDX images get a black border; all others are resized and cropped.
-   * Default, for IDX and CIFAR alone: their own.
+   * Default, for IDX and CIFAR alone: their own, which need not be equal.
    */
   readonly size?: number
   /** 3 for RGB, 1 for grey. Default 3, for IDX their own. */
@@ -47,7 +47,8 @@ const IDX_FILE = /-(images|labels)[-.]idx\d-ubyte(\.gz)?$/
  * Opens a dataset of any kind that this library reads, by what the path holds: a folder of IDX files, of CIFAR's binary
  * version, of images (`loadImageFolder`), of Parquet files, or one Parquet file. IDX and CIFAR are read into memory;
  * images are decoded when they are asked for.
- * @throws Ld3mError `data` if the path holds none of them, or several; else as the loaders of the kinds do
+ * @throws Ld3mError `data` if the path holds none of them, or several; `shape` if images that are not square are asked for
+ * with other channels and without a size; else as the loaders of the kinds do
  */
 export async function openDataset(path: string, options: OpenDatasetOptions = {}): Promise<AnyDataset> {
   rejectUnknownOptions('openDataset', options, FIELDS)
@@ -135,7 +136,14 @@ async function fitted(
   const dataset = size === undefined ? selected : grow(selected, size)
   const { channels, height, width, images, ...info } = dataset
   const wanted = { size: size ?? height, channels: options.channels ?? (channels as 1 | 3) }
-  if (wanted.size === height && wanted.size === width && wanted.channels === channels) return dataset
+  const isSized = size === undefined || (size === height && size === width)
+  if (isSized && wanted.channels === channels) return dataset
+  if (isSized && height !== width) {
+    throw shapeError(
+      `openDataset: ${dataset.name} has images of ${height}×${width} pixels, and other channels are given to squares alone.`,
+      'Give size, or leave out channels.',
+    )
+  }
   const decode = await openImageDecoder(wanted)
   const bytes = channels * height * width
   const load = (index: number) => {

@@ -80,6 +80,8 @@ export class Run {
   #lastSave = performance.now()
   /** Removes what must be gone before the first save; called before every one, it does so once. */
   #makeWay = async (): Promise<void> => {}
+  /** Files that could not be made, as was told. */
+  readonly #unshown = new Set<string>()
   #config: RunConfig = {}
   #set: DistilledSet | undefined
 
@@ -343,11 +345,29 @@ export class Run {
     }
     await directory.writeJson('config.json', this.#config)
     await directory.writeBytes(SET_FILE, distilledToSafetensors(set))
-    await directory.writeBytes('images.png', beforeAfter(set))
-    await directory.writeHtml('report.html', renderReport(this.#reportData(set, metrics)))
+    await this.#show('images.png', () => beforeAfter(set), directory.writeBytes)
+    await this.#show('report.html', () => renderReport(this.#reportData(set, metrics)), directory.writeHtml)
     // Last: whoever finds new metrics finds the files that go with them.
     await directory.writeJson('metrics.json', metrics)
     this.#lastSave = performance.now()
+  }
+
+  /** Writes what only shows the run. One that cannot be made is told of, once, and stops no save. */
+  async #show<T>(name: string, make: () => T, write: (name: string, content: T) => Promise<void>): Promise<void> {
+    let content: T
+    try {
+      content = make()
+    } catch (error) {
+      if (!this.#unshown.has(name)) {
+        this.#line.end()
+        process.stderr.write(`${name} could not be made: ${(error as Error).message}\n`)
+      }
+      this.#unshown.add(name)
+      // That of an earlier save shows something else than the metrics tell of.
+      await this.#remove(name)
+      return
+    }
+    await write(name, content)
   }
 
   #reportData(

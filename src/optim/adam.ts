@@ -1,5 +1,5 @@
 import type { Tensor } from '../autograd/index.ts'
-import { formatValue, optionError, rejectUnknownOptions } from '../errors.ts'
+import { formatValue, givenOptions, optionError, rejectUnknownOptions } from '../errors.ts'
 import { adamUpdate } from '../kernels/index.ts'
 import { checkGradients, checkParameters, checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
 
@@ -26,7 +26,7 @@ export class Adam {
 
   constructor(parameters: NamedTensors, options: AdamOptions) {
     rejectUnknownOptions('Adam', options, ['lr', 'betas', 'eps', 'weightDecay'])
-    const resolved = { betas: [0.9, 0.999] as const, eps: 1e-8, weightDecay: 0, ...options }
+    const resolved = { betas: [0.9, 0.999] as const, eps: 1e-8, weightDecay: 0, ...givenOptions(options) }
     checkRange('Adam', 'lr', resolved.lr, 0, Number.POSITIVE_INFINITY)
     if (!Array.isArray(resolved.betas) || resolved.betas.length !== 2) {
       throw optionError(`Adam: betas is ${formatValue(resolved.betas)}.`, 'Use two numbers, such as [0.9, 0.999].')

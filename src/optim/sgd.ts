@@ -1,5 +1,5 @@
 import type { Tensor } from '../autograd/index.ts'
-import { optionError, rejectNonBooleans, rejectUnknownOptions } from '../errors.ts'
+import { givenOptions, optionError, rejectNonBooleans, rejectUnknownOptions } from '../errors.ts'
 import { sgdUpdate } from '../kernels/index.ts'
 import { checkGradients, checkParameters, checkRange, copyAll, type NamedTensors, zerosLike } from './state.ts'
 
@@ -29,7 +29,7 @@ export class Sgd {
 
   constructor(parameters: NamedTensors, options: SgdOptions) {
     rejectUnknownOptions('Sgd', options, ['lr', 'momentum', 'weightDecay', 'nesterov'])
-    const resolved = { momentum: 0, weightDecay: 0, nesterov: false, ...options }
+    const resolved = { momentum: 0, weightDecay: 0, nesterov: false, ...givenOptions(options) }
     checkRange('Sgd', 'lr', resolved.lr, 0, Number.POSITIVE_INFINITY)
     checkRange('Sgd', 'momentum', resolved.momentum, 0, 1)
     checkRange('Sgd', 'weightDecay', resolved.weightDecay, 0, Number.POSITIVE_INFINITY)

@@ -1,7 +1,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { grad, HostRandom, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
-import { ALL_AUGMENTATIONS, type Augmentation, augment, drawAugmentation, parseStrategy } from '../../src/data/index.ts'
+import {
+  ALL_AUGMENTATIONS,
+  type Augmentation,
+  type AugmentationStrategy,
+  augment,
+  drawAugmentation,
+  parseStrategy,
+} from '../../src/data/index.ts'
 import { expectClose } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
 import { readGolden, valuesTensor } from '../support/golden.ts'
@@ -161,6 +168,11 @@ test('no strategy is no augmentation', async () => {
 test('mistakes are named at the door', async () => {
   const device = await testDevice()
   expect(() => parseStrategy('color_jitter')).toThrow(/unknown augmentation 'jitter'.*color, crop/)
+  const untyped = 'color' as unknown as AugmentationStrategy
+  expect(() => drawAugmentation(new HostRandom({ seed: 0, stream: 0 }), { strategy: untyped, size: 8 })).toThrow(
+    /the augmentation is 'color'\. Pass an array/,
+  )
+  expect(() => drawAugmentation(new HostRandom({ seed: 0, stream: 0 }), {} as never)).toThrow(/size is undefined/)
   const random = new HostRandom({ seed: 1, stream: 0 })
   expect(() => drawAugmentation(random, { strategy: ['zoom' as 'crop'], size: 8 })).toThrow(
     /unknown augmentation 'zoom'/,

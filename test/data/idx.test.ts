@@ -24,6 +24,10 @@ describe('datasetFromIdx', () => {
     await expect(datasetFromIdx(idx(2), idx(2, 2, 2))).rejects.toThrow(
       /labels of shape \[N\].*\[2, 2, 2\].*images first/,
     )
+    const misspelt = { classnames: ['q'] } as object
+    await expect(datasetFromIdx(idx(2, 2, 2), idx(2), misspelt)).rejects.toThrow(
+      /unknown option 'classnames'.*classNames/,
+    )
     await expect(datasetFromIdx(idx(2, 2), idx(2))).rejects.toThrow(/images of shape \[N, H, W\].*\[2, 2\]/)
     await expect(datasetFromIdx(idx(2, 1, 1, 1, 1), idx(2))).rejects.toThrow(/it holds \[2, 1, 1, 1, 1\]/)
     await expect(datasetFromIdx(idx(3, 2, 2), idx(2))).rejects.toThrow(/3 images in the IDX images, but 2 labels/)

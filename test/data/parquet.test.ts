@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { datasetFromParquet, inMemory, type ParquetDatasetOptions } from '../../src/data/index.ts'
+import {
+  datasetFromParquet,
+  datasetOfParquetImages,
+  inMemory,
+  type ParquetDatasetOptions,
+} from '../../src/data/index.ts'
 import { type ByteSource, openParquetImages } from '../../src/io/index.ts'
 import { type ParquetOptions, parquet } from '../support/image-files.ts'
 
@@ -79,6 +84,19 @@ describe('openParquetImages', () => {
     })
     expect((await openParquetImages(bare, { label: 'kind' })).labels).toEqual([0, 1, 2, 0])
     await expect(openParquetImages(bare, { label: 'sort' })).rejects.toThrow(/has no column 'sort'/)
+    await expect(openParquetImages(bare, { images: 'x' } as object)).rejects.toThrow(/unknown option 'images'.*'image'/)
+  })
+
+  test('refuses metadata that names classes by anything but texts', async () => {
+    for (const classNames of ['abc', { x: 0 }, [0, 1, 2]]) {
+      const file = fileOf(parquet(rows(3), { classNames: classNames as never }))
+      await expect(openParquetImages(file)).rejects.toMatchObject({
+        code: 'data',
+        message: expect.stringMatching(
+          /metadata of x.parquet names the classes of 'label' by what is no list of texts/,
+        ),
+      })
+    }
   })
 
   test.each<[string, Uint8Array, RegExp]>([
@@ -139,6 +157,37 @@ describe('datasetFromParquet', () => {
     const before = file.bytesRead
     await inMemory(dataset)
     expect(file.bytesRead - before).toBeLessThan(file.size)
+  })
+
+  test('reads a row group again after a read that failed', async () => {
+    let fails = false
+    const file = fileOf(parquet(rows(20), { codec: 'UNCOMPRESSED' }))
+    const read: ByteSource['read'] = async (offset, length) => {
+      if (fails) throw new Error('the network is gone')
+      return await file.read(offset, length)
+    }
+    const dataset = await datasetFromParquet([{ ...file, read }], options())
+    fails = true
+    await expect(dataset.read([1, 2])).rejects.toThrow('the network is gone')
+    fails = false
+    expect(firstBytes(await dataset.read([1, 2]))).toEqual([1, 2])
+  })
+
+  test('keeps row groups of at most half a gigabyte, and the last one whatever it has', async () => {
+    const large = new Uint8Array(200 * 2 ** 20)
+    const reads: string[] = []
+    const fileOf = (name: string, images: number) => ({
+      ...{ name, labels: new Array<number>(images).fill(0), classNames: ['all'], pieces: [0, images] },
+      images: async () => {
+        reads.push(name)
+        return new Array<Uint8Array>(images).fill(large)
+      },
+    })
+    const { columns: _, ...info } = options({ cacheBytes: 0 })
+    const dataset = datasetOfParquetImages([fileOf('a', 1), fileOf('b', 1), fileOf('c', 1), fileOf('d', 4)], info)
+    for (const index of [0, 1, 0, 1, 2, 1, 0, 3, 4, 5, 6, 0]) await dataset.read([index])
+    // a and b are kept, c takes the place of a, and a that of c; d has no room for another.
+    expect(reads.join(' ')).toBe('a b c a d a')
   })
 
   test('names classes by the metadata, or by labels that are text', async () => {

@@ -16,6 +16,7 @@ import {
   subset,
   takePerClass,
 } from '../../src/data/index.ts'
+import { optionError } from '../../src/errors.ts'
 
 const CLASSES = ['a', 'b', 'c']
 const SIZE = 3 * 2 * 2
@@ -97,15 +98,31 @@ describe('a streamed dataset', () => {
 
   test('passes on what went wrong with an image, and reads it again when asked again', async () => {
     let broken = true
+    const cause = new Error('no such picture')
     const { dataset } = streamed(4, {
       load: async (index) => {
-        if (index === 2 && broken) throw new Error('no such picture')
+        if (index === 2 && broken) throw cause
         return image(index)
       },
     })
-    await expect(dataset.read([0, 1, 2, 3])).rejects.toThrow('no such picture')
+    await expect(dataset.read([0, 1, 2, 3])).rejects.toMatchObject({
+      ...{ code: 'data', cause },
+      message: expect.stringMatching(/'many': image 2 could not be loaded: no such picture\. Repair/),
+    })
     broken = false
     expect([...(await dataset.read([2]))]).toEqual([...image(2)])
+    // What says itself what is wrong is passed on as it is.
+    const own = optionError('The size is wrong.', 'Give another.')
+    await expect(streamed(4, { load: () => Promise.reject(own) }).dataset.read([0])).rejects.toBe(own)
+  })
+
+  test('keeps copies: what an image was decoded in may be used again', async () => {
+    for (const scratch of [new Uint8Array(SIZE), Buffer.alloc(SIZE)]) {
+      const { dataset } = streamed(4, { load: async (index) => scratch.fill(index + 1) })
+      for (const index of [0, 1, 0]) {
+        expect([...(await dataset.read([index]))]).toEqual(new Array(SIZE).fill(index + 1))
+      }
+    }
   })
 
   test('refuses images of another size than it states, and indices that are not there', async () => {
@@ -113,6 +130,11 @@ describe('a streamed dataset', () => {
     await expect(dataset.read([1])).rejects.toMatchObject({
       code: 'data',
       message: expect.stringMatching(/'many': image 1 was decoded to 5 bytes; \[3, 2, 2\] has 12/),
+    })
+    const floats = new Float32Array(SIZE) as unknown as Uint8Array
+    await expect(streamed(4, { load: async () => floats }).dataset.read([1])).rejects.toMatchObject({
+      code: 'data',
+      message: expect.stringMatching(/'many': image 1 .*is of type Float32Array.*multiply values in \[0, 1\] by 255/),
     })
     await expect(dataset.read([4])).rejects.toThrow(/index 4 is not an image of 'many'.*0 to 3/)
     const part = subset(streamed(4).dataset, [3, 1])
@@ -124,6 +146,7 @@ describe('a streamed dataset', () => {
     ['a negative cache', { cacheBytes: -1 }, /cacheBytes is -1/],
     ['no images', { labels: new Uint8Array(0) }, /'many' has no images/],
     ['a label without a name', { classNames: ['a'] }, /image 1 has label 1, but there are 1 class names/],
+    ['signed labels', { labels: Int8Array.of(-1) as unknown as Uint8Array }, /labels is of type Int8Array/],
     ['an unknown field', { cache: 5 } as object, /unknown option 'cache'/],
   ])('refuses %s', (_, over, message) => {
     expect(() => streamed(4, over)).toThrow(message)

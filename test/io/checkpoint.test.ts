@@ -147,6 +147,23 @@ describe('a file of torch.save', () => {
     }
   })
 
+  test('whose checksum could not be read is read again', async () => {
+    const bytes = fileBytes('views.pt')
+    let fails = false
+    const whole = byteSource(bytes, 'views.pt')
+    const read: typeof whole.read = async (offset, length) => {
+      if (fails) throw new Error('the network is gone')
+      return await whole.read(offset, length)
+    }
+    const checkpoint = await openCheckpoint({ ...whole, read })
+    fails = true
+    for (const name of checkpoint.tensors.keys()) {
+      await expect(checkpoint.read(name)).rejects.toThrow('the network is gone')
+    }
+    fails = false
+    expect(await contents(checkpoint)).toEqual(expected.views)
+  })
+
   test('without checksums is read, as PyTorch can be told to write it', async () => {
     const bytes = Buffer.from(fileBytes('views.pt'))
     for (const [signature, offset] of [

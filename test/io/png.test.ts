@@ -190,6 +190,12 @@ describe('imageGrid', () => {
     expect(png.data.filter((value) => value === 255)).toHaveLength(11 * 8 - 5)
   })
 
+  test('takes its defaults where an option is undefined', () => {
+    const images = { images: Float32Array.of(0, 1), shape: [2, 1, 1, 1] }
+    const undefinedOnes = { padding: undefined, scale: undefined, background: undefined, columns: undefined }
+    expect(imageGrid({ ...images, ...undefinedOnes } as never)).toEqual(imageGrid(images))
+  })
+
   test('clamps values outside [0, 1]', () => {
     const png = decodePng(imageGrid({ images: Float32Array.of(-0.5, 1.5), shape: [2, 1, 1, 1], padding: 0 }))
     expect([...png.data]).toEqual([0, 255])

@@ -5,6 +5,8 @@ import {
   dc,
   distill,
   dm,
+  estimateDistill,
+  estimateTrainPrior,
   evaluate,
   Ld3mError,
   mtt,
@@ -62,6 +64,8 @@ test('distill and sample say what came in place of what they need', async () => 
     [{ ...valid, diffusion: 5 }, 'diffusion: its options are 5.'],
     [{ ...valid, steps: '1' }, "steps is '1'. Use an integer ≥ 1."],
     [{ ...valid, momentum: '0.5' }, "momentum is '0.5'."],
+    [{ ...valid, augmentation: 'color' }, "distill: the augmentation is 'color'. Pass an array"],
+    [{ ...valid, augmentation: ['colour'] }, "distill: unknown augmentation 'colour'."],
   ]
   const opened = (fields: string) => `Open it with openDataset(…, { ${fields} })`
   const other = createDataset({ ...{ name: 'other', labels: Uint8Array.of(0), classNames: ['a'] }, ...square(16, 3) })
@@ -75,6 +79,12 @@ test('distill and sample say what came in place of what they need', async () => 
   )
   for (const [options, message] of cases) await expect(untyped(distill)(options)).rejects.toThrow(message)
   await expect(untyped(evaluate)({ train: dataset })).rejects.toThrow('evaluate: students is undefined.')
+  await expect(untyped(estimateDistill)(valid, { times: 1 })).rejects.toThrow(
+    "estimateDistill: unknown option 'times'.",
+  )
+  await expect(untyped(estimateTrainPrior)(valid, { times: 1 })).rejects.toThrow(
+    "estimateTrainPrior: unknown option 'times'.",
+  )
   const sample = untyped(prior.sample.bind(prior))
   await expect(sample({ classId: '1' })).rejects.toThrow("classId is '1'. The prior's classes are 0 to 1.")
   await expect(sample({ guidance: '3' })).rejects.toThrow("guidance is '3'. Use a number")

@@ -22,7 +22,7 @@ test('estimateTrainPrior tells the memory of a training and the time of its part
   expect(Math.min(first, second, encodingSeconds)).toBeGreaterThan(0)
   expect(seconds).toBeCloseTo(30 * first + encodingSeconds + 40 * second, 9)
 
-  // Losses that wait to be read, and codes that wait to be renewed, are all that a plan leaves out.
+  // Losses that wait to be read are all that a plan leaves out.
   device.resetPeak()
   const { prior } = await trainPrior({ device, dataset, recipe })
   expect(peakBytes / device.memory.peak).toBeGreaterThan(0.97)
@@ -39,4 +39,16 @@ test('estimateTrainPrior tells the memory of a training and the time of its part
   prior.dispose()
 
   await expect(estimateTrainPrior({ device, dataset, recipe }, { timed: 0 })).rejects.toThrow(/timed is 0/)
+})
+
+test('estimateTrainPrior knows of the codes that wait to be renewed', async () => {
+  const device = await testDevice()
+  const dataset = tinyDataset()
+  const longer = tinyRecipe({ steps: 50, batch: 256 }, { steps: 2, batch: 2 })
+  const { peakBytes } = await estimateTrainPrior({ device, dataset, recipe: longer }, { timed: 1 })
+  device.resetPeak()
+  const { prior } = await trainPrior({ device, dataset, recipe: longer })
+  expect(peakBytes / device.memory.peak).toBeGreaterThan(0.999)
+  expect(peakBytes / device.memory.peak).toBeLessThanOrEqual(1)
+  prior.dispose()
 })

@@ -276,6 +276,7 @@ describe('evaluate', () => {
     ['no runs', { runs: 0 }, /runs is 0/],
     ['half a step', { steps: 0.5 }, /steps is 0.5/],
     ['a negative rate', { learningRate: -1 }, /learningRate is -1/],
+    ['a text of augmentations', { augmentation: 'color' } as object, /evaluate: the augmentation is 'color'/],
     ['an unknown option', { epoch: 3 } as object, /unknown option 'epoch'.*epochs/],
     ['steps and epochs at once', { epochs: 3 }, /steps and epochs are both given/],
     ['a warm-up of two trainings', { warmup: 2 }, /warmup is 2/],

@@ -155,6 +155,7 @@ describe('trainExperts', () => {
     ['half an epoch', { epochs: 0.5 }, /epochs is 0.5/],
     ['a momentum of 1', { momentum: 1 }, /momentum is 1/],
     ['a negative decay', { weightDecay: -1 }, /weightDecay is -1/],
+    ['a text of augmentations', { augmentation: 'color' } as object, /trainExperts: the augmentation is 'color'/],
     ['an unknown option', { steps: 1 } as object, /unknown option 'steps'/],
   ])('refuses %s', async (_, more, message) => {
     await expect(trainExperts(optionsOf(expertsInMemory(), more))).rejects.toThrow(message)

@@ -29,6 +29,10 @@ async function values(make: () => Tensor): Promise<Float32Array> {
   return data
 }
 
+test('an option of the diffusion that is undefined has its default', () => {
+  expect(resolveDiffusion({ steps: undefined, checkpoint: undefined } as never)).toEqual(resolveDiffusion())
+})
+
 describe('the LD3M process', () => {
   test('with one step and no residual is one plain DDIM step', async () => {
     const diffusion = resolveDiffusion({ steps: 1, guidance: 1, residual: 'none' })

@@ -83,10 +83,13 @@ describe('a streamed dataset', () => {
     expect(seen).toEqual([3, 4, 4])
   })
 
-  test('stops with the result so far when an image cannot be read', async () => {
+  test.each([
+    ['an error of this library', (what: string) => dataError(what, 'Repair it.')],
+    ['any other error', (what: string) => new Error(what)],
+  ])('stops with the result so far when an image cannot be read: %s', async (_, errorOf) => {
     let broken = false
     const before = async (index: number) => {
-      if (broken) throw dataError(`Cannot read image ${index}.`, 'Repair it.')
+      if (broken) throw errorOf(`Cannot read image ${index}.`)
     }
     const dataset = streamed(memory, 0, before)
     const onProgress = ({ iteration }: { iteration: number }) => {
@@ -96,7 +99,7 @@ describe('a streamed dataset', () => {
     expect(error).toBeInstanceOf(DistillationStopped)
     expect(error).toMatchObject({
       code: 'data',
-      message: expect.stringMatching(/could not be read after \d of 9 iterations\. Cannot read image \d+/),
+      message: expect.stringMatching(/could not be read after \d of 9 iterations\. .*Cannot read image \d+/),
     })
     expect((error as DistillationStopped).result.loss.length).toBeGreaterThanOrEqual(2)
     expect((error as DistillationStopped).result.latents!.data.every(Number.isFinite)).toBe(true)

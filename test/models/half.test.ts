@@ -94,6 +94,16 @@ test('a UNet with weights in f16 predicts what it does in f32, and so are its gr
   for (const state of [full, loaded, halved]) disposeState(state)
 })
 
+test('a state that cannot be halved leaves nothing behind', () => {
+  const before = device.memory.current
+  const state = initialize(device, module, { seed: 1 })
+  const last = Object.keys(state).at(-1) as string
+  state[last]?.dispose()
+  expect(() => halve(module, state)).toThrow()
+  for (const [name, value] of Object.entries(state)) if (name !== last) value.dispose()
+  expect(device.memory.current).toBe(before)
+})
+
 test('a prior is loaded, runs and is saved in f16', async () => {
   const prior = tinyPrior(device)
   const bytes = await prior.toSafetensors()

@@ -90,6 +90,11 @@ test.each(studentNames)('%s runs on small images of any proportions', async (nam
   disposeState(state)
 })
 
+test('an option that is undefined has its default', () => {
+  const options = { channels: 3, size: 16, classes: 4, width: 8, depth: 1 }
+  expect(parameterCount(vit({ ...options, patch: undefined } as never))).toBe(parameterCount(vit(options)))
+})
+
 test('mistakes are named at the door', async () => {
   const device = await testDevice()
   const options = { channels: 3, size: 32, classes: 10 }
@@ -102,6 +107,11 @@ test('mistakes are named at the door', async () => {
   expect(() => vgg({ ...options, widths: [1, 2] })).toThrow(/got 2 widths/)
   expect(() => vit({ ...options, size: 30 })).toThrow(/4×4 do not tile images of 30×30/)
   expect(() => vit({ ...options, dropout: 1 })).toThrow(/dropout is 1/)
+  expect(() => convNet({ channels: 3, classes: 2 } as never)).toThrow(/convNet: size is undefined. Give whole numbers/)
+  expect(() => convNet({ ...options, size: [32, 0] })).toThrow(/convNet: size is \[32, 0\]/)
+  for (const make of [alexNet, vgg, resNet]) {
+    expect(() => make({ ...options, widths: 64 as never })).toThrow(/widths must be a list/)
+  }
   expect(() => studentByName('LeNet' as 'ConvNet', options)).toThrow(/no student is called 'LeNet'.*ConvNet/)
   const student = convNet({ ...options, width: 4 })
   const x = valuesTensor(device, 1, [2, 1, 32, 32])

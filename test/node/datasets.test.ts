@@ -310,6 +310,22 @@ describe('openDataset', () => {
     expect((await inMemory(large)).images.length).toBe(2 * 3 * 64 * 64)
   })
 
+  test('gives images that are not square as they are, unless a size is asked for', async () => {
+    const data = Uint8Array.from({ length: 2 * 2 * 3 }, (_, i) => i)
+    const root = await folderOf({
+      'train-images-idx3-ubyte': writeIdx({ shape: [2, 2, 3], data }),
+      'train-labels-idx1-ubyte': writeIdx({ shape: [2], data: Uint8Array.of(0, 1) }),
+    })
+    const dataset = await openDataset(root)
+    expect(dataset).toMatchObject({ channels: 1, height: 2, width: 3, images: data })
+    expect(await openDataset(root, { channels: 1, classes: ['1'] })).toMatchObject({ images: data.subarray(6) })
+    expect(await openDataset(root, { size: 2, channels: 3 })).toMatchObject({ channels: 3, height: 2, width: 2 })
+    await expect(openDataset(root, { channels: 3 })).rejects.toMatchObject({
+      code: 'shape',
+      message: expect.stringMatching(/images of 2×3 pixels.*Give size/),
+    })
+  })
+
   test('tells which parts data has', async () => {
     const file = parquet([{ image: green, label: 0 }])
     const parts: [Record<string, Uint8Array>, Split[]][] = [

@@ -119,6 +119,31 @@ describe('a run', () => {
     await expect(second.savedState()).rejects.toThrow(/Cannot read .*state.safetensors.*start again/)
   })
 
+  test('is saved also where its pictures and its report cannot be made, which is told once', async () => {
+    const directory = join(folder, 'not shown')
+    const options = optionsOf()
+    const run = await openRun(directory, device)
+    await writeFile(join(directory, 'report.html'), 'of an earlier run')
+    const distilled = await distill(options)
+    const { shape, data } = distilled.initialImages
+    const initialImages = { shape, data: data.slice().fill(Number.NaN) }
+    let told = ''
+    const write = process.stderr.write
+    process.stderr.write = ((text: string) => {
+      told += text
+      return true
+    }) as typeof write
+    try {
+      await run.record(options, Promise.resolve({ ...distilled, initialImages }))
+      await run.finish()
+    } finally {
+      process.stderr.write = write
+    }
+    expect(told).toMatch(/^images\.png could not be made: .*NaN.*\nreport\.html could not be made: .*NaN.*\n$/)
+    expect((await readdir(directory)).sort()).toEqual(['config.json', 'distilled.safetensors', 'metrics.json'])
+    expect(await json<RunMetrics>(join(directory, 'metrics.json'))).toMatchObject({ status: 'finished' })
+  })
+
   test('that fails before there is anything to save leaves the earlier one as it was', async () => {
     const directory = join(folder, 'failed')
     const options = optionsOf()

@@ -170,6 +170,9 @@ test('says which gradient or option is wrong', async () => {
     expect(() => sgd.step({ ...upload(device, drawAll(2)), other: tensor(device, [1]) })).toThrow(
       /'other' is of no known/,
     )
+    for (const make of [Sgd, Adam]) {
+      expect(() => new make(parameters, { lr: 1, weightDecay: undefined } as never).dispose()).not.toThrow()
+    }
     expect(() => new Sgd(parameters, { lr: -1 })).toThrow(/lr is -1/)
     expect(() => new Sgd(parameters, { lr: 1, nesterov: true })).toThrow(/nesterov needs momentum/)
     expect(() => new Adam(parameters, { lr: 1, betas: [0.9, 1] })).toThrow(/beta is 1/)

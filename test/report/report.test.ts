@@ -94,6 +94,22 @@ describe('renderReport', () => {
     expect(textOf(renderReport(small()))).not.toContain('The first')
   })
 
+  test('shows fewer images of many classes, then fewer classes, and says so', () => {
+    const many = (classes: number, imagesPerClass: number, size: number) => {
+      const shape = [classes * imagesPerClass, 1, size, size]
+      const images = { shape, data: new Float32Array(shape.reduce((a, b) => a * b)) }
+      const labels = Array.from({ length: classes * imagesPerClass }, (_, i) => i % classes)
+      const classNames = Array.from({ length: classes }, (_, k) => `class ${k}`)
+      const page = renderReport(small({ classNames, images: { initial: images, final: images, labels } }))
+      return [pixelsOf(page).length, textOf(page).match(/The first[^.]*\./)?.[0]]
+    }
+    expect(many(400, 3, 1)).toEqual([2 * 400 * 2, 'The first 2 of 3 images a class.'])
+    expect(many(1100, 2, 1)).toEqual([2 * 1000, 'The first of 2 images a class, of the first 1,000 of 1,100 classes.'])
+    expect(many(1001, 1, 1)).toEqual([2 * 1000, 'The first 1,000 of 1,001 classes.'])
+    // No more than 24 MiB of pixels.
+    expect(many(4, 4, 1024)).toEqual([2 * 4 * 3, 'The first 3 of 4 images a class.'])
+  })
+
   test('gives accuracies in percent with differences in points, the seen architecture first and marked', () => {
     const accuracy = {
       distilled: { AlexNet: accuracyOf([0.5, 0.52]), ConvNet: accuracyOf([0.7, 0.72]), ViT: accuracyOf([0.3]) },
@@ -143,6 +159,25 @@ describe('renderReport', () => {
     const falling = Array.from({ length: 50 }, (_, i) => 1000 * 0.8 ** i)
     expect(textOf(renderReport(small({ loss: falling })))).toContain('loss, log scale')
     expect(textOf(renderReport(small({ loss: falling.map((value) => value - 1) })))).not.toContain('log scale')
+  })
+
+  test('labels the ticks of a loss that hardly changes by as many digits as tell them apart', () => {
+    const labelsOf = (low: number, high: number) => {
+      const loss = Array.from({ length: 51 }, (_, i) => high - (i / 50) * (high - low))
+      const page = renderReport(small({ loss, accuracy: { distilled: {}, randomReal: {} } }))
+      const [chart] = page.match(/<svg class="wide".*?<\/svg>/s) as [string]
+      return [...chart.matchAll(/text-anchor="end">([^<]+)</g)].map(([, label]) => label)
+    }
+    expect(labelsOf(0.0123, 0.01235)).toEqual(['1.230e-2', '1.231e-2', '1.232e-2', '1.233e-2', '1.234e-2', '1.235e-2'])
+    for (const [low, high] of [
+      [1e-7, 1.00001e-7],
+      [2_000_000, 2_000_010],
+      [3, 3.00002],
+    ] as const) {
+      const labels = labelsOf(low, high)
+      expect(labels.length).toBeGreaterThan(3)
+      expect(new Set(labels).size).toBe(labels.length)
+    }
   })
 
   test('leaves gaps where the loss is not finite, and counts them', () => {

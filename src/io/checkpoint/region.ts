@@ -57,7 +57,13 @@ export class Region {
     const run = async () => {
       for await (const _ of this.pieces(0, this.bytes, PIECE_BYTES));
     }
-    this.#verified ??= this.checksum ? run() : Promise.resolve()
-    return this.#verified
+    if (this.#verified) return this.#verified
+    const verified = this.checksum ? run() : Promise.resolve()
+    this.#verified = verified
+    verified.catch(() => {
+      // What could not be read now may be read later.
+      this.#verified = undefined
+    })
+    return verified
   }
 }

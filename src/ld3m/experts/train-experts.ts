@@ -3,6 +3,7 @@ import {
   ALL_AUGMENTATIONS,
   type AnyDataset,
   type AugmentationStrategy,
+  checkStrategy,
   drawAugmentation,
   readImages,
   toUnit,
@@ -107,9 +108,10 @@ export async function trainExperts(options: TrainExpertsOptions): Promise<Expert
 
 async function recipeOf(options: TrainExpertsOptions, student: Student): Promise<ExpertRecipe> {
   const { dataset } = options
-  const { momentum = 0, weightDecay = 0 } = options
+  const { momentum = 0, weightDecay = 0, augmentation = ALL_AUGMENTATIONS } = options
   share('trainExperts', 'momentum', momentum, '< 1')
   atLeastZero('trainExperts', 'weightDecay', weightDecay)
+  checkStrategy('trainExperts', augmentation)
   const { mean, std } = await readNormalization(dataset)
   return {
     dataset: {
@@ -123,7 +125,7 @@ async function recipeOf(options: TrainExpertsOptions, student: Student): Promise
       batch: atLeastOne('trainExperts', 'batch', options.batch ?? 256),
       learningRate: positive('trainExperts', 'learningRate', options.learningRate ?? 0.01),
       ...{ momentum, weightDecay },
-      augmentation: [...(options.augmentation ?? ALL_AUGMENTATIONS)],
+      augmentation: [...augmentation],
       seed: seedOf('trainExperts', options.seed ?? 0),
     },
   }

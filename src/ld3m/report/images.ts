@@ -4,38 +4,59 @@ import { counted } from '../../words.ts'
 import type { ReportData } from './data.ts'
 import { type Html, html, NOTHING } from './html.ts'
 
-/** Images of a class shown on either side; more would make files of many megabytes. */
+/** Images of a class shown on either side, and of all classes; more would make a page that nobody can open. */
 const SHOWN_PER_CLASS = 10
+const SHOWN = 1000
+/** Bytes of pixels on both sides together: encoding them takes seconds, and a run's report is made at every save. */
+const SHOWN_BYTES = 24 * 2 ** 20
 
 /** Smaller images are enlarged as sharp squares, larger ones smoothly. */
 const PIXELATED_UP_TO = 64
 
-/** For each class, its initial and its distilled images beside each other. */
+/** For each class, its initial and its distilled images beside each other: of many, the first. */
 export function imagesSection({ images, classNames }: ReportData): Html {
-  const classes = classNames.map((name, label) => ({ name, indices: indicesOf(images.labels, label) }))
+  const classes = indicesByLabel(images.labels, classNames).filter(({ indices }) => indices.length > 0)
   const most = classes.reduce((most, { indices }) => Math.max(most, indices.length), 0)
-  const size = most === 1 ? 'single' : most <= 4 ? 'few' : 'many'
+  const [, channels, height, width] = images.final.shape as [number, number, number, number]
+  const shown = shownOf(classes.length, channels * height * width)
+  const columns = Math.min(most, shown.perClass)
+  const size = columns === 1 ? 'single' : columns <= 4 ? 'few' : 'many'
+  const left = [
+    ...(most > shown.perClass ? [`${firstOf(shown.perClass)} ${counted(most, 'image')} a class`] : []),
+    ...(classes.length > shown.classes
+      ? [`${firstOf(shown.classes)} ${counted(classes.length, 'class', 'classes')}`]
+      : []),
+  ]
   return html`
 <ul class="classes ${size}">
-  ${classes
-    .filter(({ indices }) => indices.length > 0)
-    .map(({ name, indices }) => {
-      const shown = indices.slice(0, SHOWN_PER_CLASS)
-      return html`
+  ${classes.slice(0, shown.classes).map(({ name, indices }) => {
+    const first = indices.slice(0, shown.perClass)
+    return html`
   <li>
     <h3>${name}</h3>
     <div class="pair">
-      ${panel('Initial', images.initial, shown, name)}
-      ${panel('Distilled', images.final, shown, name)}
+      ${panel('Initial', images.initial, first, name)}
+      ${panel('Distilled', images.final, first, name)}
     </div>
   </li>`
-    })}
+  })}
 </ul>
-${most > SHOWN_PER_CLASS ? html`<p class="note">The first ${SHOWN_PER_CLASS} of ${counted(most, 'image')} a class.</p>` : NOTHING}`
+${left.length > 0 ? html`<p class="note">The ${left.join(', of the ')}.</p>` : NOTHING}`
 }
 
-function indicesOf(labels: ArrayLike<number>, label: number): number[] {
-  return Array.from(labels).flatMap((other, i) => (other === label ? [i] : []))
+/** How much is shown of `classes` classes with images of so many bytes: fewer images of each before fewer classes. */
+function shownOf(classes: number, imageBytes: number): { perClass: number; classes: number } {
+  const most = Math.max(1, Math.min(SHOWN, Math.floor(SHOWN_BYTES / (2 * imageBytes))))
+  const perClass = Math.max(1, Math.floor(most / classes))
+  return { perClass: Math.min(SHOWN_PER_CLASS, perClass), classes: Math.min(classes, most) }
+}
+
+const firstOf = (count: number): string => (count === 1 ? 'first of' : `first ${count.toLocaleString('en-US')} of`)
+
+function indicesByLabel(labels: ArrayLike<number>, classNames: readonly string[]) {
+  const classes = classNames.map((name) => ({ name, indices: [] as number[] }))
+  for (let i = 0; i < labels.length; i++) classes[labels[i]!]!.indices.push(i)
+  return classes
 }
 
 function panel(title: string, array: HostTensor, indices: readonly number[], className: string): Html {

@@ -50,7 +50,14 @@ function niceStep(step: number): number {
 
 function tickLabel(value: number, step: number): string {
   if (value === 0) return '0'
-  if (step < 1e-4 || Math.abs(value) >= 1e6) return value.toExponential(1).replace('.0e', 'e').replace('e+', 'e')
-  const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9))
+  if (step < 1e-4 || Math.abs(value) >= 1e6) {
+    // As many digits as tell neighbours apart.
+    const digits = Math.max(0, powerOf(Math.abs(value)) - powerOf(step))
+    return value.toExponential(digits).replace(/\.0+e/, 'e').replace('e+', 'e')
+  }
+  const decimals = Math.max(0, -powerOf(step))
   return value.toLocaleString('en-US', { minimumFractionDigits: decimals, maximumFractionDigits: decimals })
 }
+
+/** The power of ten of the first digit; rounding may leave a value just below it. */
+const powerOf = (value: number): number => Math.floor(Math.log10(value) + 1e-9)

@@ -38,8 +38,9 @@ function basicBlock(inChannels: number, outChannels: number, stride: number): Mo
 export function resNet(options: ResNetOptions): Student {
   const where = 'resNet'
   const inputShape = inputShapeOf(where, options, ['widths', 'blocks'])
-  const { classes, widths = [64, 128, 256, 512], blocks = widths.map(() => 2) } = options
+  const { classes, widths = [64, 128, 256, 512] } = options
   positiveIntegerList(where, 'widths', widths)
+  const { blocks = widths.map(() => 2) } = options
   positiveIntegerList(where, 'blocks', blocks)
   if (blocks.length !== widths.length) {
     throw optionError(

@@ -1,5 +1,5 @@
 import { type HostRandom, ops, type Tensor } from '../../autograd/index.ts'
-import { optionError, rejectUnknownOptions } from '../../errors.ts'
+import { optionError, rejectUnknownOptions, sidesOf } from '../../errors.ts'
 import { linear } from '../layers.ts'
 import { childParameters, type Module, type Params } from '../module.ts'
 import { positiveIntegers } from '../options.ts'
@@ -38,9 +38,8 @@ export function inputShapeOf(
 ): readonly [number, number, number] {
   rejectUnknownOptions(where, options, ['channels', 'size', 'classes', ...known])
   const { channels, size, classes } = options
-  const [height, width] = typeof size === 'number' ? [size, size] : size
-  positiveIntegers(where, { channels, height, width, classes })
-  return [channels, height, width]
+  positiveIntegers(where, { channels, classes })
+  return [channels, ...sidesOf(where, size)]
 }
 
 /** Throws if instance norm would see maps of one pixel, which it turns into zeros whatever the image. */

@@ -1,5 +1,5 @@
 import { type HostRandom, ops, type Tensor } from '../../autograd/index.ts'
-import { optionError } from '../../errors.ts'
+import { givenOptions, optionError } from '../../errors.ts'
 import { dropout } from '../dropout.ts'
 import { joinHeads, splitHeads } from '../heads.ts'
 import { compose, linear, sequential } from '../layers.ts'
@@ -95,7 +95,7 @@ export function vit(options: VitOptions): Student {
   const small = Math.min(height, columns) < 64
   const resolved: Required<VitOptions> = {
     ...{ patch: small ? 4 : 16, width: 512, depth: small ? 6 : 10, heads: 8, headWidth: 64, hidden: 512, dropout: 0.1 },
-    ...options,
+    ...givenOptions(options),
   }
   const { patch, width, depth, dropout: rate } = resolved
   const { heads, headWidth, hidden } = resolved
