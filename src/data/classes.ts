@@ -22,7 +22,7 @@ export function findClasses(
     throw optionError(`${where}: classes is ${formatValue(classes)}.`, 'Pass an array of names.')
   }
   const labels = (classes as readonly (number | string)[]).flatMap((wanted) => {
-    const label = typeof wanted === 'number' ? wanted : labelOf(classNames, wanted)
+    const label = typeof wanted === 'number' ? wanted : labelOf(classNames, wanted.normalize('NFC'))
     if (classNames[label] !== undefined) return [label]
     if (typeof wanted === 'string' && isSubset(wanted)) return subsetLabels(where, name, classNames, wanted)
     throw optionError(

@@ -62,6 +62,10 @@ describe('findClasses', () => {
     expect(find(['maillot', 'maillot, tank suit'], 'n03710721', 'n03710637')).toEqual([1, 0])
   })
 
+  test('takes a name in whichever form Unicode writes its accents', () => {
+    expect(find(['\u00e9clair', 'cr\u00eape'], 'cre\u0302pe', 'e\u0301clair')).toEqual([1, 0])
+  })
+
   test('takes a subset of ImageNet however the dataset names its classes', () => {
     const subset = imagenetSubset('imagewoof')
     const ids = subset.map(({ id }) => id)

@@ -74,6 +74,12 @@ test("a prior's file keeps the names of its classes, which do not count when a r
   expect(await read.identity()).toEqual(await priorOf({}).identity())
 })
 
+test("a prior's file may write the names of its classes in another form of Unicode", async () => {
+  const prior = priorOf({ classNames: ['cre\u0302pe', 'e\u0301clair'] })
+  const read = await priorFromCheckpoint(device, await openCheckpoint(byteSource(await prior.toSafetensors())))
+  expect(await startsOf(await distilled(read, ['\u00e9clair', 'cr\u00eape']), read)).toEqual([1, 0])
+})
+
 test('a part of the classes finds the names of a prior of all', async () => {
   const prior = priorOf({ classNames: ['dark', 'bright'] })
   const dataset = selectClasses(tinyDataset(), ['bright'])
