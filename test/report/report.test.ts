@@ -106,6 +106,13 @@ describe('renderReport', () => {
     expect(text).toMatch(/71\.0 % ConvNet on 10 distilled images|ConvNet on 10 distilled images 71\.0 %/)
   })
 
+  test('leaves out options that are undefined or empty', () => {
+    const config = { objective: { name: 'MTT', batch: undefined, legacy: [], note: '', more: {} }, seed: 0, chunk: null }
+    const text = textOf(renderReport(small({ config })))
+    expect(text).toMatch(/Option Value objective\.name MTT seed 0 chunk null/)
+    expect(text).not.toMatch(/undefined|objective\.(batch|legacy|note|more)/)
+  })
+
   test('leaves out what was not measured', () => {
     const only = { distilled: { ConvNet: accuracyOf([0.7]) }, randomReal: {} }
     expect(textOf(renderReport(small({ accuracy: only })))).toContain('ConvNet seen 70.0 ± 0.0 – – 1 / –')
