@@ -264,7 +264,7 @@ describe('ld3m-gpu', () => {
     expect([diverged.code, diverged.err]).toEqual([1, 'ConvNet-3 diverged: its logits are NaN. Lower --lr.\n'])
     const evaluated = await run('evaluate', '--run', out, '--data', data, ...args, '--lr', '0.02')
     expect(evaluated.code).toBe(0)
-    expect(evaluated.out).toMatch(/ConvNet-3 +\d+\.\d ± 0\.0 +\d+\.\d ± 0\.0/)
+    expect(evaluated.out).toMatch(/ConvNet-3 +\d+\.\d +\d+\.\d /)
     const metrics = JSON.parse(await readFile(join(out, 'metrics.json'), 'utf8'))
     expect(metrics.accuracy.distilled['ConvNet-3'].runs).toHaveLength(1)
     expect(metrics.accuracy.randomReal['ConvNet-3'].runs).toHaveLength(1)
@@ -462,7 +462,7 @@ describe('ld3m-gpu', () => {
     const evaluated = await run('evaluate', '--run', out, '--data', pictures, ...few)
     expect(evaluated.code).toBe(0)
     // Random real images of these two classes are told apart at once, if they are the same ones in the same order.
-    expect(evaluated.out).toMatch(/ConvNet-3 +\d+\.\d ± 0\.0 +100\.0 ± 0\.0/)
+    expect(evaluated.out).toMatch(/ConvNet-3 +\d+\.\d +100\.0 /)
   })
 
   describe('--hold-out', () => {
@@ -489,7 +489,7 @@ describe('ld3m-gpu', () => {
       expect(config).toMatchObject({ holdOut: 0.25, dataset: { count: 12 } })
 
       const evaluate = (...more: string[]) => run('evaluate', '--run', out, '--data', path, ...few, ...more)
-      expect((await evaluate()).out).toMatch(/ConvNet-3 +\d+\.\d ± 0\.0/)
+      expect((await evaluate()).out).toMatch(/ConvNet-3 +\d+\.\d /)
       expect((await evaluate('--hold-out', '0.25')).code).toBe(0)
       expect((await evaluate('--hold-out', '0.5')).err).toBe(`--hold-out is 0.5; ${out} held out 0.25. Leave it out.\n`)
       // The folder's record says the same to a distillation that goes on.
