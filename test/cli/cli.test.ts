@@ -441,7 +441,7 @@ describe('ld3m-gpu', () => {
     const named = await run('distill', '--data', pictures, '--space', 'pixel', '--out', out)
     expect(named.err).toBe(`${pictures} holds images of any size. Give --size, in pixels.\n`)
     const all = await run('distill', ...args)
-    expect(all.err).toMatch(/the dataset has 3 classes, the prior 2\. Pass --prior-classes: the prior's class id/)
+    expect(all.err).toMatch(/the dataset has 3 classes \(.*\), the prior 2 classes without names\. Pass --prior-classes: the prior's class id/)
     expect((await run('distill', ...args, ...chosen, '0,2')).err).toMatch(/--prior-classes is '2'.*0 to 1/)
     expect((await run('distill', ...args, ...chosen, '0,hat')).err).toMatch(/is 'hat'.*It does not name them/)
     const distilled = await run('distill', ...args, ...chosen, '1,0')
