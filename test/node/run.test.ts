@@ -384,7 +384,7 @@ describe('a run', () => {
         code: 'data',
         message: expect.stringMatching(message),
       })
-    await refused('nowhere', /Cannot read .*distilled.safetensors/)
+    await refused('nowhere', /nowhere is not a run's folder: there is no distilled\.safetensors in it/)
     expect(await readdir(folder)).not.toContain('nowhere')
     await writeFile(join(folder, 'later', 'config.json'), '{')
     await refused('later', /config.json is not JSON/)
