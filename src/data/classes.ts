@@ -26,10 +26,7 @@ export function findClasses(
     const label = typeof wanted === 'number' ? wanted : labelOf(classNames, wanted.normalize('NFC'))
     if (classNames[label] !== undefined) return [label]
     if (typeof wanted === 'string' && isSubset(wanted)) return subsetLabels(where, name, classNames, wanted)
-    throw optionError(
-      `${where}: '${name}' has no class ${JSON.stringify(wanted)}.`,
-      adviceFor(classNames, wanted),
-    )
+    throw optionError(`${where}: '${name}' has no class ${JSON.stringify(wanted)}.`, adviceFor(classNames, wanted))
   })
   if (labels.length === 0) throw optionError(`${where}: no class is named.`, 'Name at least one class.')
   const repeated = labels.find((label, k) => labels.indexOf(label) !== k)

@@ -39,6 +39,7 @@ export {
 } from './parquet.ts'
 export {
   type AnyDataset,
+  checkReadable,
   createStreamedDataset,
   inMemory,
   isStreamed,
