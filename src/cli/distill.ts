@@ -116,7 +116,9 @@ export const distillCommand = command(
         if (holdOut === undefined && !resume && !(await hasPart(path, 'test'))) {
           run.say(`${path} has no part to test on: --hold-out 0.1 keeps a tenth of each class for that.`)
         }
-        run.say(`Takes about ${formatBytes(peakBytes)} of GPU memory. How long it takes shows after the first iterations.`)
+        run.say(
+          `Takes about ${formatBytes(peakBytes)} of GPU memory. How long it takes shows after the first iterations.`,
+        )
         await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }), recorded)
         await run.finish()
       } catch (error) {

@@ -452,7 +452,9 @@ describe('ld3m-gpu', () => {
     const named = await run('distill', '--data', pictures, '--space', 'pixel', '--out', out)
     expect(named.err).toBe(`${pictures} holds images of any size. Give --size, in pixels.\n`)
     const all = await run('distill', ...args)
-    expect(all.err).toMatch(/has 3 classes \(.*\), the prior 2 classes without names\. Pass --prior-classes: the prior's/)
+    expect(all.err).toMatch(
+      /has 3 classes \(.*\), the prior 2 classes without names\. Pass --prior-classes: the prior's/,
+    )
     await expect(readdir(out)).rejects.toThrow(/ENOENT/)
     for (const [how, fix] of [
       ['--resume', 'Name the folder of a distillation that has saved something.'],

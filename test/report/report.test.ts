@@ -108,7 +108,11 @@ describe('renderReport', () => {
   })
 
   test('leaves out options that are undefined or empty', () => {
-    const config = { objective: { name: 'MTT', batch: undefined, legacy: [], note: '', more: {} }, seed: 0, chunk: null }
+    const config = {
+      objective: { name: 'MTT', batch: undefined, legacy: [], note: '', more: {} },
+      seed: 0,
+      chunk: null,
+    }
     const text = textOf(renderReport(small({ config })))
     expect(text).toMatch(/Option Value objective\.name MTT seed 0 chunk null/)
     expect(text).not.toMatch(/undefined|objective\.(batch|legacy|note|more)/)
