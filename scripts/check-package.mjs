@@ -43,6 +43,13 @@ function checkEntries(packed) {
   if (missing.length > 0) throw new Error(`The package lacks ${missing.join(', ')}: run npm run build.`)
 }
 
+/** Fails if a text that README.md links to is not among the packed files; pictures stay in the repository. */
+function checkLinks(packed) {
+  const links = readFileSync(`${root}README.md`, 'utf8').matchAll(/(?<!!)\[[^\]]*\]\((?!#|\w+:)([^)#]+)/g)
+  const dead = [...new Set(Array.from(links, ([, path]) => path))].filter((path) => !packed.includes(path))
+  if (dead.length > 0) throw new Error(`README.md links to ${dead.join(', ')}, which the package lacks.`)
+}
+
 /** Compiles a user's program that imports every entry point, with the declarations that are shipped checked as well. */
 function checkTypes(folder) {
   const { exports: entries } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
@@ -61,7 +68,9 @@ try {
   const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder]
   const [{ filename, files, size }] = JSON.parse(run('npm', pack, root))
   console.log(`${filename}: ${files.length} files, ${(size / 1000).toFixed(0)} kB packed`)
-  checkEntries(files.map(({ path }) => path))
+  const packed = files.map(({ path }) => path)
+  checkEntries(packed)
+  checkLinks(packed)
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
   writeFileSync(join(folder, 'gradient.mjs'), PROGRAM)
   writeFileSync(join(folder, 'gradient.parquet'), PROGRAM)

@@ -7,7 +7,7 @@ import { command, countOf, integer, number, positiveNumber } from './arguments.t
 import { CLASSES, DATA_KINDS } from './data.ts'
 import { checkUnchanged, HOLD_OUT, holdOutOf, recordedHoldOut } from './hold-out.ts'
 import { OBJECTIVE_ARGUMENTS, objectiveOf } from './objective.ts'
-import { openSpace, SPACE_ARGUMENTS } from './space.ts'
+import { SPACE_ARGUMENTS, spaceOpener } from './space.ts'
 
 /** Prints what a distillation would take. */
 async function printEstimate(options: DistillOptions): Promise<void> {
@@ -87,13 +87,14 @@ export const distillCommand = command(
       ...(learn !== undefined && { learn }),
       ...(init !== undefined && { init }),
     }
+    const openSpace = spaceOpener(named)
     const objective = await objectiveOf(named)
     const given = holdOutOf(fraction)
     const before = resume ? await readRunConfig(out) : undefined
     const holdOut = before ? recordedHoldOut(out, before, given) : given
     const device = await openDevice()
     try {
-      const { heldOutFrom, ...images } = await openSpace(device, { path, classes, holdOut }, named)
+      const { heldOutFrom, ...images } = await openSpace(device, { path, classes, holdOut })
       if (before && heldOutFrom !== undefined) checkUnchanged(path, out, before, heldOutFrom)
       const recorded = { ...(holdOut !== undefined && { holdOut, heldOutFrom }) }
       const asked = { ...images, objective, ...counts, ...optional }
@@ -101,6 +102,8 @@ export const distillCommand = command(
         await printEstimate(asked)
         return
       }
+      // Before the folder is made: what cannot be distilled leaves none.
+      const { peakBytes } = planDistill(asked)
       const run = await (resume ? reopenRun : openRun)(out, device, saving)
       try {
         if (resume && !run.isInterrupted) {
@@ -113,8 +116,9 @@ export const distillCommand = command(
         if (holdOut === undefined && !resume && !(await hasPart(path, 'test'))) {
           run.say(`${path} has no part to test on: --hold-out 0.1 keeps a tenth of each class for that.`)
         }
-        const memory = formatBytes(planDistill(options).peakBytes)
-        run.say(`Takes about ${memory} of GPU memory. How long it takes shows after the first iterations.`)
+        run.say(
+          `Takes about ${formatBytes(peakBytes)} of GPU memory. How long it takes shows after the first iterations.`,
+        )
         await run.record(options, distill({ ...options, signal: run.signal, onProgress: run.onProgress }), recorded)
         await run.finish()
       } catch (error) {

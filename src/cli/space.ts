@@ -49,12 +49,13 @@ export interface SpaceArguments {
   readonly residual?: string | undefined
 }
 
-/** The images and the space that a command line describes; opens both. */
-export async function openSpace(
-  device: Device,
-  data: TrainingData,
-  given: SpaceArguments,
-): Promise<SpaceOptions & Omit<TrainingImages, 'whole'>> {
+type SpaceOpener = (device: Device, data: TrainingData) => Promise<SpaceOptions & Omit<TrainingImages, 'whole'>>
+
+/**
+ * What opens the images and the space that a command line describes.
+ * @throws Ld3mError `option`, before anything is opened, for an option of another space or one that is missing
+ */
+export function spaceOpener(given: SpaceArguments): SpaceOpener {
   const { prior: file, inert, space, size, channels, 'prior-classes': listed } = given
   const diffusion = diffusionOf(given)
   if (diffusion && space !== 'latent-diffusion') {
@@ -66,18 +67,24 @@ export async function openSpace(
   if (space === 'pixel') {
     const stray = ['prior', 'inert'].find((name) => given[name as 'prior' | 'inert'] !== undefined)
     if (stray) throw optionError(`--${stray} is of no use to --space pixel.`, 'Leave one of them out.')
-    const { whole: _, ...images } = await trainingImages(data, imageSizes(size, channels))
-    return { ...images, space, device }
+    const sizes = imageSizes(size, channels)
+    return async (device, data) => {
+      const { whole: _, ...images } = await trainingImages(data, sizes)
+      return { ...images, space, device }
+    }
   }
   if (channels !== undefined) {
     throw optionError(`--channels is of no use to --space ${space}, where the prior says it.`, 'Leave it out.')
   }
   if (file === undefined) throw optionError(`--space ${space} needs --prior.`, 'Name the file of a prior.')
   const sides = size === undefined ? {} : { size: countOf('size', size) }
-  const prior = await loadPrior(device, file, { ...sides, ...inertNames(inert) })
-  const { whole, ...images } = await dataToDistill(data, prior)
-  if (space === 'autoencoder') return { ...images, prior, space }
-  return { ...images, prior, ...startingClasses(prior, images.dataset, whole, listed), ...(diffusion && { diffusion }) }
+  return async (device, data) => {
+    const prior = await loadPrior(device, file, { ...sides, ...inertNames(inert) })
+    const { whole, ...images } = await dataToDistill(data, prior)
+    if (space === 'autoencoder') return { ...images, prior, space }
+    const starts = startingClasses(prior, images.dataset, whole, listed)
+    return { ...images, prior, ...starts, ...(diffusion && { diffusion }) }
+  }
 }
 
 function diffusionOf(given: SpaceArguments): DiffusionOptions | undefined {

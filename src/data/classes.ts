@@ -1,7 +1,8 @@
+import { didYouMean } from '../did-you-mean.ts'
 import { formatValue, optionError } from '../errors.ts'
 import { listed } from '../words.ts'
 import type { DatasetInfo } from './dataset.ts'
-import { IMAGENET_SUBSETS, type ImagenetSubset, imagenetClass, imagenetSubset } from './imagenet.ts'
+import { IMAGENET_SUBSETS, type ImagenetSubset, imagenetClass, imagenetIds, imagenetSubset } from './imagenet.ts'
 
 /** Class names that a message lists at most. */
 const SHOWN = 20
@@ -22,13 +23,10 @@ export function findClasses(
     throw optionError(`${where}: classes is ${formatValue(classes)}.`, 'Pass an array of names.')
   }
   const labels = (classes as readonly (number | string)[]).flatMap((wanted) => {
-    const label = typeof wanted === 'number' ? wanted : labelOf(classNames, wanted)
+    const label = typeof wanted === 'number' ? wanted : labelOf(classNames, wanted.normalize('NFC'))
     if (classNames[label] !== undefined) return [label]
     if (typeof wanted === 'string' && isSubset(wanted)) return subsetLabels(where, name, classNames, wanted)
-    throw optionError(
-      `${where}: '${name}' has no class ${JSON.stringify(wanted)}.`,
-      `Its classes are ${withLabels(classNames)}. Subsets of ImageNet: ${Object.keys(IMAGENET_SUBSETS).join(', ')}.`,
-    )
+    throw optionError(`${where}: '${name}' has no class ${JSON.stringify(wanted)}.`, adviceFor(classNames, wanted))
   })
   if (labels.length === 0) throw optionError(`${where}: no class is named.`, 'Name at least one class.')
   const repeated = labels.find((label, k) => labels.indexOf(label) !== k)
@@ -36,6 +34,14 @@ export function findClasses(
     throw optionError(`${where}: class '${classNames[repeated]}' is named twice.`, 'Name each class once.')
   }
   return labels
+}
+
+/** What could be asked for instead; subsets of ImageNet where all classes are ImageNet's. */
+function adviceFor(classNames: readonly string[], wanted: number | string): string {
+  const subsets = imagenetIds(classNames) ? Object.keys(IMAGENET_SUBSETS) : []
+  const meant = typeof wanted === 'string' ? didYouMean(wanted, [...classNames, ...subsets]) : ''
+  const also = subsets.length > 0 ? ` Subsets of ImageNet: ${subsets.join(', ')}.` : ''
+  return `${meant}Its classes are ${withLabels(classNames)}.${also}`
 }
 
 const isSubset = (name: string): name is ImagenetSubset => Object.hasOwn(IMAGENET_SUBSETS, name)

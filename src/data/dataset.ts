@@ -11,7 +11,7 @@ export interface DatasetInfo {
   readonly channels: number
   readonly height: number
   readonly width: number
-  /** One name a class, 1 to 65,536 of them, all different. */
+  /** One name a class, 1 to 65,536 of them, all different, in Unicode's composed form (NFC). */
   readonly classNames: readonly string[]
   /**
    * By channel, the number to subtract from values in [0, 1] when the images are standardized: a choice made once
@@ -60,7 +60,7 @@ export function createDataset(init: DatasetInit): Dataset {
 
 /** The checked description of a dataset, with its count. */
 export function createInfo<T extends Omit<DatasetInfo, 'count'>>(init: T): T & DatasetInfo {
-  const { name, labels, channels, height, width, classNames } = init
+  const { name, labels, channels, height, width } = init
   const where = `Dataset '${name}'`
   const count = labels?.length ?? 0
   if (count === 0) throw dataError(`${where} has no images.`, 'Give at least one labelled image.')
@@ -76,6 +76,8 @@ export function createInfo<T extends Omit<DatasetInfo, 'count'>>(init: T): T & D
   if (![height, width].every((side) => Number.isSafeInteger(side) && side > 0)) {
     throw shapeError(`${where} has images of ${height}×${width} pixels.`, 'Give whole sides of at least 1.')
   }
+  // Decomposed names, as macOS gives those of folders, look the same and would not be found.
+  const classNames = init.classNames.map((className) => className.normalize('NFC'))
   checkClassNames(where, classNames)
   const stray = labels.findIndex((label) => label >= classNames.length)
   if (stray >= 0) {
@@ -86,7 +88,7 @@ export function createInfo<T extends Omit<DatasetInfo, 'count'>>(init: T): T & D
   }
   checkPerChannel(where, 'mean', init.mean, channels, Number.isFinite)
   checkPerChannel(where, 'std', init.std, channels, (value) => Number.isFinite(value) && value > 0)
-  return { ...init, count }
+  return { ...init, classNames, count }
 }
 
 /**

@@ -40,6 +40,7 @@ export {
 } from './parquet.ts'
 export {
   type AnyDataset,
+  checkReadable,
   createStreamedDataset,
   inMemory,
   isStreamed,

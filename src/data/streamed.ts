@@ -1,4 +1,5 @@
 import { dataError, formatValue, Ld3mError, optionError, rejectUnknownOptions } from '../errors.ts'
+import { counted, listed } from '../words.ts'
 import {
   AS_BYTES,
   ChannelHistograms,
@@ -43,6 +44,8 @@ const DEFAULT_CACHE_BYTES = 2 ** 30
 const LOADS_AT_ONCE = 8
 /** Images that are read at once where all of them are. */
 const PASS_BATCH = 256
+/** Unreadable images that a message names at most. */
+const SHOWN = 10
 
 /**
  * A dataset whose images `load` decodes on demand, with a cache of bounded size. What is read depends on the indices
@@ -148,7 +151,7 @@ export async function readImages(dataset: AnyDataset, indices: ArrayLike<number>
 
 /**
  * The whole dataset in memory, for what needs it there (`padTo`); one that is there already is given back.
- * @throws Ld3mError `memory` if it does not fit, `data` if an image cannot be read
+ * @throws Ld3mError `memory` if it does not fit, `data` if images cannot be read, with all of them
  */
 export async function inMemory(dataset: AnyDataset): Promise<Dataset> {
   if (!isStreamed(dataset)) return dataset
@@ -171,7 +174,10 @@ function allocate({ name, count }: DatasetInfo, bytes: number): Uint8Array {
   }
 }
 
-/** `channelStatistics` of any dataset; a streamed one is read once from the first image to the last. */
+/**
+ * `channelStatistics` of any dataset; a streamed one is read once from the first image to the last.
+ * @throws Ld3mError `data` if images cannot be read, with all of them
+ */
 export async function readChannelStatistics(dataset: AnyDataset): Promise<{ mean: number[]; std: number[] }> {
   if (!isStreamed(dataset)) return channelStatistics(dataset)
   const histograms = new ChannelHistograms(dataset)
@@ -179,9 +185,52 @@ export async function readChannelStatistics(dataset: AnyDataset): Promise<{ mean
   return histograms.statistics()
 }
 
+/**
+ * Reads every image of a streamed dataset once, so that long work does not meet a damaged one late.
+ * @param onRead called now and then with how many images were read; what it throws ends the reading
+ * @throws Ld3mError `data` if images cannot be read, with all of them
+ */
+export async function checkReadable(dataset: AnyDataset, onRead: (read: number) => void = () => {}): Promise<void> {
+  if (!isStreamed(dataset)) return
+  for await (const [first, images] of passOver(dataset)) {
+    onRead(first + images.length / (dataset.channels * dataset.height * dataset.width))
+  }
+}
+
+/** All images, in batches; those that cannot be read are told together at the end, not one by one as they are removed. */
 async function* passOver(dataset: StreamedDataset): AsyncGenerator<[first: number, images: Uint8Array]> {
+  const failures = new Map<number, Ld3mError>()
   for (let first = 0; first < dataset.count; first += PASS_BATCH) {
     const length = Math.min(PASS_BATCH, dataset.count - first)
-    yield [first, await dataset.read(Array.from({ length }, (_, i) => first + i))]
+    const indices = Array.from({ length }, (_, i) => first + i)
+    const images = await dataset.read(indices).catch(async (error: unknown) => {
+      if (!isOfData(error)) throw error
+      await eachOf(indices, (index) => readAlone(dataset, index, failures))
+    })
+    if (images) yield [first, images]
   }
+  if (failures.size > 0) throw together(dataset, failures)
+}
+
+const isOfData = (error: unknown): error is Ld3mError => error instanceof Ld3mError && error.code === 'data'
+
+async function readAlone(dataset: StreamedDataset, index: number, failures: Map<number, Ld3mError>): Promise<void> {
+  try {
+    await dataset.read([index])
+  } catch (error) {
+    if (!isOfData(error)) throw error
+    failures.set(index, error)
+  }
+}
+
+/** One error of all that is wrong with images; of a single image its own. */
+function together({ name }: DatasetInfo, failures: ReadonlyMap<number, Ld3mError>): Ld3mError {
+  const errors = [...failures].sort(([a], [b]) => a - b).map(([, error]) => error)
+  if (errors.length === 1) return errors[0]!
+  const reasons = errors.map(({ message, fix }) => message.slice(0, -fix.length).trim().replace(/\.$/, ''))
+  return dataError(
+    `${counted(errors.length, 'image')} of '${name}' cannot be read: ${listed(reasons, SHOWN, '; ')}.`,
+    'Replace or remove them.',
+    errors[0],
+  )
 }

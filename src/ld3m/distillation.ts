@@ -65,8 +65,9 @@ export class Distillation {
 
   static async start(options: DistillOptions): Promise<Distillation> {
     const run = new Distillation(options)
-    const initial = run.#init === 'real' ? await run.#real.initial(run.#imagesPerClass) : undefined
+    // First what may read all images: then those that cannot be read are told together.
     const normalization = await readNormalization(options.dataset)
+    const initial = run.#init === 'real' ? await run.#real.initial(run.#imagesPerClass) : undefined
     run.#data = await datasetIdentity(options.dataset, normalization, initial)
     try {
       run.#begin(normalization, initial)

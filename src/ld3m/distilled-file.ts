@@ -63,7 +63,7 @@ export function distilledFromSafetensors(bytes: Uint8Array): DistilledSet {
     ...(tensors.has('latents') && { latents: f32('latents') }),
     ...(tensors.has('conditioning') && { conditioning: f32('conditioning') }),
     labels,
-    classNames: list('class_names', 'string') as string[],
+    classNames: (list('class_names', 'string') as string[]).map((name) => name.normalize('NFC')),
     normalization: { mean: [...f32('mean').data], std: [...f32('std').data] },
     loss: list('loss', 'number') as number[],
     ...(tensors.has(LEARNING_RATE) ? { studentLearningRate: f32(LEARNING_RATE).data[0] as number } : {}),

@@ -90,7 +90,7 @@ export {
   paperRowName,
   paperRows,
 } from './recipes.ts'
-export { type ReportData, renderReport } from './report/index.ts'
+export { accuracyParts, type ReportData, renderReport } from './report/index.ts'
 export type { SampleOptions } from './sample.ts'
 export { alphasCumprod, type DdimStep, ddimSteps, TRAIN_TIMESTEPS } from './schedule.ts'
 export type {

@@ -1,6 +1,6 @@
 import { type AnyDataset, areClassesNamed } from '../data/index.ts'
 import { optionError } from '../errors.ts'
-import { listed } from '../words.ts'
+import { counted, listed } from '../words.ts'
 import type { Prior } from './prior.ts'
 
 /**
@@ -25,7 +25,10 @@ export function priorClassesOf(
   if (!byName.includes(-1)) return byName
   const fix = "Pass priorClasses: the prior's class id for each class of the dataset."
   if (classNames.length !== classes) {
-    throw optionError(`${where}: the dataset has ${classNames.length} classes, the prior ${classes}.`, fix)
+    throw optionError(
+      `${where}: the dataset has ${described(classNames.length, classNames)}, the prior ${described(classes, names)}.`,
+      fix,
+    )
   }
   if (names && areClassesNamed(names) && areClassesNamed(classNames)) {
     const foreign = classNames[byName.indexOf(-1)]
@@ -34,7 +37,12 @@ export function priorClassesOf(
   return classNames.map((_, label) => label)
 }
 
-const SHOWN = 20
+/** Class names that a message lists at most. */
+const SHOWN = 10
+
+/** '2 classes (cat, dog)', or '2 classes without names'. */
+const described = (count: number, names: readonly string[] | undefined): string =>
+  `${counted(count, 'class', 'classes')} ${names && areClassesNamed(names) ? `(${listed(names, SHOWN)})` : 'without names'}`
 
 function checkGiven(where: string, given: readonly number[], count: number, { config, conditional }: Prior): void {
   const { classes } = config

@@ -16,7 +16,7 @@ const blocks = v.optional(v.pipe(v.number(), v.maxValue(64)))
 const configSchema = v.object({
   name: v.string(),
   classes: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  classNames: v.optional(v.array(v.string())),
+  classNames: v.optional(v.array(v.pipe(v.string(), v.normalize('NFC')))),
   image: v.object({ channels: positive, height: positive, width: positive }),
   latentScale: v.pipe(v.number(), v.finite(), v.gtValue(0)),
   // The modules check their own options.
@@ -53,8 +53,9 @@ export function checkPriorConfig(config: unknown, fail: (what: string) => Ld3mEr
   if (!result.success) {
     throw fail(`does not fit: ${result.issues.map((i) => `${v.getDotPath(i)}: ${i.message}`).join('; ')}`)
   }
-  const checked = config as PriorConfig
-  const { classes, classNames, image, autoencoder: first, denoiser } = checked
+  const { classNames } = result.output
+  const checked = { ...(config as PriorConfig), ...(classNames && { classNames }) }
+  const { classes, image, autoencoder: first, denoiser } = checked
   if (classNames && classNames.length !== classes) {
     throw fail(`has ${classes} classes and ${classNames.length} names of them`)
   }

@@ -1,9 +1,9 @@
-import type { Accuracy } from '../ld3m/index.ts'
+import { type Accuracy, accuracyParts } from '../ld3m/index.ts'
 import type { AccuracyTable } from './run-evaluation.ts'
 
 /** A table of accuracies in percent, one architecture a row. */
 export function accuracyText({ distilled, randomReal, wholeDataset }: AccuracyTable): string {
-  const show = (a: Accuracy | undefined) => (a ? `${(100 * a.mean).toFixed(1)} ± ${(100 * a.std).toFixed(1)}` : '–')
+  const show = (accuracy: Accuracy | undefined) => (accuracy ? accuracyParts(accuracy).join(' ') : '–')
   const rows = Object.keys(distilled).map((name) => {
     const gain = 100 * ((distilled[name]?.mean ?? Number.NaN) - (randomReal[name]?.mean ?? Number.NaN))
     return [

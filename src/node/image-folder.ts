@@ -50,7 +50,7 @@ export async function streamImageFolder(
   const root = await classRoot(path, split)
   const folders = await classFolders(root)
   const chosen = classes
-    ? findClasses('classes', { name, classNames: folders }, classes).map((label) => folders[label]!)
+    ? findClasses('classes', { name, classNames: folders.map(composed) }, classes).map((label) => folders[label]!)
     : folders
   const files: string[] = []
   const counts: number[] = []
@@ -155,6 +155,9 @@ async function holdsImages(path: string, listing?: Listing): Promise<boolean> {
   const { readable, unreadable } = await imagesOf(path, listing ?? (await listFolder(path)))
   return readable.length + unreadable.length > 0
 }
+
+/** A folder's name as that of a class; its path keeps the form that it has on the disk. */
+const composed = (folder: string): string => folder.normalize('NFC')
 
 /** ImageNet's names instead of WordNet's ids, if all are such ids. */
 function readableNames(folders: readonly string[]): string[] {

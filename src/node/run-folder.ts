@@ -6,7 +6,7 @@ import { dataError, Ld3mError, optionError } from '../errors.ts'
 import { type DistilledSet, distilledFromSafetensors } from '../ld3m/index.ts'
 import { listFolder } from './folders.ts'
 import { anyImage } from './image-folder.ts'
-import { datasetKind } from './open-dataset.ts'
+import { type DatasetKind, datasetKind } from './open-dataset.ts'
 import type { RecordedAccuracies } from './run-accuracies.ts'
 import type { RunConfig } from './run-description.ts'
 
@@ -31,17 +31,21 @@ export const SET_FILE = 'distilled.safetensors'
 /** Throws if a folder without a run in it is that of a dataset, which files beside it would break. */
 export async function checkRunFolder(path: string): Promise<void> {
   if (existsSync(join(path, 'metrics.json'))) return
+  const kind = await datasetIn(path)
+  if (kind === undefined) return
+  throw optionError(`${path} is not a run's folder: it holds ${kind}.`, 'Give a folder of its own, such as runs/first.')
+}
+
+/** The kind of dataset that a folder is of, if it is that of one. */
+async function datasetIn(path: string): Promise<DatasetKind | undefined> {
   const kind = await datasetKind(path).catch((error: unknown) => {
     if (error instanceof Ld3mError && error.code === 'data') return undefined
     throw error
   })
-  if (kind === undefined) return
-  if (kind === 'folders of images') {
-    const { folders } = await listFolder(path)
-    const images = await Promise.all(folders.map((folder) => anyImage(join(path, folder))))
-    if (!images.includes(true)) return
-  }
-  throw optionError(`${path} is not a run's folder: it holds ${kind}.`, 'Give a folder of its own, such as runs/first.')
+  if (kind !== 'folders of images') return kind
+  const { folders } = await listFolder(path)
+  const images = await Promise.all(folders.map((folder) => anyImage(join(path, folder))))
+  return images.includes(true) ? kind : undefined
 }
 
 /**
@@ -81,7 +85,11 @@ async function readRunFile(directory: string, name: string): Promise<Uint8Array>
   try {
     return await readFile(join(directory, name))
   } catch (cause) {
-    const what = `Cannot read ${join(directory, name)}: ${(cause as Error).message}.`
-    throw dataError(what, 'Name the folder of a distillation that has saved something.', cause)
+    const { code, message } = cause as NodeJS.ErrnoException
+    const fix = 'Name the folder of a distillation that has saved something.'
+    if (code !== 'ENOENT') throw dataError(`Cannot read ${join(directory, name)}: ${message}.`, fix, cause)
+    const kind = await datasetIn(directory)
+    const holds = kind === undefined ? `there is no ${name} in it` : `it holds ${kind}`
+    throw dataError(`${directory} is not a run's folder: ${holds}.`, fix, cause)
   }
 }

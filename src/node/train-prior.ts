@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import type { AnyDataset } from '../data/index.ts'
+import { type AnyDataset, checkReadable } from '../data/index.ts'
 import { Ld3mError } from '../errors.ts'
 import {
   type EncodeProgress,
@@ -13,6 +13,7 @@ import {
   type TrainProgress,
   trainPrior,
 } from '../ld3m/index.ts'
+import { counted } from '../words.ts'
 import { openRunDirectory, type RunDirectory, readIfThere, writeFileAtomic } from './files.ts'
 import { interruptible } from './interrupt.ts'
 import { LatentsFolder } from './latents-folder.ts'
@@ -32,7 +33,8 @@ type TrainPriorFileOptions = Omit<TrainPriorOptions, 'resume' | 'signal' | 'onPr
  * losses and how good it is (`PATH.training.json`), and a picture of that (`PATH.png`, see `judgePrior`). The state is saved
  * once a minute and on Ctrl-C (in the folder `PATH.state`, until the training is done): called again with the same options,
  * it goes on from there, and ends with the same file as a training that was not interrupted. A prior that is done is loaded,
- * and looked at if that failed before: it is written first, so that an error there does not lose it.
+ * and looked at if that failed before: it is written first, so that an error there does not lose it. Before a training
+ * begins, each image of a streamed dataset is read once, to find all that are damaged.
  * @throws Ld3mError as `trainPrior` does; `option` if what is there was trained otherwise, or another process trains it;
  * `aborted` on Ctrl-C
  */
@@ -112,27 +114,36 @@ async function trainFrom(
     lastSave = performance.now()
   }
   const resume = { autoencoder, latents: await encodings.read(), denoiser }
+  const isSaved = async () => (await readdir(folder.path)).some((name) => name.endsWith('.safetensors'))
   try {
-    return await interruptible(
-      (signal) => trainPrior({ ...(options as TrainPriorOptions), resume, signal, onProgress, onEncode }),
-      line,
-    )
+    return await interruptible(async (signal) => {
+      if (!(await isSaved())) await readOnce(options.dataset, signal, line)
+      return await trainPrior({ ...(options as TrainPriorOptions), resume, signal, onProgress, onEncode })
+    }, line)
   } catch (error) {
     await encodings.save()
     if (error instanceof TrainingStopped) {
       const { stage, state } = error
       if (state) await folder.writeBytes(stateOf(stage), state)
       line.end()
-      process.stdout.write(`The state is in ${path}.state; the same call goes on from there.\n`)
+      if (await isSaved()) process.stdout.write(`The state is in ${path}.state; the same call goes on from there.\n`)
     }
-    if (
-      error instanceof Ld3mError &&
-      error.code === 'numeric' &&
-      (await readdir(folder.path)).some((name) => name.endsWith('.safetensors'))
-    ) {
+    if (error instanceof Ld3mError && ['numeric', 'data'].includes(error.code) && (await isSaved())) {
       line.end()
       process.stdout.write(`What was saved is in ${path}.state; delete the file of a stage to begin that anew.\n`)
     }
     throw error
   }
+}
+
+/** Finds all images that are damaged, before a training meets the first of them. */
+async function readOnce(dataset: AnyDataset, signal: AbortSignal, line: ProgressLine): Promise<void> {
+  const { count } = dataset
+  await checkReadable(dataset, (read) => {
+    if (signal.aborted) {
+      const what = `autoencoder: aborted when ${read.toLocaleString('en-US')} of ${counted(count, 'image')} were read.`
+      throw new TrainingStopped(what, 'autoencoder', undefined)
+    }
+    line.update(`reading ${bar(read / count)} ${read}/${count}`, read === count)
+  })
 }

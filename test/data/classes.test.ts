@@ -62,6 +62,10 @@ describe('findClasses', () => {
     expect(find(['maillot', 'maillot, tank suit'], 'n03710721', 'n03710637')).toEqual([1, 0])
   })
 
+  test('takes a name in whichever form Unicode writes its accents', () => {
+    expect(find(['\u00e9clair', 'cr\u00eape'], 'cre\u0302pe', 'e\u0301clair')).toEqual([1, 0])
+  })
+
   test('takes a subset of ImageNet however the dataset names its classes', () => {
     const subset = imagenetSubset('imagewoof')
     const ids = subset.map(({ id }) => id)
@@ -91,8 +95,10 @@ describe('findClasses', () => {
       'an unknown class',
       ['cat', 'dog'],
       ['bird'],
-      /here: 'pets' has no class "bird". Its classes are 0 'cat', 1 'dog'/,
+      /^here: 'pets' has no class "bird"\. Its classes are 0 'cat', 1 'dog'\.$/,
     ],
+    ['a misspelt class', ['red shoes', 'cat'], ['red shoe'], /no class "red shoe"\. Did you mean 'red shoes'\? Its/],
+    ['a misspelt subset', wnids, ['imagewof'], /Did you mean 'imagewoof'\? Its/],
     ['an unknown label', ['cat', 'dog'], [2], /has no class 2/],
     ['half of a subset', ['tench', 'church'], ['imagenette'], /lacks n02102040 \(English springer\), .* of imagenette/],
     ['a class twice', ['cat', 'dog'], ['cat', 0], /class 'cat' is named twice/],

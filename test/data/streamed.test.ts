@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   type AnyDataset,
   channelStatistics,
+  checkReadable,
   createDataset,
   createStreamedDataset,
   type Dataset,
@@ -16,7 +17,7 @@ import {
   subset,
   takePerClass,
 } from '../../src/data/index.ts'
-import { optionError } from '../../src/errors.ts'
+import { dataError, optionError } from '../../src/errors.ts'
 
 const CLASSES = ['a', 'b', 'c']
 const SIZE = 3 * 2 * 2
@@ -123,6 +124,41 @@ describe('a streamed dataset', () => {
         expect([...(await dataset.read([index]))]).toEqual(new Array(SIZE).fill(index + 1))
       }
     }
+  })
+
+  test.each([
+    ['statistics', (of: AnyDataset) => readChannelStatistics(of)],
+    ['memory', (of: AnyDataset) => inMemory(of)],
+    ['a check', (of: AnyDataset) => checkReadable(of)],
+  ])('tells all images that cannot be read at once, where all are read for %s', async (_, pass) => {
+    const failing = (
+      is: (index: number) => boolean,
+      error = (index: number): Error => dataError(`No ${index}.`, 'Fix it.'),
+    ) => {
+      const load = async (index: number) => {
+        if (is(index)) throw error(index)
+        return image(index)
+      }
+      return pass(streamed(600, { load, cacheBytes: 0 }).dataset)
+    }
+    await expect(failing((i) => [599, 5, 7].includes(i))).rejects.toMatchObject({
+      code: 'data',
+      message: "3 images of 'many' cannot be read: No 5; No 7; No 599. Replace or remove them.",
+    })
+    await expect(failing((i) => i % 50 === 1)).rejects.toThrow(/12 images .*: No 1; No 51; .*; No 451; and 2 more\. R/)
+    await expect(failing((i) => i === 300)).rejects.toThrow(/^No 300\. Fix it\.$/)
+    await expect(
+      failing(
+        (i) => i > 2,
+        () => new Error('no disk'),
+      ),
+    ).rejects.toThrow(/^no disk$/)
+  })
+
+  test('tells how many images were read', async () => {
+    const counts: number[] = []
+    await checkReadable(streamed(600).dataset, (read) => void counts.push(read))
+    expect(counts).toEqual([256, 512, 600])
   })
 
   test('refuses images of another size than it states, and indices that are not there', async () => {

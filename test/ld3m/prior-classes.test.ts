@@ -61,7 +61,11 @@ describe('a class starts from', () => {
     const refused = { code: 'option', message: expect.stringMatching(/no class 'dark', only dress, hat.*priorClasses/) }
     await expect(distilled(prior, ['dark', 'bright'])).rejects.toMatchObject(refused)
     await expect(distilled(priorOf({ classes: 3 }), ['dark', 'bright'])).rejects.toThrow(
-      /the dataset has 2 classes, the prior 3. Pass priorClasses/,
+      /the dataset has 2 classes \(dark, bright\), the prior 3 classes without names\. Pass priorClasses/,
+    )
+    const classNames = Array.from({ length: 12 }, (_, k) => `hat ${k}`)
+    await expect(distilled(priorOf({ classes: 12, classNames }), ['0', '1'])).rejects.toThrow(
+      /2 classes without names, the prior 12 classes \(hat 0, hat 1, .*, hat 9, and 2 more\)/,
     )
   })
 })
@@ -72,6 +76,12 @@ test("a prior's file keeps the names of its classes, which do not count when a r
   const read = await priorFromCheckpoint(device, await openCheckpoint(byteSource(await prior.toSafetensors())))
   expect(read.config.classNames).toEqual(classNames)
   expect(await read.identity()).toEqual(await priorOf({}).identity())
+})
+
+test("a prior's file may write the names of its classes in another form of Unicode", async () => {
+  const prior = priorOf({ classNames: ['cre\u0302pe', 'e\u0301clair'] })
+  const read = await priorFromCheckpoint(device, await openCheckpoint(byteSource(await prior.toSafetensors())))
+  expect(await startsOf(await distilled(read, ['\u00e9clair', 'cr\u00eape']), read)).toEqual([1, 0])
 })
 
 test('a part of the classes finds the names of a prior of all', async () => {

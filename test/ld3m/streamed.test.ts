@@ -78,8 +78,9 @@ describe('a streamed dataset', () => {
     }
     const seen: number[] = []
     await distill(options({ dataset, onProgress: () => void seen.push(batches.length) }))
-    // Initial images, then one batch of four of both classes for each of three iterations; none is read for a fourth.
-    expect(batches).toEqual([4, 8, 8, 8])
+    // Initial images, those that the dataset is known by, then one batch of four of both classes for each of three
+    // iterations; none is read for a fourth.
+    expect(batches).toEqual([4, 16, 8, 8, 8])
     expect(seen).toEqual([3, 4, 4])
   })
 

@@ -39,6 +39,14 @@ describe('loadImageFolder', () => {
     expect((await loadImageFolder(root, { size, channels: 1 })).images).toHaveLength(4 * 16)
   })
 
+  test('composes the names of classes, which macOS decomposes, and reads the folders as they are called', async () => {
+    const root = await folderOf({ 'cre\u0302pe/a.png': red, 'e\u0301clair/b.png': green })
+    expect(await contents(await loadImageFolder(root, { size }))).toEqual(['cr\u00eape 100', '\u00e9clair 010'])
+    for (const name of ['\u00e9clair', 'e\u0301clair']) {
+      expect(await contents(await loadImageFolder(root, { size, classes: [name] }))).toEqual(['\u00e9clair 010'])
+    }
+  })
+
   test('takes a part of a folder with parts; to test on ImageNet is its val', async () => {
     const root = await folderOf({
       'train/n01440764/a.JPEG': red,

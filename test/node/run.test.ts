@@ -409,7 +409,7 @@ describe('a run', () => {
         code: 'data',
         message: expect.stringMatching(message),
       })
-    await refused('nowhere', /Cannot read .*distilled.safetensors/)
+    await refused('nowhere', /nowhere is not a run's folder: there is no distilled\.safetensors in it/)
     expect(await readdir(folder)).not.toContain('nowhere')
     await writeFile(join(folder, 'later', 'config.json'), '{')
     await refused('later', /config.json is not JSON/)
@@ -465,11 +465,15 @@ describe('a run', () => {
     expect(goneOn.slice(0, 24)).toEqual([1, 1, 1, 1, 1, 2, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4])
   })
 
-  test('prints accuracies side by side', () => {
+  test('prints accuracies side by side, with a deviation where there are several trainings', () => {
     const text = accuracyText({
-      distilled: { ConvNet: { mean: 0.672, std: 0.011, runs: [0.66, 0.68] } },
+      distilled: {
+        ConvNet: { mean: 0.672, std: 0.011, runs: [0.66, 0.68] },
+        ViT: { mean: 0.333, std: 0, runs: [0.333] },
+      },
       randomReal: { ConvNet: { mean: 0.5, std: 0.02, runs: [0.48, 0.52] } },
     })
     expect(text).toMatch(/ConvNet +67\.2 ± 1\.1 +50\.0 ± 2\.0 +\+17\.2/)
+    expect(text).toMatch(/ViT +33\.3 +– +–$/)
   })
 })

@@ -3,7 +3,8 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { createStreamedDataset } from '../../src/data/index.ts'
+import { createStreamedDataset, subset } from '../../src/data/index.ts'
+import { dataError } from '../../src/errors.ts'
 import { decodePng } from '../../src/io/index.ts'
 import { trainPriorFile } from '../../src/node/index.ts'
 import { testDevice } from '../support/device.ts'
@@ -75,7 +76,8 @@ test('trainPriorFile that is stopped while it encodes goes on there, and ends wi
   const watched = (onRead: () => void) => ({
     ...dataset,
     read: async (indices: ArrayLike<number>) => {
-      if (indices.length > 100) {
+      // Not the check of all images before, 256 at a time.
+      if (indices.length > 100 && indices.length !== 256) {
         encoded.push(indices[0] as number)
         onRead()
       }
@@ -125,6 +127,54 @@ test('trainPriorFile keeps a prior whose picture cannot be written, and judges i
   expect(JSON.parse(await readFile(`${path}.training.json`, 'utf8'))).toHaveProperty('reconstruction')
   expect(existsSync(`${path}.png`)).toBe(true)
   expect(await again()).toBe(`${path} is trained already.\n`)
+})
+
+test('trainPriorFile tells all damaged images before it trains, and where a state is that is of other images', async () => {
+  const device = await testDevice()
+  const path = join(await folderOf({}), 'prior.safetensors')
+  const { images, count, ...info } = tinyDataset(150)
+  const streamed = (damaged: readonly number[], onLoad: (index: number) => unknown = () => {}) =>
+    createStreamedDataset({
+      ...info,
+      load: async (i) => {
+        onLoad(i)
+        if (damaged.includes(i)) throw dataError(`Cannot decode ${i}.png.`, 'Replace it.')
+        return images.slice(i * 64, (i + 1) * 64)
+      },
+    })
+  const before = await printed(async () => {
+    const refused = trainPriorFile(path, { device, dataset: streamed([3, 299]), recipe })
+    await expect(refused).rejects.toThrow(
+      /^2 images of '.*' cannot be read: Cannot decode 3\.png; Cannot decode 299\.png\./,
+    )
+  })
+  expect(before).not.toMatch(/autoencoder|What was saved/)
+  expect(await readdir(`${path}.state`)).toEqual([])
+  const interrupted = await printed(async () => {
+    const stopped = trainPriorFile(path, {
+      device,
+      dataset: streamed([], (i) => i === 9 && process.emit('SIGINT')),
+      recipe,
+    })
+    await expect(stopped).rejects.toThrow(/aborted when 256 of 300 images were read\. Call it again to begin/)
+  })
+  expect(interrupted).not.toContain('The state is in')
+
+  const exploding = { ...recipe, denoiserTraining: { ...recipe.denoiserTraining, learningRate: 1e4 } }
+  await printed(async () => {
+    await expect(trainPriorFile(path, { device, dataset: streamed([]), recipe: exploding })).rejects.toThrow(
+      /^denoiser/,
+    )
+  })
+  const other = await printed(async () => {
+    const refused = trainPriorFile(path, {
+      device,
+      dataset: subset(streamed([]), [...Array(count - 1).keys()]),
+      recipe,
+    })
+    await expect(refused).rejects.toThrow(/saved state is of another training .*dataset\.count \(300 before, 299 now\)/)
+  })
+  expect(other).toMatch(/What was saved is in \S+prior\.safetensors\.state; delete/)
 })
 
 test('trainPriorFile is refused while another process trains the same prior', async () => {

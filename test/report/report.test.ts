@@ -116,15 +116,27 @@ describe('renderReport', () => {
       randomReal: { ConvNet: accuracyOf([0.5]), AlexNet: accuracyOf([0.5512]), ViT: accuracyOf([0.3]) },
     }
     const text = textOf(renderReport(small({ accuracy })))
-    expect(text).toContain('ConvNet seen 71.0 ± 1.4 50.0 ± 0.0 +21.0 2 / 1 AlexNet 51.0 ± 1.4 55.1 ± 0.0 −4.1 2 / 1')
-    expect(text).toContain('ViT 30.0 ± 0.0 30.0 ± 0.0 0.0 1 / 1')
+    expect(text).toContain('ConvNet seen 71.0 ± 1.4 50.0 +21.0 2 / 1 AlexNet 51.0 ± 1.4 55.1 −4.1 2 / 1')
+    expect(text).toContain('ViT 30.0 30.0 0.0 1 / 1')
     expect(text).toContain('Mean of 2 unseen 40.5 42.6 −2.1')
+    expect(text).toMatch(/in colour where both deviations are known and it is larger than them together/)
     expect(text).toMatch(/71\.0 % ConvNet on 10 distilled images|ConvNet on 10 distilled images 71\.0 %/)
+  })
+
+  test('leaves out options that are undefined or empty', () => {
+    const config = {
+      objective: { name: 'MTT', batch: undefined, legacy: [], note: '', more: {} },
+      seed: 0,
+      chunk: null,
+    }
+    const text = textOf(renderReport(small({ config })))
+    expect(text).toMatch(/Option Value objective\.name MTT seed 0 chunk null/)
+    expect(text).not.toMatch(/undefined|objective\.(batch|legacy|note|more)/)
   })
 
   test('leaves out what was not measured', () => {
     const only = { distilled: { ConvNet: accuracyOf([0.7]) }, randomReal: {} }
-    expect(textOf(renderReport(small({ accuracy: only })))).toContain('ConvNet seen 70.0 ± 0.0 – – 1 / –')
+    expect(textOf(renderReport(small({ accuracy: only })))).toContain('ConvNet seen 70.0 – – 1 / –')
     const none = renderReport(small({ accuracy: { distilled: {}, randomReal: {} }, loss: [], config: {} }))
     expect(textOf(none)).toContain('No networks were evaluated.')
     expect(textOf(none)).toContain('No loss was recorded.')

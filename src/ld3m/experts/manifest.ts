@@ -18,7 +18,7 @@ const recipeSchema = v.strictObject({
   dataset: v.strictObject({
     name: v.string(),
     count,
-    classNames: v.array(v.string()),
+    classNames: v.array(v.pipe(v.string(), v.normalize('NFC'))),
     /** Checksum of some of them, `imagesIdentity`. */
     images: v.string(),
   }),

@@ -1,6 +1,6 @@
 import type { Accuracy } from '../accuracy.ts'
 import { type AccuracyRow, type Difference, differenceOf, meanOverUnseen, toneOf } from './accuracy.ts'
-import { percent, points } from './format.ts'
+import { accuracyParts, percent, points } from './format.ts'
 import { type Html, html, NOTHING } from './html.ts'
 
 /** Accuracy of each architecture in percent: mean ± standard deviation, the difference in points, and runs. */
@@ -10,8 +10,8 @@ export function accuracyTable(rows: readonly AccuracyRow[], hasSeen: boolean): H
   return html`
 <div class="scroll">
 <table class="accuracies">
-  <caption>Test accuracy in percent, mean ± standard deviation over trainings; difference in percentage points,
-  in colour where it is larger than both deviations together.</caption>
+  <caption>Test accuracy in percent, mean ± standard deviation over several trainings; difference in percentage
+  points, in colour where both deviations are known and it is larger than them together.</caption>
   <thead>
     <tr><th scope="col">Architecture</th><th scope="col">Distilled</th><th scope="col">Random real</th>
     <th scope="col">Difference</th>${whole ? html`<th scope="col">Whole dataset</th>` : NOTHING}<th scope="col">Trainings</th></tr>
@@ -49,8 +49,11 @@ export function accuracyTable(rows: readonly AccuracyRow[], hasSeen: boolean): H
 </div>`
 }
 
-const spread = (accuracy: Accuracy | undefined): Html =>
-  accuracy ? html`${percent(accuracy.mean)} <span class="muted">± ${percent(accuracy.std)}</span>` : html`–`
+function spread(accuracy: Accuracy | undefined): Html {
+  if (!accuracy) return html`–`
+  const [mean, deviation] = accuracyParts(accuracy)
+  return deviation ? html`${mean} <span class="muted">${deviation}</span>` : html`${mean}`
+}
 
 const differenceCell = (difference: Difference | undefined): Html =>
   difference ? html`<td class="${toneOf(difference)}">${points(difference.value)}</td>` : html`<td>–</td>`

@@ -1,6 +1,6 @@
 import { type Html, html } from './html.ts'
 
-/** The options of a run as a table, nested names joined by dots. */
+/** The options of a run as a table, nested names joined by dots. What is undefined or empty says nothing, and is left out. */
 export function configurationTable(config: Readonly<Record<string, unknown>>): Html {
   const entries = flatten(config, '')
   if (entries.length === 0) return html`<p>No options were recorded.</p>`
@@ -19,9 +19,13 @@ export function configurationTable(config: Readonly<Record<string, unknown>>): H
 function flatten(value: Readonly<Record<string, unknown>>, prefix: string): [name: string, value: string][] {
   return Object.entries(value).flatMap(([key, inner]) => {
     const name = prefix + key
-    return isPlainObject(inner) && Object.keys(inner).length > 0 ? flatten(inner, `${name}.`) : [[name, spell(inner)]]
+    if (isPlainObject(inner)) return flatten(inner, `${name}.`)
+    return isEmpty(inner) ? [] : [[name, spell(inner)]]
   })
 }
+
+const isEmpty = (value: unknown): boolean =>
+  value === undefined || ((typeof value === 'string' || Array.isArray(value)) && value.length === 0)
 
 function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value))

@@ -1,5 +1,11 @@
+import type { Accuracy } from '../accuracy.ts'
+
 /** A fraction in percent with one decimal, without the sign: 0.4567 gives '45.7'. */
 export const percent = (fraction: number): string => (fraction * 100).toFixed(1)
+
+/** An accuracy in percent: its mean, '70.2', and how far trainings deviate from it, '± 1.0', which one alone does not tell. */
+export const accuracyParts = ({ mean, std, runs }: Accuracy): readonly [mean: string, deviation?: string] =>
+  runs.length > 1 ? [percent(mean), `± ${percent(std)}`] : [percent(mean)]
 
 /** A difference of fractions in percentage points, always signed: 0.0123 gives '+1.2', a true minus below zero. */
 export function points(difference: number): string {

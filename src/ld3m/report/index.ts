@@ -1,2 +1,3 @@
 export type { ReportData } from './data.ts'
+export { accuracyParts } from './format.ts'
 export { renderReport } from './render.ts'
