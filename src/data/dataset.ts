@@ -76,6 +76,7 @@ export function createInfo<T extends Omit<DatasetInfo, 'count'>>(init: T): T & D
   if (![height, width].every((side) => Number.isSafeInteger(side) && side > 0)) {
     throw shapeError(`${where} has images of ${height}×${width} pixels.`, 'Give whole sides of at least 1.')
   }
+  checkClassNames(where, init.classNames)
   // Decomposed names, as macOS gives those of folders, look the same and would not be found.
   const classNames = init.classNames.map((className) => className.normalize('NFC'))
   checkClassNames(where, classNames)

@@ -44,8 +44,9 @@ const DEFAULT_CACHE_BYTES = 2 ** 30
 const LOADS_AT_ONCE = 8
 /** Images that are read at once where all of them are. */
 const PASS_BATCH = 256
-/** Unreadable images that a message names at most. */
+/** Unreadable images that a message names at most, and after which no others are looked for. */
 const SHOWN = 10
+const ENOUGH = 100
 
 /**
  * A dataset whose images `load` decodes on demand, with a cache of bounded size. What is read depends on the indices
@@ -207,6 +208,7 @@ async function* passOver(dataset: StreamedDataset): AsyncGenerator<[first: numbe
       if (!isOfData(error)) throw error
       await eachOf(indices, (index) => readAlone(dataset, index, failures))
     })
+    if (isHopeless(failures)) break
     if (images) yield [first, images]
   }
   if (failures.size > 0) throw together(dataset, failures)
@@ -214,7 +216,13 @@ async function* passOver(dataset: StreamedDataset): AsyncGenerator<[first: numbe
 
 const isOfData = (error: unknown): error is Ld3mError => error instanceof Ld3mError && error.code === 'data'
 
+/** Whether it makes no sense to read on: so many images are damaged, or what they are in, as two of them say the same. */
+function isHopeless(failures: ReadonlyMap<number, Ld3mError>): boolean {
+  return failures.size >= ENOUGH || new Set([...failures.values()].map(({ message }) => message)).size < failures.size
+}
+
 async function readAlone(dataset: StreamedDataset, index: number, failures: Map<number, Ld3mError>): Promise<void> {
+  if (isHopeless(failures)) return
   try {
     await dataset.read([index])
   } catch (error) {
@@ -223,13 +231,14 @@ async function readAlone(dataset: StreamedDataset, index: number, failures: Map<
   }
 }
 
-/** One error of all that is wrong with images; of a single image its own. */
+/** One error of all that is wrong with images; where it is one thing, its own. */
 function together({ name }: DatasetInfo, failures: ReadonlyMap<number, Ld3mError>): Ld3mError {
-  const errors = [...failures].sort(([a], [b]) => a - b).map(([, error]) => error)
+  const sorted = [...failures].sort(([a], [b]) => a - b).map(([, error]) => error)
+  const errors = [...new Map(sorted.map((error) => [error.message, error])).values()]
   if (errors.length === 1) return errors[0]!
   const reasons = errors.map(({ message, fix }) => message.slice(0, -fix.length).trim().replace(/\.$/, ''))
   return dataError(
-    `${counted(errors.length, 'image')} of '${name}' cannot be read: ${listed(reasons, SHOWN, '; ')}.`,
+    `${isHopeless(failures) ? 'At least ' : ''}${counted(errors.length, 'image')} of '${name}' cannot be read: ${listed(reasons, SHOWN, '; ')}.`,
     'Replace or remove them.',
     errors[0],
   )

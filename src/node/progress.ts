@@ -23,7 +23,8 @@ export class ProgressLine {
       this.#open = !last
     } else if (last || performance.now() - this.#lastPrint > this.interval * 1000) {
       this.stream.write(`${text}\n`)
-      this.#lastPrint = performance.now()
+      // What comes after the last line is of something else.
+      this.#lastPrint = last ? Number.NEGATIVE_INFINITY : performance.now()
     }
   }
 

@@ -39,7 +39,7 @@ describe('datasetFromCifar', () => {
     const dataset = datasetFromCifar(files)
     expect(dataset).toMatchObject({ name: 'cifar', count: 3, channels: 3, height: 32, width: 32 })
     expect([...dataset.labels]).toEqual([3, 9, 0])
-    expect(dataset.classNames).toBe(CIFAR10_CLASSES)
+    expect(dataset.classNames).toEqual(CIFAR10_CLASSES)
     // Row-major planes, as they are in the file.
     expect([...dataset.images.subarray(3072, 3075)]).toEqual([5, 6, 7])
   })

@@ -152,7 +152,21 @@ describe('a streamed dataset', () => {
         (i) => i > 2,
         () => new Error('no disk'),
       ),
-    ).rejects.toThrow(/^no disk$/)
+    ).rejects.toThrow(
+      /^At least 10\d images of 'many' cannot be read: .*image 3 could not be loaded: no disk; .*and 9\d more/,
+    )
+    // A file that many of them are in, say.
+    let reads = 0
+    await expect(
+      failing(
+        () => true,
+        () => {
+          reads++
+          return dataError('No such file.', 'Fix it.')
+        },
+      ),
+    ).rejects.toThrow(/^No such file\. Fix it\.$/)
+    expect(reads).toBeLessThan(30)
   })
 
   test('tells how many images were read', async () => {
