@@ -160,11 +160,6 @@ export class Distillation {
     this.#optimizer = new Sgd(pickNames(this.#parameters, this.#learned), this.#sgd)
   }
 
-  /** Whether the objective asks for batches of real images. */
-  get #usesRealImages(): boolean {
-    return this.#objective.realBatches !== 0
-  }
-
   /** Synthetic images. */
   get #count(): number {
     return (this.#ranges.at(-1) as [number, number])[1]
@@ -353,7 +348,8 @@ export class Distillation {
         seed: this.#seed,
       },
       ...{ learned: this.#learned, learningRate: this.#sgd.lr, momentum: this.#sgd.momentum },
-      ...(this.#usesRealImages && { realBatch: this.#realBatch }),
+      // Nothing follows from it where the objective asks for no real images.
+      ...(this.#objective.realBatches !== 0 && { realBatch: this.#realBatch }),
       augmentation: this.#augmentation,
       chunk: (this.#ranges[0] as [number, number])[1],
     }
