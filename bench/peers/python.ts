@@ -1,4 +1,4 @@
-/** PyTorch on the CPU, in a process of its own. */
+/** PyTorch, in a process of its own. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
@@ -6,19 +6,31 @@ import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { Ld3mError } from '../../src/errors.ts'
 
-/** Debian's, whose PyTorch is the package python3-torch. */
-const PYTHON = '/usr/bin/python3'
+/** Which PyTorch, and where it computes. */
+export interface TorchOptions {
+  /** The interpreter that has it. Default: Debian's, whose PyTorch is the package python3-torch. */
+  readonly python?: string
+  /** On the CPU (the default), or on the first GPU that CUDA has. */
+  readonly cuda?: boolean
+}
+
+const DEBIAN_PYTHON = '/usr/bin/python3'
 
 /** A Python process: a line of JSON to it, a line of JSON back. */
 export class Python {
   readonly #process: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #lines: AsyncIterator<string>
+  readonly #python: string
   #messages = ''
 
-  /** Starts a script with as many threads as there are cores, or OMP_NUM_THREADS. */
-  constructor(script: URL, args: readonly string[] = []) {
+  /** Starts `script cpu|cuda ARG...` with as many threads as there are cores, or OMP_NUM_THREADS. */
+  constructor(script: URL, { python = DEBIAN_PYTHON, cuda = false }: TorchOptions, args: readonly string[] = []) {
+    this.#python = python
     const env = { ...process.env, OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? String(availableParallelism()) }
-    this.#process = spawn(PYTHON, [fileURLToPath(script), ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] })
+    this.#process = spawn(python, [fileURLToPath(script), cuda ? 'cuda' : 'cpu', ...args], {
+      env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
     this.#process.on('error', (error) => (this.#messages += error.message))
     this.#process.stderr.on('data', (text) => (this.#messages += text))
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]()
@@ -36,7 +48,7 @@ export class Python {
       const reason = this.#messages.trim().split('\n').at(-1) || 'the process ended'
       throw new Ld3mError(
         'adapter',
-        `PyTorch does not run in ${PYTHON}: ${reason}.`,
+        `PyTorch does not run in ${this.#python}: ${reason}.`,
         'On Debian: apt-get install python3-torch python3-numpy libopenblas0-pthread (OpenBLAS makes its products fast).',
       )
     }

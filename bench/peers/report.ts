@@ -14,7 +14,7 @@ export interface Field {
   /** The npm script, for messages. */
   readonly script: string
   /** Opens the peers, for the adapter that this library runs on. */
-  readonly open: (adapter: NodeAdapter) => Promise<Library[]>
+  readonly open: (adapter: NodeAdapter, options: PeerOptions) => Promise<Library[]>
 }
 
 /** Runs the command line; an error that a user can cause is printed and sets the exit code. */
@@ -33,7 +33,7 @@ export async function main(field: Field, args: readonly string[]): Promise<void>
 async function run(field: Field, options: PeerOptions): Promise<void> {
   const chosen = worksOf(field, options)
   const adapter = await requestAdapter()
-  const peers = await field.open(adapter)
+  const peers = await field.open(adapter, options)
   const ours = await openOurs(adapter.kind, await packageVersion(''))
   try {
     await compareAll(chosen, adapter, ours, peers, options)

@@ -1,24 +1,24 @@
-/** PyTorch on the CPU as a library to compare with: a Python process that does the works; see torch_works.py. */
+/** PyTorch as a library to compare with: a Python process that does the works; see torch_works.py. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { HostArray } from './arrays.ts'
 import type { Library, Prepared } from './library.ts'
-import { Python } from './python.ts'
+import { Python, type TorchOptions } from './python.ts'
 
 /**
  * Starts Python with as many threads as there are cores, or OMP_NUM_THREADS.
  * @throws Ld3mError `adapter` if PyTorch does not start
  */
-export async function openTorch(): Promise<Library> {
-  const python = new Python(new URL('torch_works.py', import.meta.url))
-  const { version, threads } = await python.answer<{ version: string; threads: number }>()
+export async function openTorch(options: TorchOptions): Promise<Library> {
+  const python = new Python(new URL('torch_works.py', import.meta.url), options)
+  const { version, where } = await python.answer<{ version: string; where: string }>()
   const folder = await mkdtemp(join(tmpdir(), 'ld3m-gpu-torch-'))
   const file = (name: string) => join(folder, name)
 
   return {
     name: 'pytorch',
-    version: `${version}, ${threads} threads`,
+    version: `${version}, ${where}`,
     async prepare({ task, inputs }): Promise<Prepared> {
       const arrays = Object.entries(inputs())
       await Promise.all(arrays.map(([name, { data }]) => writeFile(file(`${name}.in`), data)))

@@ -1,4 +1,4 @@
-"""The works in PyTorch, on the CPU. Started by torch.ts.
+"""The works in PyTorch, on the device that the first argument names: cpu or cuda. Started by torch.ts.
 
 Reads commands from standard input, one JSON object a line, and answers each with one. Arrays travel as files of raw
 float32 numbers in a folder that the first command names.
@@ -17,6 +17,8 @@ BLOCKS = 3
 NORM_EPS = 1e-5
 ROOT_EPS = 1e-20
 PRODUCT_EPS = 1e-6
+
+DEVICE = sys.argv[1]
 
 
 def with_gradients(names, forward):
@@ -110,13 +112,24 @@ def leaves_of(task, names):
     return [name for name in names if name != "g"] if "g" in names else []
 
 
+def where():
+    if DEVICE == "cpu":
+        return f"{torch.get_num_threads()} threads"
+    return torch.cuda.get_device_name()
+
+
+def synchronize():
+    if DEVICE != "cpu":
+        torch.cuda.synchronize()
+
+
 class Prepared:
     def __init__(self, folder, task, shapes):
         self.folder = folder
         self.inputs = {}
         for name, shape in shapes.items():
             x = torch.from_numpy(np.fromfile(os.path.join(folder, f"{name}.in"), dtype=np.float32).reshape(shape))
-            self.inputs[name] = x.long() if name == "labels" else x
+            self.inputs[name] = (x.long() if name == "labels" else x).to(DEVICE)
         for name in leaves_of(task, list(shapes)):
             self.inputs[name].requires_grad_()
         self.run = run_of(task, self.inputs)
@@ -124,18 +137,22 @@ class Prepared:
     def first(self):
         results = self.run(self.inputs)
         for name, x in results.items():
-            x.detach().contiguous().numpy().tofile(os.path.join(self.folder, f"{name}.out"))
+            x.detach().contiguous().cpu().numpy().tofile(os.path.join(self.folder, f"{name}.out"))
         return {"shapes": {name: list(x.shape) for name, x in results.items()}}
 
     def time(self, count):
         start = time.perf_counter()
         for _ in range(count):
             self.run(self.inputs)
+        synchronize()
         return {"ms": (time.perf_counter() - start) * 1000}
 
 
 def main():
-    print(json.dumps({"version": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
+    # Products and convolutions in float32, as ours are.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    print(json.dumps({"version": torch.__version__, "where": where()}), flush=True)
     prepared = None
     for line in sys.stdin:
         command = json.loads(line)

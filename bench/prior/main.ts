@@ -9,7 +9,7 @@ import type { PriorConfig } from '../../src/ld3m/index.ts'
 import { formatBytes, openDevice } from '../../src/node/index.ts'
 import { median } from '../median.ts'
 import { distance, type HostArray } from '../peers/arrays.ts'
-import { Python } from '../peers/python.ts'
+import { Python, type TorchOptions } from '../peers/python.ts'
 import { configOf, parsePriorOptions, USAGE } from './options.ts'
 import { type PriorWork, plannedPeak, priorWorks, randomPrior } from './works.ts'
 
@@ -42,12 +42,12 @@ async function onHost(t: Tensor): Promise<HostArray> {
 }
 
 /** PyTorch with the same weights; it does a work in its own process. */
-async function openTorch(config: PriorConfig, folder: string) {
+async function openTorch(config: PriorConfig, folder: string, torchOptions: TorchOptions) {
   const { denoiser, autoencoder, image } = config
   const options = { denoiser, autoencoder, side: image.height / 4 }
-  const python = new Python(new URL('torch_prior.py', import.meta.url), [JSON.stringify(options)])
-  const { version, threads } = await python.answer<{ version: string; threads: number }>()
-  process.stdout.write(`PyTorch ${version}, ${threads} threads\n`)
+  const python = new Python(new URL('torch_prior.py', import.meta.url), torchOptions, [JSON.stringify(options)])
+  const { version, where } = await python.answer<{ version: string; where: string }>()
+  process.stdout.write(`PyTorch ${version}, ${where}\n`)
   return {
     async once(work: string, like: readonly HostArray[]) {
       const { ms } = await python.ask<{ ms: number }>({ work, folder })
@@ -72,7 +72,7 @@ async function main(): Promise<void> {
   const config = configOf(options)
   const device = await openDevice({ derivedBytes: options.derived * 2 ** 20 })
   const folder = await mkdtemp(join(tmpdir(), 'ld3m-gpu-prior-'))
-  const torch = options.torch ? await openTorch(config, folder) : undefined
+  const torch = options.torch ? await openTorch(config, folder, options) : undefined
   try {
     const prior = await randomPrior(device, config, options.dtype === 'f16')
     process.stdout.write(`weights in ${options.dtype}: ${formatBytes(device.memory.current)}\n`)

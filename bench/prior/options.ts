@@ -2,8 +2,9 @@ import { parseArgs } from 'node:util'
 import { optionError } from '../../src/errors.ts'
 import { ldmImageNet, type PriorConfig } from '../../src/ld3m/index.ts'
 import { unetPresets, vqPresets } from '../../src/models/index.ts'
+import type { TorchOptions } from '../peers/python.ts'
 
-export interface PriorBenchOptions {
+export interface PriorBenchOptions extends TorchOptions {
   /** Type of the weights. */
   readonly dtype: 'f32' | 'f16'
   /** Only works whose name contains this text. */
@@ -24,13 +25,15 @@ export interface PriorBenchOptions {
   readonly json?: string
 }
 
-export const USAGE = `Usage: npm run bench:prior -- [--dtype f16] [--size N] [--derived MIB] [--torch] [--filter TEXT]
-                            [--samples N] [--profile] [--quick] [--json FILE]
+export const USAGE = `Usage: npm run bench:prior -- [--dtype f16] [--size N] [--derived MIB] [--torch [--cuda]] [--python FILE]
+                            [--filter TEXT] [--samples N] [--profile] [--quick] [--json FILE]
 
   --dtype TYPE   f32 or f16, the type of the weights; default f32
   --size N       side of the images, a multiple of 32; default 128
   --derived MIB  packed weights to keep (derivedBytes of openDevice), in MiB; default 64
-  --torch        beside Debian's PyTorch with the same weights, in turns; takes 2 GB more
+  --torch        beside PyTorch with the same weights, in turns; takes 2 GB more
+  --cuda         PyTorch with CUDA, not on the CPU
+  --python FILE  the Python that has PyTorch; default /usr/bin/python3, Debian's
   --filter TEXT  only works whose name contains TEXT
   --profile      after each work, where its time goes by kernel
   --samples N    timed runs of each work, of which the median counts; at least 1, default 3
@@ -45,8 +48,8 @@ export const USAGE = `Usage: npm run bench:prior -- [--dtype f16] [--size N] [--
 export function parsePriorOptions(args: readonly string[]): PriorBenchOptions | undefined {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
-  const known = { dtype: text, filter: text, size: text, derived: text, samples: text, json: text }
-  const flags = { torch: flag, profile: flag, quick: flag, help: flag }
+  const known = { dtype: text, filter: text, size: text, derived: text, samples: text, json: text, python: text }
+  const flags = { torch: flag, cuda: flag, profile: flag, quick: flag, help: flag }
   let values: ReturnType<typeof parseArgs<{ options: typeof known & typeof flags }>>['values']
   try {
     values = parseArgs({ args: [...args], options: { ...known, ...flags }, allowPositionals: false }).values
@@ -54,7 +57,8 @@ export function parsePriorOptions(args: readonly string[]): PriorBenchOptions | 
     throw optionError(`bench:prior: ${(error as Error).message.split('. ')[0]}.`, 'See --help for the options.')
   }
   if (values.help) return undefined
-  const { dtype = 'f32', filter = '', torch = false, profile = false, quick = false, json } = values
+  const { dtype = 'f32', filter = '', torch = false, cuda = false, profile = false, quick = false } = values
+  const { json, python } = values
   if (dtype !== 'f32' && dtype !== 'f16') {
     throw optionError(`bench:prior: --dtype is '${dtype}'.`, 'Use f32 or f16.')
   }
@@ -67,7 +71,8 @@ export function parsePriorOptions(args: readonly string[]): PriorBenchOptions | 
   if (!Number.isInteger(samples) || samples < 1) {
     throw optionError(`bench:prior: --samples is '${values.samples}'.`, 'Give an integer of at least 1.')
   }
-  return { dtype, filter, size, derived, torch, profile, samples, quick, ...(json === undefined ? {} : { json }) }
+  const given = { ...(json === undefined ? {} : { json }), ...(python === undefined ? {} : { python }) }
+  return { dtype, filter, size, derived, torch, cuda, profile, samples, quick, ...given }
 }
 
 /** The prior to measure. */

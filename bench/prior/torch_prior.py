@@ -1,4 +1,4 @@
-"""The works of works.ts in PyTorch, on the CPU. Started by main.ts.
+"""The works of works.ts in PyTorch, on the device that the first argument names: cpu or cuda. Started by main.ts.
 
 Reads commands from standard input, one JSON object a line, and answers each with one. Weights and inputs are drawn as
 works.ts draws them. Results travel as files of raw float32 numbers in a folder that the command names.
@@ -13,7 +13,18 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "test" / "golden"))
 
 import torch  # noqa: E402
-from make_goldens import Unet, Vq, fill_parameters, values  # noqa: E402
+from make_goldens import Unet, Vq, fill_parameters, values as values_on_cpu  # noqa: E402
+
+DEVICE = sys.argv[1]
+
+
+def values(*args):
+    return values_on_cpu(*args).to(DEVICE)
+
+
+def synchronize():
+    if DEVICE != "cpu":
+        torch.cuda.synchronize()
 
 
 def works(options):
@@ -28,11 +39,11 @@ def works(options):
     )  # fmt: skip
     for module, seed in ((denoiser, 200), (autoencoder, 300)):
         fill_parameters(module, seed)
-        module.requires_grad_(False)
+        module.requires_grad_(False).to(DEVICE)
     side, dim = options["side"], u["contextDim"]
     latent = values(1, (1, u["inChannels"], side, side), -2, 2)
     c, nothing = values(2, (1, 1, dim), -2, 2), values(4, (1, 1, dim), -2, 2)
-    timestep = torch.tensor([501.0])
+    timestep = torch.tensor([501.0], device=DEVICE)
 
     def with_gradients(f, *inputs):
         leaves = [x.clone().requires_grad_() for x in inputs]
@@ -64,15 +75,20 @@ def works(options):
 
 def main():
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    table = works(json.loads(sys.argv[1]))
-    print(json.dumps({"version": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
+    # Products and convolutions in float32, as ours are.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    table = works(json.loads(sys.argv[2]))
+    where = f"{torch.get_num_threads()} threads" if DEVICE == "cpu" else torch.cuda.get_device_name()
+    print(json.dumps({"version": torch.__version__, "where": where}), flush=True)
     for line in sys.stdin:
         command = json.loads(line)
         start = time.perf_counter()
         results = table[command["work"]]()
+        synchronize()
         ms = 1000 * (time.perf_counter() - start)
         for i, result in enumerate(results):
-            result.detach().numpy().tofile(os.path.join(command["folder"], f"{i}.out"))
+            result.detach().contiguous().cpu().numpy().tofile(os.path.join(command["folder"], f"{i}.out"))
         print(json.dumps({"ms": ms}), flush=True)
 
 

@@ -175,14 +175,17 @@ describe('the distance of results', () => {
 
 describe('its command line', () => {
   test('reads options', () => {
-    expect(parsePeerOptions('bench:peers', [])).toEqual({ filter: '', quick: false, samples: 5 })
+    expect(parsePeerOptions('bench:peers', [])).toEqual({ filter: '', quick: false, samples: 5, cuda: false })
     const args = ['--filter', 'conv', '--json', 'out.json', '--samples', '7', '--quick']
-    expect(parsePeerOptions('bench:peers', args)).toEqual({ filter: 'conv', json: 'out.json', samples: 7, quick: true })
+    const read = { filter: 'conv', json: 'out.json', samples: 7, quick: true, cuda: false }
+    expect(parsePeerOptions('bench:peers', args)).toEqual(read)
+    const torch = ['--cuda', '--python', 'python3.12']
+    expect(parsePeerOptions('bench:torch', torch)).toMatchObject({ cuda: true, python: 'python3.12' })
     expect(parsePeerOptions('bench:peers', ['--quick'])?.samples).toBe(1)
     expect(parsePeerOptions('bench:peers', ['--help'])).toBeUndefined()
   })
 
-  test.each([[['--smaples', '7']], [['conv']], [['--json']], [['--samples', '0']], [['--samples', 'few']]])(
+  test.each([[['--smaples', '7']], [['conv']], [['--json']], [['--samples', '0']], [['--samples', 'few']], [['--cuda']]])(
     'refuses %j',
     (args) => {
       expect(() => parsePeerOptions('bench:peers', args)).toThrow(Ld3mError)
