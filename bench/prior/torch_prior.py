@@ -13,13 +13,9 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "test" / "golden"))
 
 import torch  # noqa: E402
-from make_goldens import Unet, Vq, fill_parameters, values as values_on_cpu  # noqa: E402
+from make_goldens import Unet, Vq, fill_parameters, values  # noqa: E402
 
 DEVICE = sys.argv[1]
-
-
-def values(*args):
-    return values_on_cpu(*args).to(DEVICE)
 
 
 def synchronize():
@@ -39,11 +35,11 @@ def works(options):
     )  # fmt: skip
     for module, seed in ((denoiser, 200), (autoencoder, 300)):
         fill_parameters(module, seed)
-        module.requires_grad_(False).to(DEVICE)
+        module.requires_grad_(False)
     side, dim = options["side"], u["contextDim"]
     latent = values(1, (1, u["inChannels"], side, side), -2, 2)
     c, nothing = values(2, (1, 1, dim), -2, 2), values(4, (1, 1, dim), -2, 2)
-    timestep = torch.tensor([501.0], device=DEVICE)
+    timestep = torch.tensor([501.0])
 
     def with_gradients(f, *inputs):
         leaves = [x.clone().requires_grad_() for x in inputs]
@@ -75,6 +71,8 @@ def works(options):
 
 def main():
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if DEVICE != "cpu":
+        torch.set_default_device(DEVICE)
     # Products and convolutions in float32, as ours are.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
