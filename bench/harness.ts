@@ -176,7 +176,9 @@ async function time(prepared: Prepared, count: number): Promise<number> {
 /** Launches are repeated until a sample takes this long … */
 const SAMPLE_MS = 25
 /** … but not more often than this. */
-const MAX_LAUNCHES = 100
+const MAX_LAUNCHES = 200
+/** A GPU that idled, as while a kernel compiled, runs at low clocks: it is kept busy this long before it is timed. */
+const WARM_UP_MS = 100
 const SAMPLES = 5
 /** Slow rows get fewer samples, at least one: about this long for a row. */
 const ROW_MS = 500
@@ -196,12 +198,23 @@ export interface Measurement {
   readonly gbs: number
 }
 
+/** Launches until a GPU has been busy for a while. Software adapters have no clocks of their own. */
+async function warmUp(prepared: Prepared): Promise<void> {
+  const { device } = prepared
+  const start = performance.now()
+  while (performance.now() - start < WARM_UP_MS) {
+    for (let i = 0; i < MAX_LAUNCHES && performance.now() - start < WARM_UP_MS; i++) prepared.launch()
+    await device.synchronize()
+  }
+}
+
 /** Times a row: one launch to compile, one to see how many launches make a sample, then the samples. */
 export async function measure(device: Device, family: string, row: Row, quick: boolean): Promise<Measurement> {
   const prepared = new Prepared(device, row)
   try {
     const { variants, flops, bytes } = prepared.listen()
     await device.synchronize()
+    if (!quick && !device.info.software) await warmUp(prepared)
     const once = await time(prepared, 1)
     const launches = quick ? 1 : within(1, Math.round(SAMPLE_MS / once), MAX_LAUNCHES)
     const samples = quick ? 1 : within(1, Math.floor(ROW_MS / (launches * once)), SAMPLES)

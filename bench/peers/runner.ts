@@ -10,7 +10,7 @@ const TOLERANCE = 1e-3
 /** Executions are repeated until a sample takes about this long … */
 const SAMPLE_MS = 60
 /** … but not more often than this. */
-const MAX_EXECUTIONS = 50
+const MAX_EXECUTIONS = 500
 
 export interface Figures {
   /** Of one execution: the median over samples of a sample's mean. */
