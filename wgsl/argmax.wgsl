@@ -1,28 +1,59 @@
 // Where the largest element lies along the middle dimension of a row-major [outer, reduced, inner] array; the first of
 // equals. NaN is larger than any number.
 //
-// LANES invocations share one output, as in reduce.wgsl: with LANES > 1 (inner = 1) each takes a strided part and a
-// tree in workgroup memory joins them; of equal elements the one with the lower index wins, whatever the lanes.
-// Limited by memory bandwidth.
+// Teams share outputs as in reduce.wgsl; of equal elements the one with the lower index wins, whatever the lanes. With
+// PARTS, out: [outer, parts, inner] are the places of the largest in each part. The launch that JOINS these has them as
+// `candidates` and reads the values where they lie. Limited by memory bandwidth.
 
 #include linear
 #include order
 
 struct Params {
   outputs: u32,
+  // Elements of x along the dimension, and those to search: as many, or with JOINS the candidates of an output.
+  length: u32,
   reduced: u32,
   inner: u32,
+  // Parts that an output is searched in, and elements of a part.
+  parts: u32,
+  part: u32,
 }
 #params Params
 
+#const LANES: u32 = 1
+#const SIZE: u32 = 64
+#const ACROSS: bool = false
+#const PARTS: bool = false
+#const JOINS: bool = false
+const TEAMS = SIZE / LANES;
+
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<i32>;
+#if JOINS
+@group(0) @binding(2) var<storage, read> candidates: array<i32>;
+#end
 
-#const LANES: u32 = 1
-const SIZE = 64u;
+struct Best {
+  value: f32,
+  place: u32,
+}
 
-var<workgroup> values: array<f32, SIZE>;
-var<workgroup> places: array<u32, SIZE>;
+alias Sum = Best;
+fn join(a: Best, b: Best) -> Best {
+  if (above(b.value, a.value) || (equal(b.value, a.value) && b.place < a.place)) { return b; }
+  return a;
+}
+#choose Team = team_alone
+
+// Element r of the output i of row o: of x, or one of the candidates.
+fn element(o: u32, i: u32, r: u32) -> Best {
+#if JOINS
+  let place = u32(candidates[(o * params.reduced + r) * params.inner + i]);
+#else
+  let place = r;
+#end
+  return Best(x[(o * params.length + place) * params.inner + i], place);
+}
 
 @compute @workgroup_size(SIZE)
 fn main(
@@ -30,38 +61,27 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let id = linear_index(workgroup, grid, local, SIZE);
-  let output = id / LANES;
-  let lane = id % LANES;
-  // An output out of range still takes part in the barriers below.
-  let safe = min(output, params.outputs - 1u);
-  let base = (safe / params.inner) * params.reduced * params.inner + safe % params.inner;
+  let team = select(local / LANES, local % TEAMS, ACROSS);
+  let lane = select(local % LANES, local / TEAMS, ACROSS);
+  let id = linear_index(workgroup, grid, team, TEAMS);
+  // An output out of range still takes part in the joins.
+  let output = min(id, params.outputs - 1u);
+  var o = output / params.inner;
+  let i = output - o * params.inner;
+  var start = 0u;
+  var end = params.reduced;
+  if (PARTS) {
+    start = o % params.parts * params.part;
+    end = min(start + params.part, params.reduced);
+    o /= params.parts;
+  }
   // Lanes beyond the last element start at the first one, which cannot win against itself.
-  var place = select(0u, lane, lane < params.reduced);
-  var value = x[base + place * params.inner];
-  for (var r = lane + LANES; r < params.reduced; r += LANES) {
-    let v = x[base + r * params.inner];
-    if (above(v, value)) {
-      value = v;
-      place = r;
-    }
+  var best = element(o, i, select(start, start + lane, start + lane < end));
+  for (var r = start + lane + LANES; r < end; r += LANES) {
+    let other = element(o, i, r);
+    // Places rise, so an equal one comes too late.
+    if (above(other.value, best.value)) { best = other; }
   }
-  if (LANES > 1u) {
-    values[local] = value;
-    places[local] = place;
-    for (var width = LANES / 2u; width > 0u; width /= 2u) {
-      workgroupBarrier();
-      if (lane < width) {
-        let other = values[local + width];
-        let otherPlace = places[local + width];
-        if (above(other, values[local]) || (equal(other, values[local]) && otherPlace < places[local])) {
-          values[local] = other;
-          places[local] = otherPlace;
-        }
-      }
-    }
-    workgroupBarrier();
-    place = places[local];
-  }
-  if (lane == 0u && output < params.outputs) { out[output] = i32(place); }
+  best = team_join(best, team * LANES + lane);
+  if (lane == 0u && id < params.outputs) { out[output] = i32(best.place); }
 }

@@ -8,6 +8,7 @@ const rowsOfTable = rowsFor<readonly [rows: number, inner: number, taken: number
       [1001, 512, 256],
       [100, 1024, 64],
       [512, 4, 4096],
+      [10, 512, 4096],
     ],
     quick: [[5, 3, 4]],
   },

@@ -7,6 +7,8 @@ const SIZES = {
     [4096, 256, 1],
     [64, 32, 1024],
     [1, 65_536, 32],
+    [8, 100_003, 1],
+    [1, 64, 64],
   ],
   quick: [
     [1, 50, 1],
@@ -14,7 +16,7 @@ const SIZES = {
   ],
 } as const
 
-/** [outer, reduced, inner]: everything, rows, a middle dimension, columns. */
+/** [outer, reduced, inner]: everything, rows, a middle dimension, columns, a few long rows, partial sums. */
 const sums = rowsFor<readonly [outer: number, reduced: number, inner: number]>(SIZES, ([outer, reduced, inner]) => {
   const shape = `${outer}×${reduced}×${inner} → ${outer}×${inner}`
   const inputs = { x: floats(outer * reduced * inner) }

@@ -1,3 +1,4 @@
+export { argmax } from './argmax.ts'
 export * from './attention.ts'
 export { dense, type Layout, layoutOf, sameLayout, walkFor, walkOf } from './broadcasting.ts'
 export * from './conv.ts'

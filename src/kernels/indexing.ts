@@ -1,15 +1,15 @@
-import argmaxSource from '../../wgsl/argmax.wgsl'
 import gatherSource from '../../wgsl/gather.wgsl'
 import gatherAxisSource from '../../wgsl/gather_axis.wgsl'
 import oneHotSource from '../../wgsl/one_hot.wgsl'
 import scatterAddSource from '../../wgsl/scatter_add.wgsl'
+import scatterAddMarkedSource from '../../wgsl/scatter_add_marked.wgsl'
 import scatterAxisSource from '../../wgsl/scatter_axis.wgsl'
 import { type Device, defineKernel, type GpuBuffer, linearGrid, loopGrid } from '../gpu/index.ts'
 
 const gatherKernel = defineKernel('gather', gatherSource)
 const scatterAddKernel = defineKernel('scatter_add', scatterAddSource)
+const scatterAddMarkedKernel = defineKernel('scatter_add_marked', scatterAddMarkedSource)
 const oneHotKernel = defineKernel('one_hot', oneHotSource)
-const argmaxKernel = defineKernel('argmax', argmaxSource)
 const gatherAxisKernel = defineKernel('gather_axis', gatherAxisSource)
 const scatterAxisKernel = defineKernel('scatter_axis', scatterAxisSource)
 
@@ -40,11 +40,20 @@ export function scatterAdd(
   inner: number,
 ): GpuBuffer {
   const out = device.alloc(Math.max(4, rows * inner * 4))
-  const wanted = Math.ceil((device.info.software ? 1024 : 65_536) / Math.max(1, inner))
+  const work = { flops: indexCount * inner, bytes: 4 * (rows * inner + indexCount * inner + indexCount) }
+  if (!device.info.software) {
+    // A workgroup owns up to 256 columns of a block of rows; 8,192 workgroups more than fill a GPU.
+    const chunks = Math.ceil(inner / 256)
+    const block = Math.ceil(rows / Math.max(1, Math.min(rows, Math.floor(8192 / chunks))))
+    const count = chunks * Math.ceil(rows / block)
+    const params = { count, chunks, inner, indices: indexCount, rows, block }
+    device.dispatch(scatterAddMarkedKernel.variant(), [x, indices, out], params, linearGrid(count, 1), work)
+    return out
+  }
+  const wanted = Math.ceil(1024 / Math.max(1, inner))
   const block = Math.ceil(rows / Math.min(rows, wanted))
   const count = inner * Math.ceil(rows / block)
   const params = { count, inner, indices: indexCount, rows, block }
-  const work = { flops: indexCount * inner, bytes: 4 * (rows * inner + indexCount * inner + indexCount) }
   device.dispatch(scatterAddKernel.variant(), [x, indices, out], params, loopGrid(device, count, 64), work)
   return out
 }
@@ -55,17 +64,6 @@ export function oneHot(device: Device, indices: GpuBuffer, indexCount: number, c
   const out = device.alloc(Math.max(4, count * 4))
   const work = { flops: 0, bytes: 4 * (count + indexCount) }
   device.dispatch(oneHotKernel.variant(), [indices, out], { count, classes }, loopGrid(device, count, 64), work)
-  return out
-}
-
-/** Indices (i32) of the largest along the middle dimension of x: [outer, reduced, inner]; the first of equals. */
-export function argmax(device: Device, x: GpuBuffer, outer: number, reduced: number, inner: number): GpuBuffer {
-  const outputs = outer * inner
-  const out = device.alloc(Math.max(4, outputs * 4))
-  const lanes = device.info.software || inner > 1 || reduced <= 4 ? 1 : reduced <= 32 ? 8 : 64
-  const work = { flops: outputs * reduced, bytes: 4 * (outputs * reduced + outputs) }
-  const variant = argmaxKernel.variant({ LANES: lanes })
-  device.dispatch(variant, [x, out], { outputs, reduced, inner }, linearGrid(outputs * lanes, 64), work)
   return out
 }
 

@@ -66,16 +66,32 @@ export const epilogueConstants = (
   ACTIVATION: ACTIVATION[activation],
 })
 
-/** Partial sums that a weight gradient is spread over, if there are enough samples. */
-const HARDWARE_PARTS = 4096
+/** Partial sums that a weight gradient is spread over on software adapters, if there are enough samples. */
 const SOFTWARE_PARTS = 64
 
+/** Invocations that a weight gradient is spread over on a GPU, if there are enough samples. */
+const HARDWARE_INVOCATIONS = 131_072
+
+/**
+ * Samples that a team adds up. On a GPU walking a sample takes the time of some memory reads, one after the other, and
+ * adding up a few hundred partial sums takes as long as a few: `reduce` shares those between invocations again.
+ */
+function samplesPerChunk(device: Device, { samples, channels, inner }: NormSizes): number {
+  if (device.info.software) {
+    const wanted = Math.min(samples, Math.max(1, Math.floor(SOFTWARE_PARTS / channels)))
+    return Math.max(Math.ceil(samples / wanted), Math.min(samples, Math.ceil(64 / inner)))
+  }
+  const { LANES } = teamFor(device, samples * channels, inner).constants
+  const room = Math.max(1, Math.floor(HARDWARE_INVOCATIONS / (channels * LANES)))
+  const chunks = Math.min(samples, room, Math.max(256, Math.ceil(samples / 16)))
+  return Math.max(Math.ceil(samples / chunks), Math.min(samples, Math.ceil(4 / inner)))
+}
+
 /** Teams, one a channel of a chunk of samples, and params of the kernels that add up by channel. */
-export function launchByChannel(device: Device, { samples, channels, inner, groups }: NormSizes) {
+export function launchByChannel(device: Device, sizes: NormSizes) {
+  const { samples, channels, inner, groups } = sizes
   const width = inner % 4 === 0 ? 4 : 1
-  const spread = device.info.software ? SOFTWARE_PARTS : HARDWARE_PARTS
-  const wanted = Math.min(samples, Math.max(1, Math.floor(spread / channels)))
-  const perChunk = Math.max(Math.ceil(samples / wanted), Math.min(samples, Math.ceil(64 / inner)))
+  const perChunk = samplesPerChunk(device, sizes)
   const chunks = Math.ceil(samples / perChunk)
   const { constants, grid } = teamFor(device, chunks * channels, inner)
   const { LANES, SIZE, Team } = constants

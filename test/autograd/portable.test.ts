@@ -16,7 +16,8 @@ describe.each<[string, DeviceOptions, readonly (keyof typeof registry)[]]>([
     { likeHardware: true },
     [
       ...(['groupNorm', 'groupNormGrad', 'groupNormTangent', 'groupNormSecondGrad'] as const),
-      ...(['sum', 'softmax', 'crossEntropy', 'matmul', 'conv2d', 'conv2dWeightGrad', 'attention'] as const),
+      ...(['sum', 'argmax', 'scatterAdd', 'softmax', 'crossEntropy'] as const),
+      ...(['matmul', 'conv2d', 'conv2dWeightGrad', 'attention'] as const),
     ],
   ],
 ])('%s', (_, options, names) => {
