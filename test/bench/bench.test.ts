@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { attention } from '../../bench/families/attention.ts'
 import { families } from '../../bench/families/index.ts'
+import { quantize } from '../../bench/families/quantize.ts'
 import { type Family, measure, runOnce, runs, tableRow } from '../../bench/harness.ts'
 import { parseOptions } from '../../bench/options.ts'
 import { Ld3mError } from '../../src/errors.ts'
@@ -23,9 +24,9 @@ describe('the bench', () => {
       expect(device.memory.current).toBe(before)
     }
     await run(await testDevice(), families)
-    // One kernel is for adapters that are not software.
+    // Some kernels are for adapters that are not software.
     const hardware = await openDevice({ likeHardware: true })
-    await run(hardware, [attention])
+    await run(hardware, [attention, quantize])
     hardware.destroy()
     expect([...kernels.keys()].filter((kernel) => !seen.has(kernel))).toEqual([])
   })
