@@ -185,10 +185,14 @@ describe('its command line', () => {
     expect(parsePeerOptions('bench:peers', ['--help'])).toBeUndefined()
   })
 
-  test.each([[['--smaples', '7']], [['conv']], [['--json']], [['--samples', '0']], [['--samples', 'few']], [['--cuda']]])(
-    'refuses %j',
-    (args) => {
-      expect(() => parsePeerOptions('bench:peers', args)).toThrow(Ld3mError)
-    },
-  )
+  test.each([
+    [['--smaples', '7']],
+    [['conv']],
+    [['--json']],
+    [['--samples', '0']],
+    [['--samples', 'few']],
+    [['--cuda']],
+  ])('refuses %j', (args) => {
+    expect(() => parsePeerOptions('bench:peers', args)).toThrow(Ld3mError)
+  })
 })
