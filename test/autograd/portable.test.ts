@@ -16,7 +16,16 @@ describe.each<[string, DeviceOptions, readonly (keyof typeof registry)[]]>([
     { likeHardware: true },
     [
       ...(['groupNorm', 'groupNormGrad', 'groupNormTangent', 'groupNormSecondGrad'] as const),
-      ...(['sum', 'softmax', 'crossEntropy', 'matmul', 'conv2d', 'conv2dWeightGrad', 'attention'] as const),
+      ...([
+        'sum',
+        'softmax',
+        'crossEntropy',
+        'matmul',
+        'conv2d',
+        'conv2dWeightGrad',
+        'attention',
+        'gridSampleAdjoint',
+      ] as const),
     ],
   ],
 ])('%s', (_, options, names) => {

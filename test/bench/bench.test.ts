@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { attention } from '../../bench/families/attention.ts'
+import { gridSample } from '../../bench/families/grid-sample.ts'
 import { families } from '../../bench/families/index.ts'
 import { quantize } from '../../bench/families/quantize.ts'
 import { type Family, measure, runOnce, runs, tableRow } from '../../bench/harness.ts'
@@ -26,7 +27,7 @@ describe('the bench', () => {
     await run(await testDevice(), families)
     // Some kernels are for adapters that are not software.
     const hardware = await openDevice({ likeHardware: true })
-    await run(hardware, [attention, quantize])
+    await run(hardware, [attention, gridSample, quantize])
     hardware.destroy()
     expect([...kernels.keys()].filter((kernel) => !seen.has(kernel))).toEqual([])
   })
