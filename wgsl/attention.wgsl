@@ -9,7 +9,8 @@
 //     DV       keys     queries  k     q     –     do    do      p
 //
 // with s = scale·rowA·colA, p = exp(s − lse[query]), dp = rowB·colB, delta[query] = do·out. All arrays are row-major
-// [B, N, D or Dv]; lse and delta are [B, Nq].
+// [B, N, D or Dv]; lse and delta are [B, Nq]. `attention` launches it for columns of one tile
+// (src/kernels/attention.ts).
 //
 // A workgroup of 64 owns 16 rows and up to 64·SPAN output columns of one batch element, and walks the columns c in
 // tiles of 32. Products: invocation (g, c) owns rows 4g…4g+3 and columns c and c + 16; operands pass through workgroup

@@ -11,6 +11,7 @@ struct Params {
   inner: u32,
   biases: u32,
   width: u32,
+  start: u32, // where the result begins in out
 }
 #params Params
 
@@ -44,6 +45,6 @@ fn main(
     for (var s = 0u; s < params.splits; s++) { sum += partial[s * part + at]; }
     if (BIAS) { sum += bias[i / params.inner % params.biases]; }
     if (RESIDUAL) { sum += residual[i]; }
-    out[i] = activate(sum);
+    out[params.start + i] = activate(sum);
   }
 }

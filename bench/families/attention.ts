@@ -6,9 +6,13 @@ const SIZES: { readonly full: readonly kernels.AttentionSizes[]; readonly quick:
   full: [
     { batch: 64, queries: 64, keys: 64, depth: 32, width: 32 },
     { batch: 2, queries: 1024, keys: 1024, depth: 32, width: 32 },
+    { batch: 8, queries: 1024, keys: 1024, depth: 64, width: 64 },
     { batch: 2, queries: 256, keys: 256, depth: 512, width: 512 },
   ],
-  quick: [{ batch: 2, queries: 5, keys: 3, depth: 4, width: 6 }],
+  quick: [
+    { batch: 2, queries: 5, keys: 3, depth: 4, width: 6 },
+    { batch: 2, queries: 5, keys: 36, depth: 4, width: 6 },
+  ],
 }
 
 const attentions = rowsFor<kernels.AttentionSizes>(SIZES, (sizes) => {

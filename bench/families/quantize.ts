@@ -11,6 +11,7 @@ const codebooks = rowsFor<readonly [n: number, c: number, size: number, rows: nu
     quick: [
       [2, 3, 2, 5],
       [2, 6, 2, 5],
+      [2, 3, 2, 40],
     ],
   },
   ([n, c, size, rows]) => {

@@ -2,12 +2,12 @@ import scoresSource from '../../wgsl/attention_scores.wgsl'
 import { type Device, defineKernel, type GpuBuffer } from '../gpu/index.ts'
 import type { AttentionInputs, AttentionSizes } from './attention-types.ts'
 import { type MatmulViews, type MatrixView, matmul } from './matmul.ts'
-import { teamFor } from './team.ts'
+import { type Team, teamFor, teamOf } from './team.ts'
 
 const scoresKernel = defineKernel('attention_scores', scoresSource)
 
-/** Scores of a block: 2 MiB, which caches hold. */
-const BLOCK = 1 << 19
+/** Scores of a block: 2 MiB, which a processor's caches hold, and 32 MiB, whose tiles fill a GPU. */
+const BLOCK = { software: 1 << 19, hardware: 1 << 23 } as const
 
 /** Some batch elements with all their queries, or a run of one element's queries. */
 interface Block {
@@ -17,10 +17,11 @@ interface Block {
   readonly queries: number
 }
 
-function* blocksOf({ batch, queries, keys }: AttentionSizes): Generator<Block> {
-  const together = Math.max(1, Math.floor(BLOCK / (queries * keys)))
-  const run = Math.max(16, Math.floor(BLOCK / keys / 16) * 16)
-  if (queries * keys <= BLOCK) {
+function* blocksOf(device: Device, { batch, queries, keys }: AttentionSizes): Generator<Block> {
+  const block = BLOCK[device.info.software ? 'software' : 'hardware']
+  const together = Math.max(1, Math.floor(block / (queries * keys)))
+  const run = Math.max(16, Math.floor(block / keys / 16) * 16)
+  if (queries * keys <= block) {
     for (let b = 0; b < batch; b += together) {
       yield { batch: b, batches: Math.min(together, batch - b), query: 0, queries }
     }
@@ -56,6 +57,13 @@ function productsOf(
   return matmul(device, x, y, sizes, {}, { views })
 }
 
+/** Vectors of a row above which 64 lanes of a GPU share it: each takes two at least. */
+const LONG_ROW = 128
+
+/** The team that shares a row of scores. A block has too few rows to fill a GPU with the lanes of `teamFor`. */
+const teamForScores = (device: Device, rows: number, count: number): Team =>
+  device.info.software || count < LONG_ROW ? teamFor(device, rows, count) : teamOf(count < 8192 ? 64 : 256, rows)
+
 /** Runs the kernel on a block of scores, in place. */
 function onScores(
   device: Device,
@@ -67,7 +75,7 @@ function onScores(
 ): void {
   const rows = batches * queries
   const width = sizes.keys % 4 === 0 ? 4 : 1
-  const { constants, grid } = teamFor(device, rows, sizes.keys / width)
+  const { constants, grid } = teamForScores(device, rows, sizes.keys / width)
   const variant = scoresKernel.variant({
     ...constants,
     ...{ GRADIENT: gradient, V: width === 4 ? 'vec4f' : 'f32', WIDTH: width },
@@ -89,7 +97,7 @@ export function blockedAttention(
   const { batch, queries, keys, depth, width } = sizes
   const lse = device.alloc(batch * queries * 4)
   const output = device.alloc(batch * queries * width * 4)
-  for (const block of blocksOf(sizes)) {
+  for (const block of blocksOf(device, sizes)) {
     const { ofQueries, ofKeys } = viewsOf(sizes, block)
     const scores = productsOf(device, q, k, block, keys, depth, { a: ofQueries(depth), b: ofKeys(depth) })
     onScores(device, [scores, lse], false, sizes, block, scale)
@@ -154,7 +162,7 @@ export function blockedAttentionGrad(
   const dq = needs[0] ? device.alloc(batch * queries * depth * 4) : undefined
   const dk = needs[1] ? new KeyGradient(device, sizes, depth) : undefined
   const dv = needs[2] ? new KeyGradient(device, sizes, width) : undefined
-  for (const block of blocksOf(sizes)) {
+  for (const block of blocksOf(device, sizes)) {
     const { ofQueries, ofKeys } = viewsOf(sizes, block)
     const scores = productsOf(device, q, k, block, keys, depth, { a: ofQueries(depth), b: ofKeys(depth) })
     const grads = productsOf(device, grad, v, block, keys, width, { a: ofQueries(width), b: ofKeys(width) })

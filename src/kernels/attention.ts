@@ -7,8 +7,15 @@ import { reduce } from './reduce.ts'
 
 export type { AttentionInputs, AttentionSizes } from './attention-types.ts'
 
-// A GPU keeps a tile of scores in workgroup memory, between barriers. On a software adapter those cost more than the
-// caches, where a block of scores fits as well: there attention is matrix products and a softmax, block by block.
+// Attention is matrix products and a softmax, block by block of scores: products run at a rate that one kernel for all
+// three does not reach, and a block's way through memory and back costs less than they do. Only where a GPU keeps all
+// scores of a workgroup's rows as one tile in workgroup memory, one kernel is faster, for it is one launch.
+
+/** Columns of the one kernel's tile: COLUMNS of wgsl/attention.wgsl. */
+const TILE = 32
+
+/** Whether one kernel computes attention that walks `columns`. */
+const isFused = (device: Device, columns: number): boolean => !device.info.software && columns <= TILE
 
 /** softmax(scale·q·kᵀ)·v: [batch, queries, width], and the log of each query's sum of exponentials: [batch, queries]. */
 export function attention(
@@ -19,7 +26,7 @@ export function attention(
   sizes: AttentionSizes,
   scale: number,
 ): { output: GpuBuffer; lse: GpuBuffer } {
-  return (device.info.software ? blockedAttention : fusedAttention)(device, q, k, v, sizes, scale)
+  return (isFused(device, sizes.keys) ? fusedAttention : blockedAttention)(device, q, k, v, sizes, scale)
 }
 
 /** The gradients with respect to q, k and v, each if needed. */
@@ -31,12 +38,13 @@ export function attentionGrad(
   scale: number,
 ): (GpuBuffer | undefined)[] {
   const { output, grad } = inputs
-  const { batch, queries, width } = sizes
+  const { batch, queries, keys, width } = sizes
   const shape = [batch, queries, width]
   const product = binary(device, 'MUL', grad, shape, output, shape, shape)
   const delta = reduce(device, product, batch * queries, width, 1)
   device.release(product)
-  const gradients = (device.info.software ? blockedAttentionGrad : fusedAttentionGrad)(
+  // The gradients with respect to k and v walk the queries.
+  const gradients = (isFused(device, Math.max(queries, keys)) ? fusedAttentionGrad : blockedAttentionGrad)(
     device,
     inputs,
     delta,

@@ -34,16 +34,18 @@ interface Partial {
   readonly biases?: number
   /** Parts are [inner, width] and the result the transpose of [inner, count / inner]. */
   readonly width?: number
+  /** Where the result goes instead of a new buffer, from element `start` on. */
+  readonly into?: { readonly buffer: GpuBuffer; readonly start: number } | undefined
 }
 
 /** Adds up partial products and applies the epilogue; releases them. */
 export function join(device: Device, partial: GpuBuffer, sizes: Partial, epilogue: GemmEpilogue = {}): GpuBuffer {
-  const { splits, count, inner = 1, biases = 1, width } = sizes
-  const out = device.alloc(Math.max(4, count * 4))
+  const { splits, count, inner = 1, biases = 1, width, into } = sizes
+  const out = into?.buffer ?? device.alloc(Math.max(4, count * 4))
   const { bias, residual } = epilogue
   const variant = joinKernel.variant({ TRANSPOSED: width !== undefined, ...epilogueConstants(epilogue) })
   const work = { flops: splits * count, bytes: 4 * (splits + 1 + (residual ? 1 : 0)) * count }
-  const params = { count, splits, inner, biases, width: width ?? 0 }
+  const params = { count, splits, inner, biases, width: width ?? 0, start: into?.start ?? 0 }
   const buffers = [partial, bias ?? partial, residual ?? partial, out]
   device.dispatch(variant, buffers, params, loopGrid(device, count, 64), work)
   device.release(partial)

@@ -1,11 +1,14 @@
 import source from '../../wgsl/grid_sample.wgsl'
 import adjointSource from '../../wgsl/grid_sample_adjoint.wgsl'
+import adjointSharedSource from '../../wgsl/grid_sample_adjoint_shared.wgsl'
 import boxesSource from '../../wgsl/grid_sample_boxes.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { teamOf } from './team.ts'
 
 const sampleKernel = defineKernel('grid_sample', source)
 const boxesKernel = defineKernel('grid_sample_boxes', boxesSource)
 const adjointKernel = defineKernel('grid_sample_adjoint', adjointSource)
+const adjointSharedKernel = defineKernel('grid_sample_adjoint_shared', adjointSharedSource)
 
 /** Images [batch, planes, height, width] sampled by grids [batch, outHeight, outWidth, 2]. */
 export interface GridSizes {
@@ -60,22 +63,35 @@ export function gridSampleAdjoint(
   }
   const boxes = device.alloc(tiles * 16)
   const points = batch * outHeight * outWidth
-  device.dispatch(boxesKernel.variant(), [grid, boxes], { count: tiles, ...shared }, loopGrid(device, tiles, 64), {
+  // On a GPU the rows of a tile have a lane each.
+  const { software } = device.info
+  const boxTeam = software ? { constants: {}, grid: loopGrid(device, tiles, 64) } : teamOf(TILE, tiles)
+  device.dispatch(boxesKernel.variant(boxTeam.constants), [grid, boxes], { count: tiles, ...shared }, boxTeam.grid, {
     flops: points * 8,
     bytes: points * 8,
   })
-  const blocks = Math.ceil(planes / 4)
-  const count = batch * blocks * height * width
+  const pixels = batch * height * width
+  const vectors = software ? 1 : vectorsFor(planes, pixels)
+  const blocks = Math.ceil(planes / (4 * vectors))
+  const count = blocks * pixels
   const out = device.alloc(batch * planes * height * width * 4)
   const work = { flops: points * planes * 16, bytes: 4 * batch * planes * (outHeight * outWidth + height * width) }
   const params = { count, planes, blocks, ...shared }
-  device.dispatch(
-    adjointKernel.variant({ DX: dx, DY: dy }),
-    [g, grid, boxes, out],
-    params,
-    loopGrid(device, count, 64),
-    work,
-  )
+  const buffers = [g, grid, boxes, out]
+  if (software) {
+    device.dispatch(adjointKernel.variant({ DX: dx, DY: dy }), buffers, params, loopGrid(device, count, 64), work)
+  } else {
+    const team = teamOf(TILE, count)
+    const variant = adjointSharedKernel.variant({ DX: dx, DY: dy, VECTORS: vectors, ...team.constants })
+    device.dispatch(variant, buffers, params, team.grid, work)
+  }
   device.release(boxes)
   return out
 }
+
+/** Invocations that fill a large GPU: half of the threads that a hundred processors hold. */
+const FILL = 131_072
+
+/** Vectors of four planes that an invocation owns on a GPU: as many as leave enough invocations. */
+const vectorsFor = (planes: number, pixels: number): number =>
+  [4, 2].find((vectors) => planes > 2 * vectors && TILE * pixels * Math.ceil(planes / (4 * vectors)) >= FILL) ?? 1

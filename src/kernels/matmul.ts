@@ -61,7 +61,7 @@ export function matmul(
   { views = {}, halves = {} }: MatmulOperands = {},
 ): GpuBuffer {
   const { n, k } = sizes
-  const extent = extentOf(sizes)
+  const extent = extentOf(device, sizes)
   const base = tileFor(device, extent)
   if (device.tuner.idle) return matmulBy(device, base, a, b, sizes, epilogue, { views, halves })
   const own = timed(device, sizes)
@@ -83,14 +83,17 @@ const workOf = ({ batches, m, n, k }: MatmulSizes, halves: Halves = {}) => ({
 
 /**
  * Whether the core's rows are b's columns. They go to neighbouring lanes; those of b's columns write neighbouring
- * elements, unless there are too few.
+ * elements, unless there are too few: up to 32 are the columns of a tile in a GPU's workgroup memory, which as rows would
+ * fill none.
  */
-const isSwapped = ({ m, n }: MatmulSizes): boolean => n >= 32 || n >= m
+const isSwapped = (device: Device, { m, n }: MatmulSizes): boolean => n >= (device.info.software ? 32 : 33) || n >= m
 
 /** The product in the core's terms. */
-const extentOf = (sizes: MatmulSizes): Extent => {
+const extentOf = (device: Device, sizes: MatmulSizes): Extent => {
   const { batches, m, n, k } = sizes
-  return isSwapped(sizes) ? { batches, rows: n, columns: m, inner: k } : { batches, rows: m, columns: n, inner: k }
+  return isSwapped(device, sizes)
+    ? { batches, rows: n, columns: m, inner: k }
+    : { batches, rows: m, columns: n, inner: k }
 }
 
 /** The product that the tuner times: fewer batches, and fewer rows of a if one batch is too much. */
@@ -98,7 +101,7 @@ function timed(device: Device, sizes: MatmulSizes): MatmulSizes {
   const batches = partsToTime(device, sizes.batches, workOf({ ...sizes, batches: 1 }))
   // As many as keep the core's rows and columns as they are.
   const blocks = Math.floor(sizes.m / LEAST_ROWS)
-  if (batches > 1 || blocks <= 1 || isSwapped(sizes) !== isSwapped({ ...sizes, m: LEAST_ROWS }))
+  if (batches > 1 || blocks <= 1 || isSwapped(device, sizes) !== isSwapped(device, { ...sizes, m: LEAST_ROWS }))
     return { ...sizes, batches }
   const m = LEAST_ROWS * partsToTime(device, blocks, workOf({ ...sizes, batches, m: LEAST_ROWS }))
   return { ...sizes, batches, m: m === LEAST_ROWS * blocks ? sizes.m : m }
@@ -115,8 +118,8 @@ function matmulBy(
   { views = {}, halves = {} }: MatmulOperands,
 ): GpuBuffer {
   const { batches, m, n, k, transposeA, transposeB } = sizes
-  const swapped = isSwapped(sizes)
-  const extent = extentOf(sizes)
+  const swapped = isSwapped(device, sizes)
+  const extent = extentOf(device, sizes)
   const { rows, columns } = extent
   const [transposeLeft, transposeRight] = swapped ? [!transposeB, !transposeA] : [transposeA, transposeB]
   // An empty sum is zero: a step of zeros.
@@ -133,10 +136,13 @@ function matmulBy(
   const count = batches * m * n
   const [groups, blocks] = groupsOf(tile, rows / 4, columns)
   const least = LEAST_PART[device.info.software ? 'software' : 'hardware']
-  const wanted = views.out ? 1 : splitsFor(device, usualGroups(device, extent), padded, least, 4 * count)
+  const wanted = isJoinable(device, sizes, views)
+    ? splitsFor(device, usualGroups(device, extent), padded, least, 4 * count)
+    : 1
   const part = up(padded / wanted)
   const parts = Math.ceil(padded / part)
-  const out = views.out?.buffer ?? device.alloc(Math.max(4, parts * count * 4))
+  const into = parts === 1 ? views.out : undefined
+  const out = into?.buffer ?? device.alloc(Math.max(4, parts * count * 4))
   const ownEpilogue = parts === 1 ? epilogue : NO_EPILOGUE
   const { bias, residual } = ownEpilogue
   const four = n % 4 === 0
@@ -156,8 +162,8 @@ function matmulBy(
   })
   const params = {
     ...{ batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part },
-    ...{ start_a: left.view.start, start_b: right.view.start, start_out: views.out?.start ?? 0 },
-    ...{ stride_a: left.view.stride, stride_b: right.view.stride, stride_out: views.out?.stride ?? m * n },
+    ...{ start_a: left.view.start, start_b: right.view.start, start_out: into?.start ?? 0 },
+    ...{ stride_a: left.view.stride, stride_b: right.view.stride, stride_out: into?.stride ?? m * n },
     groups,
   }
   device.dispatch(
@@ -169,8 +175,12 @@ function matmulBy(
     workOf(sizes, halves),
   )
   for (const { buffer, temporary } of [left, right]) if (temporary) device.release(buffer)
-  return parts === 1 ? out : join(device, out, { splits: parts, count, biases: n }, epilogue)
+  return parts === 1 ? out : join(device, out, { splits: parts, count, biases: n, into: views.out }, epilogue)
 }
+
+/** Whether parts of a product may be added up: into a new buffer always, into a view on a GPU, if it has no gaps. */
+const isJoinable = ({ info }: Device, { batches, m, n }: MatmulSizes, { out }: MatmulViews): boolean =>
+  !out || (!info.software && (batches === 1 || out.stride === m * n))
 
 /** The next multiple of a step. */
 const up = (size: number): number => Math.ceil(size / STEP) * STEP

@@ -1,9 +1,24 @@
 import source from '../../wgsl/quantize.wgsl'
 import lookupSource from '../../wgsl/quantize_lookup.wgsl'
+import sharedSource from '../../wgsl/quantize_shared.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
+import { teamOf } from './team.ts'
 
 const kernel = defineKernel('quantize', source)
+const sharedKernel = defineKernel('quantize_shared', sharedSource)
 const lookupKernel = defineKernel('quantize_lookup', lookupSource)
+
+/** Invocations that fill a large GPU: half of the threads that a hundred processors hold. */
+const FILL = 131_072
+/** Rows that a lane walks at least, beside which joining the lanes costs little. */
+const LEAST_ROWS = 4
+
+/** How many invocations share a position: on a GPU as few as fill it, on a software adapter one. */
+function lanesFor(device: Device, positions: number, rows: number): number {
+  if (device.info.software || positions >= FILL) return 1
+  const worthwhile = [8, 64, 256].filter((lanes) => rows >= LEAST_ROWS * lanes)
+  return worthwhile.find((lanes) => positions * lanes >= FILL) ?? worthwhile.at(-1) ?? 1
+}
 
 /** Index of the row of codebook: [rows, channels] nearest to each position of z: [samples, channels, inner]. */
 export function quantize(
@@ -17,15 +32,17 @@ export function quantize(
 ): GpuBuffer {
   const positions = samples * inner
   const indices = device.alloc(Math.max(4, positions * 4))
-  const variant = kernel.variant({ CHANNELS: channels === 3 || channels === 4 ? channels : 0 })
+  const CHANNELS = channels === 3 || channels === 4 ? channels : 0
+  const lanes = lanesFor(device, positions, rows)
   const work = { flops: 3 * positions * rows * channels, bytes: 4 * (positions * (channels + 1) + rows * channels) }
-  device.dispatch(
-    variant,
-    [z, codebook, indices],
-    { positions, inner, channels, rows },
-    loopGrid(device, positions, 64),
-    work,
-  )
+  const buffers = [z, codebook, indices]
+  const params = { positions, inner, channels, rows }
+  if (lanes === 1) {
+    device.dispatch(kernel.variant({ CHANNELS }), buffers, params, loopGrid(device, positions, 64), work)
+  } else {
+    const { constants, grid } = teamOf(lanes, positions)
+    device.dispatch(sharedKernel.variant({ CHANNELS, ...constants }), buffers, params, grid, work)
+  }
   return indices
 }
 

@@ -32,6 +32,10 @@ export function teamFor(device: Device, rows: number, count: number): Team {
 export const teamOfOne = (device: Device, rows: number): Team =>
   device.info.software ? team('team_alone', 1, 8, rows, 16) : team('team_alone', 1, 64, rows, 8192)
 
+/** Teams of `lanes` invocations on a GPU, for `rows` that a kernel shares among more or fewer than `teamFor` does. */
+export const teamOf = (lanes: number, rows: number): Team =>
+  team('team_workgroup', lanes, Math.max(64, lanes), rows, 8192)
+
 function team(kind: string, lanes: number, size: number, rows: number, most: number): Team {
   const workgroups = Math.min(Math.ceil((rows * lanes) / size), most)
   return { constants: { LANES: lanes, SIZE: size, Team: kind }, grid: [workgroups, 1, 1] }

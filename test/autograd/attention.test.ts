@@ -1,8 +1,10 @@
-import { expect, test } from 'vitest'
-import { grad, ops, random, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { grad, ops, planMemory, random, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import type { Device } from '../../src/gpu/index.ts'
 import { openDevice } from '../../src/node/index.ts'
 import { attention } from '../samples/attention.ts'
-import { checkForward, checkGradients, draw, uniform } from '../support/checks.ts'
+import { checkForward, checkGradients, draw, expectClose, uniform } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
 
 const spec = (shape: number[], size = 1) => ({ shape, low: -size, high: size })
@@ -79,6 +81,102 @@ test('keeps what it saved for another gradient, in one kernel as a GPU runs it a
     expect([...(await second.read())]).toEqual([...(await first.read())])
   }
   hardware.destroy()
+})
+
+describe('as a GPU runs it', () => {
+  let device: Device
+  beforeAll(async () => {
+    device = await openDevice({ likeHardware: true })
+  })
+  afterAll(() => device.destroy())
+
+  /** The kernels that `run` launches, in order. */
+  async function launchedBy(run: () => Promise<void>): Promise<string[]> {
+    const names: string[] = []
+    const dispatch = device.dispatch
+    device.dispatch = (variant, ...rest) => {
+      names.push(variant.kernel.name)
+      dispatch.call(device, variant, ...rest)
+    }
+    try {
+      await run()
+    } finally {
+      Reflect.deleteProperty(device, 'dispatch')
+    }
+    return names
+  }
+
+  const inputs = (batch: number, queries: number, keys: number, depth: number, width: number) => ({
+    inputs: [spec([batch, queries, depth]), spec([batch, keys, depth]), spec([batch, keys, width])],
+    attrs: { scale: depth ** -0.5 },
+  })
+
+  // 31 to 33 keys are one tile of the one kernel, and blocks; 512 and more are shared by 64 lanes.
+  const shapes = fc.record({
+    batch: fc.integer({ min: 1, max: 2 }),
+    queries: fc.constantFrom(16, 70),
+    keys: fc.constantFrom(31, 33, 64, 512),
+    depth: fc.constant(32),
+    width: fc.constant(32),
+  })
+
+  test('agrees with float64, with its gradients, in one kernel and in blocks', async () => {
+    const names = await launchedBy(() =>
+      fc.assert(
+        fc.asyncProperty(shapes, fc.nat(), async ({ batch, queries, keys, depth, width }, seed) => {
+          const c = inputs(batch, queries, keys, depth, width)
+          await checkForward(device, ops.attentionOp, attention.attention, c, seed)
+          await checkGradients(device, ops.attentionOp, attention.attention, c, seed)
+        }),
+        { numRuns: 4, examples: [512, 31].map((keys) => [{ batch: 1, queries: 70, keys, depth: 32, width: 32 }, 1]) },
+      ),
+    )
+    expect(names).toContain('attention')
+    expect(names).toContain('attention_scores')
+  })
+
+  test('gives wide outputs of few keys, in several parts', async () => {
+    const c = inputs(1, 18, 30, 20, 300)
+    const names = await launchedBy(async () => {
+      await checkForward(device, ops.attentionOp, attention.attention, c, 1)
+      await checkGradients(device, ops.attentionOp, { ...attention.attention, order: 1 }, c, 2)
+    })
+    expect(names).not.toContain('attention_scores')
+  })
+
+  test.each([
+    ['two blocks of queries', 1, 2500, 3500],
+    ['two blocks of batch elements', 3, 2000, 1900],
+  ])('agrees with float64 in %s, and with small blocks in its gradients', async (_, batch, queries, keys) => {
+    const c = inputs(batch, queries, keys, 4, 4)
+    const names = await launchedBy(() => checkForward(device, ops.attentionOp, attention.attention, c, 1))
+    expect(names.filter((name) => name === 'attention_scores')).toHaveLength(2)
+    const random = uniform(2)
+    const arrays = c.inputs.map((own) => draw(own, random))
+    const gradients = (device: Device) => {
+      const gs = scope(() => {
+        const xs = arrays.map((x) => tensor(device, Float32Array.from(x.data), { shape: x.shape, requiresGrad: true }))
+        return grad(ops.sum(ops.square(ops.attentionOp.apply(xs, c.attrs))), xs)
+      })
+      return Promise.all(gs.map((g) => g.read()))
+    }
+    // A software adapter's are held to float64 by the generated tests.
+    const expected = await gradients(await testDevice())
+    for (const [i, found] of (await gradients(device)).entries())
+      expectClose(found, expected[i]!, 1e-4, `gradient ${i}`)
+  })
+
+  test('takes memory for a block of scores, however long the sequences are', () => {
+    const [batch, length, depth] = [4, 16_384, 32]
+    const bytes = 4 * batch * length * depth
+    const gradients = () => {
+      const xs = [1, 2, 3].map((stream) => random.normal(device, [batch, length, depth], { seed: 1, stream }).leaf())
+      return grad(ops.sum(ops.attention(...(xs as [Tensor, Tensor, Tensor]))), xs)
+    }
+    const { peakBytes, beforeBytes } = planMemory(device, () => scope(gradients))
+    // Two blocks of 32 MiB and partial sums of one product, beside arrays of the inputs' size. All scores are 4 GiB.
+    expect(peakBytes - beforeBytes).toBeLessThan(((3 * 32) << 20) + 12 * bytes)
+  })
 })
 
 test('says which shapes and options it takes', async () => {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
 import { grad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import { openDevice } from '../../src/node/index.ts'
+import { gridSample as samples } from '../samples/grid-sample.ts'
 import { draw, expectClose, uniform } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
 
@@ -51,6 +53,42 @@ test('the adjoint of a rotation by a large grid is its transpose, with the same 
   expect(Math.abs(left - right)).toBeLessThan(1e-3)
   expect([...(await run()[1].read())]).toEqual([...gradient])
 })
+
+test.each([
+  [4, 5, 9],
+  [8, 5, 128],
+  [16, 13, 128],
+])(
+  'lanes of a GPU that share a pixel give the adjoint, %i planes at most: %i planes of %i² pixels',
+  async (most, planes, size) => {
+    const device = await openDevice({ likeHardware: true })
+    const launched = new Set<unknown>()
+    const dispatch = device.dispatch.bind(device)
+    device.dispatch = (variant, ...rest) => {
+      if (variant.kernel.name === 'grid_sample_adjoint_shared') launched.add(4 * Number(variant.constants.VECTORS))
+      dispatch(variant, ...rest)
+    }
+    const random = uniform(3)
+    const g = draw({ shape: [1, planes, 13, 21] }, random)
+    const grid = draw({ shape: [1, 13, 21, 2], low: -1.2, high: 1.2 }, random)
+    const run = async () => {
+      const adjoint = scope(() =>
+        ops.gridSampleAdjointOp.apply(
+          [g, grid].map((x) => tensor(device, Float32Array.from(x.data), { shape: x.shape })),
+          { dx: false, dy: false, size: [size, size] },
+        ),
+      )
+      return adjoint.read()
+    }
+    const found = await run()
+    const attrs = { dx: false, dy: false, size: [size, size] as [number, number] }
+    expectClose(found, samples.gridSampleAdjoint.reference([g, grid], attrs).data, 1e-4, 'adjoint')
+    const again = await run()
+    expect(found.every((x, i) => x === again[i])).toBe(true)
+    expect([...launched]).toEqual([most])
+    device.destroy()
+  },
+)
 
 test('says which shapes it takes', async () => {
   const device = await testDevice()

@@ -17,7 +17,7 @@ describe.each<[string, DeviceOptions, readonly (keyof typeof registry)[]]>([
     [
       ...(['groupNorm', 'groupNormGrad', 'groupNormTangent', 'groupNormSecondGrad'] as const),
       ...(['sum', 'argmax', 'scatterAdd', 'softmax', 'crossEntropy'] as const),
-      ...(['matmul', 'conv2d', 'conv2dWeightGrad', 'attention'] as const),
+      ...(['matmul', 'conv2d', 'conv2dWeightGrad', 'attention', 'gridSampleAdjoint'] as const),
     ],
   ],
 ])('%s', (_, options, names) => {

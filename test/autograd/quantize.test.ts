@@ -1,5 +1,9 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { grad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
+import type { Device } from '../../src/gpu/index.ts'
+import { openDevice } from '../../src/node/index.ts'
+import { uniform } from '../support/checks.ts'
 import { testDevice } from '../support/device.ts'
 
 test('gives the first of equally near rows, and the gradient of the identity', async () => {
@@ -38,3 +42,67 @@ test('says what shapes it needs', async () => {
     expect(() => ops.vectorQuantize(z, codebook)).toThrow(/z has shape \[1, 3, 2, 2\], the codebook \[2, 4\]/)
   })
 })
+
+/** Whole numbers, so that distances are exact and many are equal. */
+const wholes = (count: number, seed: number) => {
+  const random = uniform(seed)
+  return Float32Array.from({ length: count }, () => Math.floor(random() * 7) - 3)
+}
+
+test('on a GPU lanes that share a position give the first of the nearest rows, as one invocation does', async () => {
+  const [hardware, software] = [await openDevice({ likeHardware: true }), await testDevice()]
+  const launched = new Set<unknown>()
+  const dispatch = hardware.dispatch.bind(hardware)
+  hardware.dispatch = (variant, ...rest) => {
+    launched.add(variant.constants.LANES ?? 1)
+    dispatch(variant, ...rest)
+  }
+  const cases = fc.record({
+    n: fc.integer({ min: 1, max: 3 }),
+    c: fc.constantFrom(3, 4, 6),
+    size: fc.integer({ min: 1, max: 4 }),
+    // One lane a position, 8, 64 and 256.
+    rows: fc.constantFrom(5, 37, 300, 1500),
+    seed: fc.nat(),
+    // A row, or a position, that is no number.
+    nan: fc.constantFrom('none', 'a row', 'the first row', 'a position'),
+  })
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ n, c, size, rows, seed, nan }) => {
+      const [z, codebook] = [wholes(n * c * size * size, seed), wholes(rows * c, seed + 1)]
+      if (nan === 'a row') codebook[Math.floor(rows / 2) * c] = Number.NaN
+      if (nan === 'the first row') codebook[0] = Number.NaN
+      if (nan === 'a position') z[0] = Number.NaN
+      const run = async (device: Device) => {
+        const indices = scope(() =>
+          ops.nearestCodeOp.apply(
+            [tensor(device, z, { shape: [n, c, size, size] }), tensor(device, codebook, { shape: [rows, c] })],
+            {},
+          ),
+        )
+        const read = [...(await indices.read())]
+        indices.dispose()
+        return read
+      }
+      const found = await run(hardware)
+      expect(found).toEqual(await run(software))
+      expect(found).toEqual(nearest(z, codebook, c, size * size))
+    }),
+    { numRuns: 40 },
+  )
+  expect([...launched].sort()).toEqual([1, 256, 64, 8])
+  hardware.destroy()
+})
+
+/** The same in float64. */
+function nearest(z: Float32Array, codebook: Float32Array, c: number, inner: number): number[] {
+  return Array.from({ length: z.length / c }, (_, i) => {
+    const sample = Math.floor(i / inner)
+    const distances = Array.from({ length: codebook.length / c }, (_, k) => {
+      let distance = 0
+      for (let j = 0; j < c; j++) distance += (z[(sample * c + j) * inner + (i % inner)]! - codebook[k * c + j]!) ** 2
+      return distance
+    })
+    return distances.reduce((best, distance, k) => (distance < distances[best]! ? k : best), 0)
+  })
+}

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { attention } from '../../bench/families/attention.ts'
+import { gridSample } from '../../bench/families/grid-sample.ts'
 import { families } from '../../bench/families/index.ts'
 import { indexing } from '../../bench/families/indexing.ts'
+import { quantize } from '../../bench/families/quantize.ts'
 import { type Family, measure, runOnce, runs, tableRow } from '../../bench/harness.ts'
 import { parseOptions } from '../../bench/options.ts'
 import { Ld3mError } from '../../src/errors.ts'
@@ -26,7 +28,7 @@ describe('the bench', () => {
     await run(await testDevice(), families)
     // Some kernels are for adapters that are not software.
     const hardware = await openDevice({ likeHardware: true })
-    await run(hardware, [attention, indexing])
+    await run(hardware, [attention, gridSample, indexing, quantize])
     hardware.destroy()
     expect([...kernels.keys()].filter((kernel) => !seen.has(kernel))).toEqual([])
   })

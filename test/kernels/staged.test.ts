@@ -82,6 +82,29 @@ describe('a product in workgroup memory has the bits of one without, and agrees 
     )
   })
 
+  test('in parts that are added up where a view has no gaps', async () => {
+    const [batches, m, n, k, start] = [2, 70, 32, 512, 8]
+    const sizes = { batches, m, n, k, transposeA: false, transposeB: false }
+    const [a, b] = [numbers(batches * m * k, 1), numbers(batches * k * n, 2)]
+    const buffers = [a, b].map((x) => upload(device, x)) as [GpuBuffer, GpuBuffer]
+    const count = batches * m * n
+    const own = kernels.matmul(device, ...buffers, sizes)
+    const buffer = upload(device, new Float32Array(count + 2 * start))
+    const out = { buffer, start, stride: m * n }
+    const { rows } = await device.profile(() => {
+      kernels.matmul(device, ...buffers, sizes, {}, { views: { out } })
+    })
+    expect(rows.map(({ kernel }) => kernel.replace(/\[.*/, '')).sort()).toEqual(['gemm_join', 'matmul'])
+    const [alone, placed] = [await device.read(own, 4 * count), await device.read(buffer, 4 * (count + 2 * start))]
+    expect([...new Float32Array(placed)]).toEqual([
+      ...new Float32Array(start),
+      ...new Float32Array(alone),
+      ...new Float32Array(start),
+    ])
+    expectClose(new Float32Array(alone), product(a, b, sizes), 1e-5, 'in parts')
+    for (const buffer of [...buffers, own, out.buffer]) device.release(buffer)
+  })
+
   test('with bias, residual and activation, of views, and written to a view', async () => {
     const [m, n, k, batches] = [40, 68, 30, 2]
     const sizes = { batches, m, n, k, transposeA: false, transposeB: false }
@@ -253,6 +276,9 @@ describe('where they are chosen', () => {
   test('on a GPU by default, but not for few rows, few columns or a short inner dimension', () => {
     expect(namesOn(device, sizes)[0]).toBe('staged 64×64')
     expect(namesOn(device, { ...sizes, m: 2048, n: 2048 })[0]).toBe('staged 128×128')
+    // Either way round, of the columns too.
+    expect(namesOn(device, { ...sizes, n: 32 })[0]).toBe('staged 128×32')
+    expect(namesOn(device, { ...sizes, m: 32 })[0]).toBe('staged 128×32')
     for (const small of [{ m: 8 }, { m: 256, n: 8 }, { k: 8 }]) {
       expect(namesOn(device, { ...sizes, ...small })[0]).not.toMatch(/staged/)
     }
