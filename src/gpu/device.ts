@@ -203,8 +203,7 @@ export class Device {
   /** A buffer of at least `bytes`; its contents are undefined. */
   alloc(bytes: number): GpuBuffer {
     this.#check()
-    if (this.#rehearsal) this.#pool.check(bytes)
-    const buffer = (this.#rehearsal ?? this.#pool).alloc(bytes)
+    const buffer = this.#rehearsal ? this.#rehearsal.alloc(this.#pool.capacityFor(bytes)) : this.#pool.alloc(bytes)
     this.#allocated?.add(buffer)
     return buffer
   }
