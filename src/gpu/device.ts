@@ -264,9 +264,7 @@ export class Device {
       return
     }
     buffer.willBeWritten()
-    const bytes = new Uint8Array(Math.ceil(data.byteLength / 4) * 4)
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    this.#recorder.write(buffer.handle, offset, bytes)
+    this.#recorder.write(buffer.handle, offset, data)
   }
 
   /** Records zeroing the first `bytes` of a buffer. */
