@@ -181,10 +181,6 @@ function recordNode<A>(
   }
   const shapes = inputs.map((t) => t.shape)
   return new Node(op.name, parents, saved, (node, backward) => {
-    const restore = (index: number, own: boolean) => {
-      const s = node.saved(index)
-      return new Tensor(s.storage.retain(), s.shape, s.dtype, own ? node : s.node)
-    }
     const gradients = vjp({
       grad: backward.grad,
       grads: backward.grads,
@@ -195,14 +191,20 @@ function recordNode<A>(
       attrs,
       shapes,
       outputShape,
-      input: (index) => restore(index, false),
-      output: () => restore(count, true),
-      extra: (index) => restore(count + 1 + index, false),
+      input: (index) => restore(node, index),
+      output: () => restore(node, count, node),
+      extra: (index) => restore(node, count + 1 + index),
       release: (index) => backward.retainGraph || node.freeSaved(index),
     })
     checkGradients(op.name, gradients, backward.needs, shapes)
     return gradients
   })
+}
+
+/** A tensor of what a node saved, at its own place in the graph or at `place`. */
+function restore(node: Node, index: number, place?: Node): Tensor {
+  const s = node.saved(index)
+  return new Tensor(s.storage.retain(), s.shape, s.dtype, place ?? s.node)
 }
 
 /** Throws unless a rule gave, for each input that needs a gradient, one of its shape: of another, sums would broadcast. */

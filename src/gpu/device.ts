@@ -1,14 +1,15 @@
 import { formatValue, Ld3mError, optionError } from '../errors.ts'
 import type { Housekeeping } from './bind-groups.ts'
 import { DerivedBuffers } from './derived.ts'
-import { BufferUsage, MapModeRead } from './flags.ts'
+import { MapModeRead } from './flags.ts'
 import type { Variant } from './kernel.ts'
 import { PipelineCache } from './pipelines.ts'
 import { type MemoryPlan, Rehearsal } from './plan.ts'
-import { BufferPool, GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
+import { BufferPool, GpuBuffer, type MemoryUse } from './pool.ts'
 import { type Profile, profileOf } from './profile.ts'
 import { Profiler, type Work } from './profiler.ts'
 import { Recorder } from './recorder.ts'
+import { StagingBuffers } from './staging.ts'
 import { Tuner, type TunerOptions, tunerSettings } from './tuner.ts'
 import { Workbench } from './workbench.ts'
 
@@ -83,6 +84,7 @@ export class Device {
   readonly #pool: BufferPool
   readonly #pipelines: PipelineCache
   readonly #recorder: Recorder
+  readonly #staging: StagingBuffers
   readonly #derived: DerivedBuffers
   /** Workgroups a dimension. Kept, since to ask the device's limits is slow. */
   readonly #maxGrid: number
@@ -115,6 +117,7 @@ export class Device {
     this.#derived = new DerivedBuffers(derivedBytes, (buffer) => this.#giveBack(buffer))
     this.#pipelines = new PipelineCache(handle, info.immediates, options.housekeeping)
     this.#recorder = new Recorder(handle, this.#pipelines, (error) => this.#fail(error))
+    this.#staging = new StagingBuffers(handle)
     this.#bench = new Workbench(this, this.#recorder, this.#pipelines, wait)
     this.tuner = new Tuner(this.#bench, adapter, settings.mode, settings.options)
     handle.addEventListener('uncapturederror', (event) => {
@@ -203,8 +206,7 @@ export class Device {
   /** A buffer of at least `bytes`; its contents are undefined. */
   alloc(bytes: number): GpuBuffer {
     this.#check()
-    if (this.#rehearsal) this.#pool.check(bytes)
-    const buffer = (this.#rehearsal ?? this.#pool).alloc(bytes)
+    const buffer = this.#rehearsal ? this.#rehearsal.alloc(this.#pool.capacityFor(bytes)) : this.#pool.alloc(bytes)
     this.#allocated?.add(buffer)
     return buffer
   }
@@ -262,9 +264,7 @@ export class Device {
       return
     }
     buffer.willBeWritten()
-    const bytes = new Uint8Array(Math.ceil(data.byteLength / 4) * 4)
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    this.#recorder.write(buffer.handle, offset, bytes)
+    this.#recorder.write(buffer.handle, offset, data)
   }
 
   /** Records zeroing the first `bytes` of a buffer. */
@@ -349,21 +349,19 @@ export class Device {
     this.#check()
     if (this.#rehearsal) return this.#refuse('reads a tensor back')
     const size = Math.ceil(bytes / 4) * 4
-    const staging = this.handle.createBuffer({
-      size: sizeClass(size),
-      usage: BufferUsage.MapRead | BufferUsage.CopyDst,
-    })
+    const staging = this.#staging.take(size)
     this.#recorder.copy(buffer.handle, 0, staging, 0, size)
     try {
       await this.#wait(this.#recorder.flush())
       this.#check()
       await this.#wait(staging.mapAsync(MapModeRead, 0, size))
       this.#check()
-      return staging.getMappedRange(0, size).slice(0, bytes)
+      const data = staging.getMappedRange(0, size).slice(0, bytes)
+      this.#staging.giveBack(staging)
+      return data
     } catch (error) {
-      throw this.#failure ?? error
-    } finally {
       staging.destroy()
+      throw this.#failure ?? error
     }
   }
 
@@ -421,13 +419,14 @@ export class Device {
     if (rehearsal.failure) throw rehearsal.failure
   }
 
-  /** Destroys the unused buffers that are kept for reuse, and the derived ones. */
+  /** Destroys the unused buffers that are kept for reuse, those for reading back too, and the derived ones. */
   trim(): void {
     if (this.#rehearsal) {
       this.#rehearsal.derived.clear()
       return
     }
     this.#derived.clear()
+    this.#staging.clear()
     for (const buffer of this.#pool.drain()) this.#recorder.destroyLater(buffer)
     this.#pipelines.forgetBindGroups()
     this.flush()
@@ -436,6 +435,7 @@ export class Device {
   /** Ends the device: later calls that allocate, record or read back fail. Tensors may still be disposed. */
   destroy(): void {
     this.#destroyed = true
+    this.#staging.clear()
     this.handle.destroy()
   }
 

@@ -1,6 +1,6 @@
 import { Ld3mError } from '../errors.ts'
 import type { DerivedBuffers } from './derived.ts'
-import { GpuBuffer, type MemoryUse, sizeClass } from './pool.ts'
+import { GpuBuffer, type MemoryUse } from './pool.ts'
 
 /** What a piece of work would need of the GPU's memory. Bytes are those of buffers, as `device.memory` counts them. */
 export interface MemoryPlan {
@@ -61,8 +61,9 @@ export class Rehearsal {
     this.#peakEvent = this.#events
   }
 
+  /** A buffer of that capacity. */
   alloc(bytes: number): GpuBuffer {
-    const buffer = new GpuBuffer(undefined, sizeClass(bytes))
+    const buffer = new GpuBuffer(undefined, bytes)
     this.#current += buffer.bytes
     const from = ++this.#events
     this.#allocations.set(buffer, { bytes: buffer.bytes, from, to: Number.POSITIVE_INFINITY, writer: undefined })

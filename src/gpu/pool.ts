@@ -103,7 +103,8 @@ export class BufferPool {
     readonly keepBytes: number,
   ) {
     const { maxStorageBufferBindingSize, maxBufferSize } = device.limits
-    this.#largest = Math.min(maxStorageBufferBindingSize, maxBufferSize)
+    // Whole words, and no size class on NVIDIA, which binds 2 GiB but for 4 bytes.
+    this.#largest = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4) * 4
   }
 
   get memory(): MemoryUse {
@@ -114,21 +115,24 @@ export class BufferPool {
     this.#peak = this.#current
   }
 
-  /** @throws Ld3mError `memory` if one buffer cannot be that large on this adapter. */
-  check(bytes: number): void {
-    if (sizeClass(bytes) > this.#largest) {
+  /**
+   * The capacity of a buffer for `bytes`: its size class, or the largest that can be bound.
+   * @throws Ld3mError `memory` if one buffer cannot be that large on this adapter.
+   */
+  capacityFor(bytes: number): number {
+    if (bytes > this.#largest) {
       throw new Ld3mError(
         'memory',
         `A tensor of ${bytes} bytes was asked for; this adapter binds at most ${this.#largest} bytes at once.`,
         'Use a smaller batch or resolution, or split the work into chunks.',
       )
     }
+    return Math.min(sizeClass(bytes), this.#largest)
   }
 
   /** @throws Ld3mError `memory` if one buffer cannot be that large on this adapter. */
   alloc(bytes: number): GpuBuffer {
-    this.check(bytes)
-    const capacity = sizeClass(bytes)
+    const capacity = this.capacityFor(bytes)
     this.#current += capacity
     this.#peak = Math.max(this.#peak, this.#current)
     const reused = this.#free.get(capacity)?.pop()

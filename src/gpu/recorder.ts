@@ -4,6 +4,7 @@ import type { Variant } from './kernel.ts'
 import type { Pipeline, PipelineCache } from './pipelines.ts'
 import type { GpuBuffer } from './pool.ts'
 import type { Profiler, Work } from './profiler.ts'
+import { UploadArena, UploadBuffer } from './upload-arena.ts'
 
 /** Commands in the order they must run. */
 type Command =
@@ -19,15 +20,22 @@ type Command =
     }
   | { type: 'copy'; src: GPUBuffer; srcOffset: number; dst: GPUBuffer; dstOffset: number; bytes: number }
   | { type: 'clear'; buffer: GPUBuffer; bytes: number }
-  | { type: 'write'; buffer: GPUBuffer; offset: number; data: ArrayBufferView }
+  | { type: 'write'; buffer: GPUBuffer; offset: number; data: Uint8Array<ArrayBuffer> }
+  /** A small upload, that lies at `from` in the batch's arena. */
+  | { type: 'writeSmall'; buffer: GPUBuffer; offset: number; from: number; bytes: number }
 
 const PARAM_BYTES = 64
 /** Uniform offsets are multiples of 256 on every adapter. */
 const UNIFORM_STRIDE = 256
 /** A batch is submitted when it holds this many commands, so that the GPU starts while more is recorded. */
 const BATCH_COMMANDS = 256
-/** … or this many bytes of uploads. */
+/** … or this many bytes of large uploads. */
 const BATCH_UPLOAD_BYTES = 32 << 20
+/**
+ * Uploads up to this size are gathered, so that the batch need not be parted for them: at most 4 MiB a batch. On lavapipe
+ * 100 uploads of 16 bytes with an op each take 2.9 ms so and 3.9 ms parted, of 16 KiB 2.8 and 4.3, of 64 KiB 6.4 and 5.7.
+ */
+const SMALL_UPLOAD_BYTES = 16 << 10
 
 class Batch {
   commands: Command[] = []
@@ -35,7 +43,9 @@ class Batch {
   readonly view = new DataView(this.params)
   /** When its first command was recorded, by `performance.now`; kept while a profile is taken. */
   recordStart = 0
+  /** Of large uploads. */
   uploadBytes = 0
+  readonly arena = new UploadArena()
   pipelinesPending: Promise<unknown>[] = []
   destroy: GpuBuffer[] = []
 
@@ -43,6 +53,7 @@ class Batch {
   reset(): void {
     this.commands = []
     this.uploadBytes = 0
+    this.arena.clear()
     this.pipelinesPending = []
     this.destroy = []
   }
@@ -56,6 +67,7 @@ export class Recorder {
   #batch = new Batch()
   /** Set while an earlier batch waits for its pipelines. */
   #tail: Promise<void> | undefined
+  readonly #uploads: UploadBuffer
   #uniforms: GPUBuffer | undefined
   #uniformGroup: GPUBindGroup | undefined
   /** Batches submitted so far. */
@@ -67,7 +79,9 @@ export class Recorder {
     readonly device: GPUDevice,
     readonly pipelines: PipelineCache,
     readonly onError: (error: unknown) => void,
-  ) {}
+  ) {
+    this.#uploads = new UploadBuffer(device)
+  }
 
   dispatch(
     variant: Variant,
@@ -103,10 +117,18 @@ export class Recorder {
     this.#push({ type: 'clear', buffer, bytes })
   }
 
-  /** `data` is kept until submission: the caller must not change it. */
+  /** `data` is copied, padded with zeros to a multiple of 4 bytes. */
   write(buffer: GPUBuffer, offset: number, data: ArrayBufferView): void {
-    this.#batch.uploadBytes += data.byteLength
-    this.#push({ type: 'write', buffer, offset, data })
+    const bytes = Math.ceil(data.byteLength / 4) * 4
+    if (bytes === 0) return
+    if (bytes <= SMALL_UPLOAD_BYTES) {
+      this.#push({ type: 'writeSmall', buffer, offset, from: this.#batch.arena.add(data, bytes), bytes })
+      return
+    }
+    const copy = new Uint8Array(bytes)
+    copy.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    this.#batch.uploadBytes += bytes
+    this.#push({ type: 'write', buffer, offset, data: copy })
   }
 
   /** Destroys a buffer once everything recorded so far is submitted. */
@@ -164,6 +186,8 @@ export class Recorder {
     const dispatches = batch.commands.filter((c) => c.type === 'dispatch')
     const queries = this.profiler && dispatches.length > 0 ? this.profiler.begin(dispatches.length) : undefined
     let query = 0
+    const { contents } = batch.arena
+    const uploads = contents.length > 0 ? this.#uploads.fill(contents) : undefined
     let encoder = device.createCommandEncoder()
     let pass: GPUComputePassEncoder | undefined
     let current: GPUComputePipeline | undefined
@@ -210,11 +234,16 @@ export class Recorder {
           endPass()
           encoder.clearBuffer(command.buffer, 0, command.bytes)
           break
+        case 'writeSmall':
+          endPass()
+          encoder.copyBufferToBuffer(uploads as GPUBuffer, command.from, command.buffer, command.offset, command.bytes)
+          break
         case 'write':
+          // The queue writes at once, so what comes before must be on it.
           endPass()
           device.queue.submit([encoder.finish()])
           encoder = device.createCommandEncoder()
-          device.queue.writeBuffer(command.buffer, command.offset, command.data as GPUAllowSharedBufferSource)
+          device.queue.writeBuffer(command.buffer, command.offset, command.data)
           break
       }
     }

@@ -160,10 +160,22 @@ function matmulBy(
       ...{ FOUR: four, FOLDED: folded, ...epilogueConstants(ownEpilogue) },
     }
   })
+  // Without spreads, which take several microseconds a launch.
   const params = {
-    ...{ batches, rows, columns, k: padded, width_a: left.width, width_b: right.width, parts, part },
-    ...{ start_a: left.view.start, start_b: right.view.start, start_out: into?.start ?? 0 },
-    ...{ stride_a: left.view.stride, stride_b: right.view.stride, stride_out: into?.stride ?? m * n },
+    batches,
+    rows,
+    columns,
+    k: padded,
+    width_a: left.width,
+    width_b: right.width,
+    parts,
+    part,
+    start_a: left.view.start,
+    start_b: right.view.start,
+    start_out: into?.start ?? 0,
+    stride_a: left.view.stride,
+    stride_b: right.view.stride,
+    stride_out: into?.stride ?? m * n,
     groups,
   }
   device.dispatch(

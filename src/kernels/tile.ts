@@ -66,8 +66,8 @@ export function directTile(device: Device, { batches, rows, columns }: Extent): 
   const narrow = columns > 8 ? 16 : columns > 4 ? 8 : 4
   const lanes = sharedLanes(device)
   if (!device.info.software) {
-    const invocations = (wide: number) => batches * Math.ceil(rows / 4) * Math.ceil(columns / wide)
-    const wide = ([16, 8] as const).find((wide) => wide <= narrow && invocations(wide) >= FILL) ?? 4
+    const units = batches * Math.ceil(rows / 4)
+    const wide = ([16, 8] as const).find((wide) => wide <= narrow && units * Math.ceil(columns / wide) >= FILL) ?? 4
     return { units: 1, columns: wide, lanes, across: 1, size: rows > 128 ? 64 : 32 }
   }
   const wide = (unrolls(device) ? 16 : narrow) as Tile['columns']

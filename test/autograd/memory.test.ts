@@ -14,13 +14,16 @@ beforeAll(async () => {
 const normal = (shape: number[]) => random.normal(device, shape, { seed: 1, stream: 0 })
 
 test('an op that does not fit says which and how large, and leaves no memory behind', () => {
+  const { maxStorageBufferBindingSize, maxBufferSize } = device.handle.limits
+  // The square of the smallest even number of rows whose product no buffer holds.
+  const n = 2 * (Math.floor(Math.sqrt(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4) / 2) + 1)
   scope(() => {
-    const a = normal([20_000, 5])
+    const a = normal([n, 5])
     const before = device.memory.current
     // Both factors are padded before memory for the product is asked for.
     const product = () => ops.matmul(a, a, { transposeB: true })
     expect(product).toThrow(
-      'matmul: [20000, 5] and [20000, 5] to [20000, 20000] is too large. A tensor of 1600000000 bytes',
+      `matmul: [${n}, 5] and [${n}, 5] to [${n}, ${n}] is too large. A tensor of ${4 * n * n} bytes`,
     )
     expect(product).toThrow(expect.objectContaining({ code: 'memory' }))
     expect(device.memory.current).toBe(before)
