@@ -21,6 +21,11 @@ const sizes = [
   [17, 203],
 ] as const
 
+/** The params of an argmax along the columns. */
+const ofRows = (rows: number, columns: number) => {
+  return { outputs: rows, length: columns, reduced: columns, inner: 1, parts: 1, part: columns }
+}
+
 /** What a kernel with `lanes` invocations a row gives for inputs of [rows, columns]. */
 async function run(
   name: string,
@@ -41,7 +46,7 @@ async function run(
     const g = tensor(device, [1.5])
     const inputs = { softmax: [a, b], cross_entropy: [a, labels, g], argmax: [a] }[name]!
     const buffers = [...inputs.map((t) => t.buffer), out]
-    const params = { rows, columns, scale: 1 / rows, invalid: Number.NaN, outputs: rows, reduced: columns, inner: 1 }
+    const params = { rows, columns, scale: 1 / rows, invalid: Number.NaN, ...ofRows(rows, columns) }
     const variant = kernels.get(name)!.variant({ ...constants, LANES: lanes })
     device.dispatch(variant, buffers, params, linearGrid(rows * lanes, 64))
   })
@@ -72,10 +77,12 @@ describe.each([8, 64])('%i lanes a row', (lanes) => {
     }
   })
 
+  const shared = { Team: 'team_workgroup' }
+
   test('give the argmax that one lane gives', async () => {
     for (const size of sizes) {
       const expected = new Int32Array(await run('argmax', {}, 1, size, size[0]))
-      expect(new Int32Array(await run('argmax', {}, lanes, size, size[0])), `${size}`).toEqual(expected)
+      expect(new Int32Array(await run('argmax', shared, lanes, size, size[0])), `${size}`).toEqual(expected)
     }
   })
 
@@ -88,8 +95,8 @@ describe.each([8, 64])('%i lanes a row', (lanes) => {
     ] as const) {
       const x = tensor(device, data)
       const out = device.alloc(4)
-      const variant = kernels.get('argmax')!.variant({ LANES: lanes })
-      device.dispatch(variant, [x.buffer, out], { outputs: 1, reduced: 200, inner: 1 }, linearGrid(lanes, 64))
+      const variant = kernels.get('argmax')!.variant({ ...shared, LANES: lanes })
+      device.dispatch(variant, [x.buffer, out], ofRows(1, 200), linearGrid(lanes, 64))
       expect([...new Int32Array(await device.read(out, 4))]).toEqual([first])
       device.release(out)
       x.dispose()
