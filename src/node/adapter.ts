@@ -66,7 +66,8 @@ export async function requestAdapter(options: AdapterOptions = {}): Promise<Node
   throw new Ld3mError(
     'adapter',
     `Found no usable ${which}. Tried:\n${failures.map((failure) => `  ${failure}\n`).join('')}`,
-    'Install a GPU driver with Vulkan; or the package mesa-vulkan-drivers of Mesa 25 or newer (on Debian 12 it is in ' +
+    'Install a GPU driver with Vulkan (on a server without a display also libvulkan1, libegl1 and libgl1; VK_DRIVER_FILES ' +
+      'names a driver file); or the package mesa-vulkan-drivers of Mesa 25 or newer (on Debian 12 it is in ' +
       'bookworm-backports); or, on Linux x64, the npm package @sparticuz/chromium, which needs neither GPU nor root.',
   )
 }
