@@ -3,21 +3,19 @@
 //     out[r] = Σ over c of w(r, c)·source[c],   where w needs the products rowA[r]·colA[c] and, in two modes, rowB[r]·colB[c]
 //
 //     MODE     rows     columns  rowA  colA  rowB  colB  source  w
-//     FORWARD  queries  keys     q     k     –     v     v       softmax of s, online; lse is written
+//     FORWARD  queries  keys     q     k     –     v     v       softmax of s; lse is written
 //     DQ       queries  keys     q     k     do    v     k       p·(dp − delta)·scale
 //     DK       keys     queries  k     q     v     do    q       p·(dp − delta)·scale
 //     DV       keys     queries  k     q     –     do    do      p
 //
 // with s = scale·rowA·colA, p = exp(s − lse[query]), dp = rowB·colB, delta[query] = do·out. All arrays are row-major
-// [B, N, D or Dv]; lse and delta are [B, Nq]. `attention` launches it for columns of one tile
-// (src/kernels/attention.ts).
+// [B, N, D or Dv]; lse and delta are [B, Nq]. For up to COLUMNS columns: more are matrix products (src/kernels/attention.ts).
 //
-// A workgroup of 64 owns 16 rows and up to 64·SPAN output columns of one batch element, and walks the columns c in
-// tiles of 32. Products: invocation (g, c) owns rows 4g…4g+3 and columns c and c + 16; operands pass through workgroup
-// memory 32 elements of the inner dimension at a time. Weights go to workgroup memory as [column][row] vectors of four
-// rows. Sums: LANES invocations lie along the output's columns, each with SPAN of them, and 64/LANES groups share the
-// rows; the source is read once, in order. Outputs wider than 64·SPAN recompute the weights for each part. Limited by
-// arithmetic; on software adapters by barriers too.
+// A workgroup of 64 owns 16 rows and up to 64·SPAN output columns of one batch element. Products: invocation (g, c) owns
+// rows 4g…4g+3 and columns c and c + 16; operands pass through workgroup memory 32 elements of the inner dimension at a
+// time. Weights go to workgroup memory as [column][row] vectors of four rows. Sums: LANES invocations lie along the
+// output's columns, each with SPAN of them, and 64/LANES groups share the rows; the source is read once, in order. Outputs
+// wider than 64·SPAN recompute the weights for each part. Limited by latency.
 
 #include linear
 
@@ -97,7 +95,7 @@ fn fetch4(from_rows: bool, b: bool, base: u32, index: u32, count: u32, depth: u3
 }
 
 // Products of four rows with two columns: [0] with column c, [1] with column c + 16.
-fn products(b: bool, local: u32, row_base: u32, row0: u32, col_base: u32, col0: u32, depth: u32) -> array<vec4f, 2> {
+fn products(b: bool, local: u32, row_base: u32, row0: u32, col_base: u32, depth: u32) -> array<vec4f, 2> {
   let group = local / 16u;
   let column = local % 16u;
   var sums = array<vec4f, 2>(vec4f(0.0), vec4f(0.0));
@@ -110,7 +108,7 @@ fn products(b: bool, local: u32, row_base: u32, row0: u32, col_base: u32, col0: 
     for (var i = local; i < COLUMNS * CHUNK; i += SIZE) {
       let d = d0 + 4u * (i % CHUNK);
       col_tile[i / CHUNK * STRIDE + i % CHUNK] =
-        fetch4(false, b, col_base, col0 + i / CHUNK, params.columns, depth, d);
+        fetch4(false, b, col_base, i / CHUNK, params.columns, depth, d);
     }
     workgroupBarrier();
     let steps = min(CHUNK, (depth - d0 + 3u) / 4u);
@@ -159,83 +157,64 @@ fn main(
   var sums: array<vec4f, VECTORS * SPAN>;
   for (var i = 0u; i < VECTORS * SPAN; i++) { sums[i] = vec4f(0.0); }
   var row_max = vec4f(LOWEST);
-  var row_sum = vec4f(0.0); // over this invocation's columns
-  var row_lse = vec4f(0.0);
-  var row_delta = vec4f(0.0);
-  if (MODE == DQ) {
-    for (var i = 0u; i < 4u; i++) {
-      let query = row_base + min(row0 + 4u * group + i, params.rows - 1u);
-      row_lse[i] = lse[query];
-      row_delta[i] = delta[query];
+
+  var w = products(false, local, row_base, row0, col_base, params.depth);
+  let valid0 = column < params.columns;
+  let valid1 = column + 16u < params.columns;
+  w[0] *= params.scale;
+  w[1] *= params.scale;
+  if (MODE == FORWARD) {
+    joint[local] = max(select(vec4f(LOWEST), w[0], valid0), select(vec4f(LOWEST), w[1], valid1));
+    workgroupBarrier();
+    for (var i = 0u; i < min(16u, params.columns); i++) { row_max = max(row_max, joint[group * 16u + i]); }
+    w[0] = probabilities(w[0], row_max, valid0);
+    w[1] = probabilities(w[1], row_max, valid1);
+  } else {
+    var shift0: vec4f;
+    var less0: vec4f;
+    var shift1: vec4f;
+    var less1: vec4f;
+    if (ROWS_ARE_QUERIES) {
+      for (var i = 0u; i < 4u; i++) {
+        let query = row_base + min(row0 + 4u * group + i, params.rows - 1u);
+        shift0[i] = lse[query];
+        less0[i] = delta[query];
+      }
+      shift1 = shift0;
+      less1 = less0;
+    } else {
+      let query0 = col_base + min(column, params.columns - 1u);
+      let query1 = col_base + min(column + 16u, params.columns - 1u);
+      shift0 = vec4f(lse[query0]);
+      shift1 = vec4f(lse[query1]);
+      less0 = vec4f(delta[query0]);
+      less1 = vec4f(delta[query1]);
+    }
+    w[0] = probabilities(w[0], shift0, valid0);
+    w[1] = probabilities(w[1], shift1, valid1);
+    if (MODE != DV) {
+      let dp = products(true, local, row_base, row0, col_base, params.width);
+      w[0] *= (dp[0] - less0) * params.scale;
+      w[1] *= (dp[1] - less1) * params.scale;
     }
   }
-
-  for (var col0 = 0u; col0 < params.columns; col0 += COLUMNS) {
-    var w = products(false, local, row_base, row0, col_base, col0, params.depth);
-    let valid0 = col0 + column < params.columns;
-    let valid1 = col0 + column + 16u < params.columns;
-    w[0] *= params.scale;
-    w[1] *= params.scale;
-    if (MODE == FORWARD) {
-      w[0] = select(vec4f(LOWEST), w[0], valid0);
-      w[1] = select(vec4f(LOWEST), w[1], valid1);
-      joint[local] = max(w[0], w[1]);
-      workgroupBarrier();
-      var highest = row_max;
-      for (var i = 0u; i < min(16u, params.columns - col0); i++) {
-        highest = max(highest, joint[group * 16u + i]);
+  weights[column * 4u + group] = w[0];
+  weights[(column + 16u) * 4u + group] = w[1];
+  workgroupBarrier();
+  for (var c = 0u; c < params.columns; c++) {
+    let base = (col_base + c) * params.out_width;
+    for (var k = 0u; k < SPAN; k++) {
+      let at = out_column + k * LANES;
+      var value = 0.0;
+      if (at < params.out_width) {
+        if (MODE == FORWARD || MODE == DV) { value = col_b[base + at]; } else { value = col_a[base + at]; }
       }
-      let factor = exp(row_max - highest);
-      row_max = highest;
-      if (column == 0u) { row_factor[group] = factor; }
-      w[0] = probabilities(w[0], highest, valid0);
-      w[1] = probabilities(w[1], highest, valid1);
-      row_sum = row_sum * factor + w[0] + w[1];
-    } else {
-      var shift0 = row_lse;
-      var shift1 = row_lse;
-      var less0 = row_delta;
-      var less1 = row_delta;
-      if (!ROWS_ARE_QUERIES) {
-        let query0 = col_base + min(col0 + column, params.columns - 1u);
-        let query1 = col_base + min(col0 + column + 16u, params.columns - 1u);
-        shift0 = vec4f(lse[query0]);
-        shift1 = vec4f(lse[query1]);
-        less0 = vec4f(delta[query0]);
-        less1 = vec4f(delta[query1]);
-      }
-      w[0] = probabilities(w[0], shift0, valid0);
-      w[1] = probabilities(w[1], shift1, valid1);
-      if (MODE != DV) {
-        let dp = products(true, local, row_base, row0, col_base, col0, params.width);
-        w[0] *= (dp[0] - less0) * params.scale;
-        w[1] *= (dp[1] - less1) * params.scale;
-      }
-    }
-    weights[column * 4u + group] = w[0];
-    weights[(column + 16u) * 4u + group] = w[1];
-    workgroupBarrier();
-    if (MODE == FORWARD) {
-      for (var v = 0u; v < VECTORS; v++) {
-        for (var k = 0u; k < SPAN; k++) { sums[v * SPAN + k] *= row_factor[first_vector + v]; }
-      }
-    }
-    let count = min(COLUMNS, params.columns - col0);
-    for (var c = 0u; c < count; c++) {
-      let base = (col_base + col0 + c) * params.out_width;
-      for (var k = 0u; k < SPAN; k++) {
-        let at = out_column + k * LANES;
-        var value = 0.0;
-        if (at < params.out_width) {
-          if (MODE == FORWARD || MODE == DV) { value = col_b[base + at]; } else { value = col_a[base + at]; }
-        }
-        for (var v = 0u; v < VECTORS; v++) { sums[v * SPAN + k] += weights[c * 4u + first_vector + v] * value; }
-      }
+      for (var v = 0u; v < VECTORS; v++) { sums[v * SPAN + k] += weights[c * 4u + first_vector + v] * value; }
     }
   }
 
   if (MODE == FORWARD) {
-    joint[local] = row_sum;
+    joint[local] = w[0] + w[1];
     workgroupBarrier();
     var total = vec4f(0.0);
     for (var i = 0u; i < min(16u, params.columns); i++) { total += joint[group * 16u + i]; }

@@ -4,6 +4,7 @@ import { family, floats, row, rowsFor } from '../harness.ts'
 /** Self-attention over the positions of a map. */
 const SIZES: { readonly full: readonly kernels.AttentionSizes[]; readonly quick: readonly kernels.AttentionSizes[] } = {
   full: [
+    { batch: 256, queries: 16, keys: 16, depth: 32, width: 32 },
     { batch: 64, queries: 64, keys: 64, depth: 32, width: 32 },
     { batch: 2, queries: 1024, keys: 1024, depth: 32, width: 32 },
     { batch: 8, queries: 1024, keys: 1024, depth: 64, width: 64 },

@@ -349,9 +349,10 @@ export class Device {
     this.#check()
     if (this.#rehearsal) return this.#refuse('reads a tensor back')
     const size = Math.ceil(bytes / 4) * 4
+    const source = buffer.handle
     const staging = this.#staging.take(size)
-    this.#recorder.copy(buffer.handle, 0, staging, 0, size)
     try {
+      this.#recorder.copy(source, 0, staging, 0, size)
       await this.#wait(this.#recorder.flush())
       this.#check()
       await this.#wait(staging.mapAsync(MapModeRead, 0, size))

@@ -14,9 +14,12 @@ export class StagingBuffers {
 
   constructor(readonly device: GPUDevice) {}
 
-  /** A buffer of at least `bytes` that no one else has. */
+  /**
+   * A buffer of at least `bytes` that no one else has. One too large to be kept has just those: the size class of the
+   * largest tensors may be more than the adapter gives.
+   */
   take(bytes: number): GPUBuffer {
-    const size = sizeClass(bytes)
+    const size = bytes > KEEP_BYTES ? bytes : sizeClass(bytes)
     const kept = this.#free.get(size)?.pop()
     if (kept) {
       this.#kept -= size

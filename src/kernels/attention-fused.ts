@@ -1,14 +1,15 @@
 import source from '../../wgsl/attention.wgsl'
 import { type Device, defineKernel, type GpuBuffer, linearGrid } from '../gpu/index.ts'
+import type { AttentionInputs, AttentionSizes } from './attention-types.ts'
 
 const kernel = defineKernel('attention', source)
-
-import type { AttentionInputs, AttentionSizes } from './attention-types.ts'
 
 type Mode = 'FORWARD' | 'DQ' | 'DK' | 'DV'
 
 /** Rows that a workgroup owns: ROWS of the kernel. */
 const ROWS = 16
+/** Columns that it holds weights of, and so walks at most: COLUMNS of the kernel. */
+export const FUSED_COLUMNS = 32
 
 function launch(
   device: Device,
@@ -44,7 +45,7 @@ function launch(
   return out
 }
 
-/** `attention` in one kernel. */
+/** `attention` of up to FUSED_COLUMNS keys, in one kernel. */
 export function fusedAttention(
   device: Device,
   q: GpuBuffer,
@@ -57,7 +58,7 @@ export function fusedAttention(
   return { output: launch(device, 'FORWARD', [q, k, q, v], q, lse, sizes, scale), lse }
 }
 
-/** `attentionGrad` in one kernel each. */
+/** `attentionGrad` of up to FUSED_COLUMNS keys and as many queries, in one kernel each. */
 export function fusedAttentionGrad(
   device: Device,
   { q, k, v, lse, grad }: AttentionInputs,

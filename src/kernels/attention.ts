@@ -1,6 +1,6 @@
 import type { Device, GpuBuffer } from '../gpu/index.ts'
 import { blockedAttention, blockedAttentionGrad } from './attention-blocked.ts'
-import { fusedAttention, fusedAttentionGrad } from './attention-fused.ts'
+import { FUSED_COLUMNS, fusedAttention, fusedAttentionGrad } from './attention-fused.ts'
 import type { AttentionInputs, AttentionSizes } from './attention-types.ts'
 import { binary } from './elementwise.ts'
 import { reduce } from './reduce.ts'
@@ -8,14 +8,11 @@ import { reduce } from './reduce.ts'
 export type { AttentionInputs, AttentionSizes } from './attention-types.ts'
 
 // Attention is matrix products and a softmax, block by block of scores: products run at a rate that one kernel for all
-// three does not reach, and a block's way through memory and back costs less than they do. Only where a GPU keeps all
-// scores of a workgroup's rows as one tile in workgroup memory, one kernel is faster, for it is one launch.
-
-/** Columns of the one kernel's tile: COLUMNS of wgsl/attention.wgsl. */
-const TILE = 32
+// three does not reach, and a block's way through memory and back costs less than they do. Only where a GPU holds all
+// scores of a workgroup's rows in workgroup memory, one kernel is faster, for it is one launch.
 
 /** Whether one kernel computes attention that walks `columns`. */
-const isFused = (device: Device, columns: number): boolean => !device.info.software && columns <= TILE
+const isFused = (device: Device, columns: number): boolean => !device.info.software && columns <= FUSED_COLUMNS
 
 /** softmax(scale·q·kᵀ)·v: [batch, queries, width], and the log of each query's sum of exponentials: [batch, queries]. */
 export function attention(

@@ -3,7 +3,7 @@ import adjointSource from '../../wgsl/grid_sample_adjoint.wgsl'
 import adjointSharedSource from '../../wgsl/grid_sample_adjoint_shared.wgsl'
 import boxesSource from '../../wgsl/grid_sample_boxes.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
-import { teamOf } from './team.ts'
+import { FILL, teamOf } from './team.ts'
 
 const sampleKernel = defineKernel('grid_sample', source)
 const boxesKernel = defineKernel('grid_sample_boxes', boxesSource)
@@ -88,9 +88,6 @@ export function gridSampleAdjoint(
   device.release(boxes)
   return out
 }
-
-/** Invocations that fill a large GPU: half of the threads that a hundred processors hold. */
-const FILL = 131_072
 
 /** Vectors of four planes that an invocation owns on a GPU: as many as leave enough invocations. */
 const vectorsFor = (planes: number, pixels: number): number =>

@@ -1,5 +1,5 @@
 import type { Device, GpuBuffer } from '../gpu/index.ts'
-import { teamFor } from './team.ts'
+import { FILL, teamFor } from './team.ts'
 
 // What all kernels of the norm family share: sizes, the epilogue, who computes what.
 
@@ -69,9 +69,6 @@ export const epilogueConstants = (
 /** Partial sums that a weight gradient is spread over on software adapters, if there are enough samples. */
 const SOFTWARE_PARTS = 64
 
-/** Invocations that a weight gradient is spread over on a GPU, if there are enough samples. */
-const HARDWARE_INVOCATIONS = 131_072
-
 /**
  * Samples that a team adds up. On a GPU walking a sample takes the time of some memory reads, one after the other, and
  * adding up a few hundred partial sums takes as long as a few: `reduce` shares those between invocations again.
@@ -82,7 +79,7 @@ function samplesPerChunk(device: Device, { samples, channels, inner }: NormSizes
     return Math.max(Math.ceil(samples / wanted), Math.min(samples, Math.ceil(64 / inner)))
   }
   const { LANES } = teamFor(device, samples * channels, inner).constants
-  const room = Math.max(1, Math.floor(HARDWARE_INVOCATIONS / (channels * LANES)))
+  const room = Math.max(1, Math.floor(FILL / (channels * LANES)))
   const chunks = Math.min(samples, room, Math.max(256, Math.ceil(samples / 16)))
   return Math.max(Math.ceil(samples / chunks), Math.min(samples, Math.ceil(4 / inner)))
 }

@@ -2,14 +2,12 @@ import source from '../../wgsl/quantize.wgsl'
 import lookupSource from '../../wgsl/quantize_lookup.wgsl'
 import sharedSource from '../../wgsl/quantize_shared.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
-import { teamOf } from './team.ts'
+import { FILL, teamOf } from './team.ts'
 
 const kernel = defineKernel('quantize', source)
 const sharedKernel = defineKernel('quantize_shared', sharedSource)
 const lookupKernel = defineKernel('quantize_lookup', lookupSource)
 
-/** Invocations that fill a large GPU: half of the threads that a hundred processors hold. */
-const FILL = 131_072
 /** Rows that a lane walks at least, beside which joining the lanes costs little. */
 const LEAST_ROWS = 4
 

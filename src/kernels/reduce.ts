@@ -1,5 +1,5 @@
 import source from '../../wgsl/reduce.wgsl'
-import { type Device, defineKernel, type GpuBuffer } from '../gpu/index.ts'
+import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { shareFor } from './share.ts'
 import { teamFor, teamOfOne } from './team.ts'
 
@@ -28,7 +28,7 @@ export function reduce(
   if (device.info.software) {
     const result = out(outputs)
     // Across neighbouring elements each invocation walks its own.
-    const { constants, grid } = inner === 1 ? teamFor(device, outputs, reduced) : teamOfOne(device, outputs)
+    const { constants, grid } = inner === 1 ? teamFor(device, outputs, reduced) : teamOfOne(outputs)
     const { LANES, SIZE, Team } = constants
     const variant = kernel.variant({ LANES, SIZE, Team, V, WIDTH: width })
     const params = { outputs, reduced: count, inner, scale, parts: 1, part: count }
@@ -41,8 +41,7 @@ export function reduce(
   const result = out(sums)
   const variant = kernel.variant({ LANES, SIZE, Team, V, WIDTH: width, ACROSS: across, PARTS: parts > 1 })
   const params = { outputs: sums, reduced: count, inner, scale: parts > 1 ? 1 : scale, parts, part }
-  const workgroups = Math.min(Math.ceil((sums * LANES) / SIZE), 8192)
-  device.dispatch(variant, [x, result], params, [workgroups, 1, 1], workOf(sums))
+  device.dispatch(variant, [x, result], params, loopGrid(device, sums * LANES, SIZE), workOf(sums))
   if (parts === 1) return result
   const total = reduce(device, result, outer, parts, inner, scale)
   device.release(result)

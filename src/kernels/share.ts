@@ -1,4 +1,4 @@
-import type { Team } from './team.ts'
+import { FILL, type Team } from './team.ts'
 
 /**
  * How a GPU shares long sums (or maxima) of `count` elements each. A launch whose invocations walk them one after the
@@ -12,9 +12,6 @@ export interface Share extends Pick<Team, 'constants'> {
   readonly parts: number
   readonly part: number
 }
-
-/** Invocations that fill a large GPU: an H200 has 132 processors of up to 2,048. */
-const FILL = 131_072
 
 /** Elements that an invocation is given before another one takes part. */
 const FEW = 4

@@ -6,6 +6,9 @@ export interface Team {
   readonly grid: readonly [number, number, number]
 }
 
+/** Invocations that fill a large GPU: half of those that its processors hold (an H200 has 132, of 2,048 each). */
+export const FILL = 131_072
+
 /** Rows that are still short enough for one invocation, on adapters where joining costs more than reading them. */
 const SHORT_ROW = 64
 
@@ -23,14 +26,13 @@ export function teamFor(device: Device, rows: number, count: number): Team {
     return team(lanes === 1 ? 'team_alone' : 'team_workgroup', lanes, Math.max(64, lanes), rows, 8192)
   }
   const few = rows < 16
-  if (count <= SHORT_ROW && !few) return team('team_alone', 1, 8, rows, 16)
+  if (count <= SHORT_ROW && !few) return teamOfOne(rows)
   if (subgroupSize >= 4) return team('team_subgroup', subgroupSize, subgroupSize, rows, 16)
-  return few ? team('team_workgroup', 64, 64, rows, 16) : team('team_alone', 1, 8, rows, 16)
+  return few ? team('team_workgroup', 64, 64, rows, 16) : teamOfOne(rows)
 }
 
-/** Teams of one for `rows` outputs, each walked by an invocation. */
-export const teamOfOne = (device: Device, rows: number): Team =>
-  device.info.software ? team('team_alone', 1, 8, rows, 16) : team('team_alone', 1, 64, rows, 8192)
+/** Teams of one on a software adapter, for `rows` that an invocation each walks. */
+export const teamOfOne = (rows: number): Team => team('team_alone', 1, 8, rows, 16)
 
 /** Teams of `lanes` invocations on a GPU, for `rows` that a kernel shares among more or fewer than `teamFor` does. */
 export const teamOf = (lanes: number, rows: number): Team =>

@@ -58,6 +58,8 @@ test.each([
   [4, 5, 9],
   [8, 5, 128],
   [16, 13, 128],
+  // Teams take several pixels, one after the other.
+  [8, 5, 260],
 ])(
   'lanes of a GPU that share a pixel give the adjoint, %i planes at most: %i planes of %i² pixels',
   async (most, planes, size) => {

@@ -22,19 +22,19 @@ beforeAll(async () => {
   device = await testDevice()
 })
 
-const normal = (shape: number[], stream = 0) => random.normal(device, shape, { seed: 1, stream })
+const normal = (shape: number[], stream = 0, on = device) => random.normal(on, shape, { seed: 1, stream })
 
 /** Fails unless the plan of `body` is what running it gives; `body` is run in a scope. */
-function expectExact(body: () => unknown): void {
-  const before = device.memory
-  const plan = planMemory(device, body)
-  expect(device.memory).toEqual(before)
+function expectExact(body: () => unknown, on = device): void {
+  const before = on.memory
+  const plan = planMemory(on, body)
+  expect(on.memory).toEqual(before)
   expect(plan.beforeBytes).toBe(before.current)
   expect(plan.atPeak.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(plan.peakBytes)
-  device.resetPeak()
+  on.resetPeak()
   scope(() => {
     body()
-    expect({ peak: device.memory.peak, after: device.memory.current }).toEqual({
+    expect({ peak: on.memory.peak, after: on.memory.current }).toEqual({
       peak: plan.peakBytes,
       after: plan.afterBytes,
     })
@@ -115,6 +115,38 @@ describe('a memory plan is what the run then needs', () => {
       return grad(ops.sum(ops.square(y)), [z, ...Object.values(state)], { allowUnused: true })
     })
     disposeState(state)
+  })
+
+  test('what a GPU shares, in parts, in blocks, and in one kernel', async () => {
+    const hardware = await openDevice({ likeHardware: true })
+    const of = (...shape: number[]) => normal(shape, 0, hardware).leaf()
+    const gradients = (y: Tensor, ...xs: Tensor[]) => grad(ops.sum(ops.square(y)), xs)
+    const attention = (batch: number, queries: number, keys: number) => () => {
+      const [q, k, v] = [of(batch, queries, 8), of(batch, keys, 8), of(batch, keys, 8)]
+      return gradients(ops.attention(q, k, v), q, k, v)
+    }
+    const bodies: Record<string, () => unknown> = {
+      'sums and searches in parts': () => [ops.sum(of(100_001)), ops.sum(of(3000, 3), 0), ops.argmax(of(3000, 3), 0)],
+      'additions to rows': () => {
+        const table = of(7, 5)
+        return gradients(ops.gather(table, tensor(hardware, Int32Array.of(1, 6, 1))), table)
+      },
+      'a norm over samples': () => {
+        const [x, weight, bias] = [of(600, 4), of(4), of(4)]
+        return gradients(ops.groupNorm(x, { groups: 1, weight, bias }), x, weight, bias)
+      },
+      'one kernel': attention(2, 20, 20),
+      'batch elements in a block': attention(2, 20, 50),
+      'blocks of queries': attention(1, 2500, 3500),
+      'a codebook': () => ops.vectorQuantize(of(1, 3, 4, 4), of(300, 3)),
+      sampling: () => {
+        const x = of(1, 9, 12, 12)
+        return gradients(ops.gridSample2d(x, of(1, 12, 12, 2)), x)
+      },
+    }
+    for (const body of Object.values(bodies)) expectExact(body, hardware)
+    await hardware.synchronize()
+    hardware.destroy()
   })
 
   test('tensors from outside that are freed, with what is derived from them', () => {

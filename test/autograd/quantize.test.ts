@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { grad, ops, scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import type { Device } from '../../src/gpu/index.ts'
 import { openDevice } from '../../src/node/index.ts'
@@ -92,6 +92,23 @@ test('on a GPU lanes that share a position give the first of the nearest rows, a
   )
   expect([...launched].sort()).toEqual([1, 256, 64, 8])
   hardware.destroy()
+})
+
+test('on a GPU teams take several positions, one after the other, where there are many', async () => {
+  const device = await openDevice({ likeHardware: true })
+  const dispatch = vi.spyOn(device, 'dispatch')
+  // 8,192 workgroups of eight teams are fewer than the positions.
+  const [c, size, rows] = [3, 260, 37]
+  const [z, codebook] = [wholes(c * size * size, 1), wholes(rows * c, 2)]
+  const found = await scope(() =>
+    ops.nearestCodeOp.apply(
+      [tensor(device, z, { shape: [1, c, size, size] }), tensor(device, codebook, { shape: [rows, c] })],
+      {},
+    ),
+  ).read()
+  expect(dispatch.mock.calls.map(([{ constants }, , , grid]) => [constants.LANES, grid[0]])).toEqual([[8, 8192]])
+  expect([...found]).toEqual(nearest(z, codebook, c, size * size))
+  device.destroy()
 })
 
 /** The same in float64. */

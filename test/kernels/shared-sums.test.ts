@@ -67,6 +67,8 @@ const fours = (min: number, max: number) => between(min, max).map((n) => 4 * n)
 /** A kind of shape, and the launches of a sum and of a search. */
 const PATHS: readonly [name: string, sums: number, searches: number, sizes: fc.Arbitrary<Sizes>][] = [
   ['short rows', 1, 1, sizesOf(between(1, 90), between(1, 130), fc.constant(1))],
+  // Sums take several rounds of a workgroup, and the grid of searches is folded.
+  ['rows for more workgroups than a grid has', 1, 1, sizesOf(between(262_145, 265_000), between(5, 7), fc.constant(1))],
   ['rows for one workgroup', 1, 1, sizesOf(between(1, 5), between(300, 8000), fc.constant(1))],
   [
     'long rows in parts',
