@@ -7,6 +7,7 @@
 // visits. Limited by arithmetic.
 
 #include linear
+#include point_weight
 
 struct Params {
   count: u32, // batch · plane blocks · pixels
@@ -56,16 +57,9 @@ fn main(
         for (var row = down * TILE; row < min(down * TILE + TILE, params.out_height); row++) {
           for (var column = across * TILE; column < min(across * TILE + TILE, params.out_width); column++) {
             let p = row * params.out_width + column;
-            let source = (points[batch * points_count + p] + 1.0) * 0.5 * (size - 1.0);
-            let low = floor(source);
-            // 0: the pixel before the point, 1: the one after it.
-            let side = here - low;
-            if (any(side < vec2f(0.0)) || any(side > vec2f(1.0))) { continue; }
-            let f = source - low;
-            var w = mix(1.0 - f, f, side);
-            if (DX) { w.x = 2.0 * side.x - 1.0; }
-            if (DY) { w.y = 2.0 * side.y - 1.0; }
-            for (var c = 0u; c < plane_count; c++) { sum[c] += w.x * w.y * g[g_base + c * points_count + p]; }
+            var weight: f32;
+            if (!weigh_point(points[batch * points_count + p], here, size, &weight)) { continue; }
+            for (var c = 0u; c < plane_count; c++) { sum[c] += weight * g[g_base + c * points_count + p]; }
           }
         }
       }

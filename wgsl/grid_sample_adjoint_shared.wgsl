@@ -6,6 +6,7 @@
 // g: [batch, planes, Ho, Wo], grid: [batch, Ho, Wo, 2], boxes of grid_sample_boxes.wgsl, out: [batch, planes, H, W].
 
 #include linear
+#include point_weight
 
 struct Params {
   count: u32, // batch · plane blocks · pixels
@@ -71,19 +72,12 @@ fn main(
         if (any(box.xy > here + 1.0) || any(box.zw < here - 1.0) || row >= params.out_height) { continue; }
         for (var column = across * TILE; column < min(across * TILE + TILE, params.out_width); column++) {
           let p = row * params.out_width + column;
-          let source = (points[batch * points_count + p] + 1.0) * 0.5 * (size - 1.0);
-          let low = floor(source);
-          // 0: the pixel before the point, 1: the one after it.
-          let side = here - low;
-          if (any(side < vec2f(0.0)) || any(side > vec2f(1.0))) { continue; }
-          let f = source - low;
-          var w = mix(1.0 - f, f, side);
-          if (DX) { w.x = 2.0 * side.x - 1.0; }
-          if (DY) { w.y = 2.0 * side.y - 1.0; }
+          var weight: f32;
+          if (!weigh_point(points[batch * points_count + p], here, size, &weight)) { continue; }
           for (var v = 0u; v < VECTORS; v++) {
             // Planes beyond the last are read as the last, and not written.
             let at = g_base + min(vec4u(4u * v) + vec4u(0u, 1u, 2u, 3u), vec4u(last)) * points_count + p;
-            sums[v] += w.x * w.y * vec4f(g[at.x], g[at.y], g[at.z], g[at.w]);
+            sums[v] += weight * vec4f(g[at.x], g[at.y], g[at.z], g[at.w]);
           }
         }
       }

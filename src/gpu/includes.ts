@@ -14,6 +14,7 @@ import nan from '../../wgsl/include/nan.wgsl'
 import norm_tangent from '../../wgsl/include/norm_tangent.wgsl'
 import order from '../../wgsl/include/order.wgsl'
 import philox from '../../wgsl/include/philox.wgsl'
+import point_weight from '../../wgsl/include/point_weight.wgsl'
 import quotient from '../../wgsl/include/quotient.wgsl'
 import team_alone from '../../wgsl/include/team_alone.wgsl'
 import team_subgroup from '../../wgsl/include/team_subgroup.wgsl'
@@ -33,6 +34,7 @@ export const includes: Record<string, string> = {
     norm_tangent,
     order,
     philox,
+    point_weight,
     quotient,
     windows,
   },

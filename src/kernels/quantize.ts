@@ -1,11 +1,9 @@
 import source from '../../wgsl/quantize.wgsl'
 import lookupSource from '../../wgsl/quantize_lookup.wgsl'
-import sharedSource from '../../wgsl/quantize_shared.wgsl'
 import { type Device, defineKernel, type GpuBuffer, loopGrid } from '../gpu/index.ts'
 import { FILL, teamOf } from './team.ts'
 
 const kernel = defineKernel('quantize', source)
-const sharedKernel = defineKernel('quantize_shared', sharedSource)
 const lookupKernel = defineKernel('quantize_lookup', lookupSource)
 
 /** Rows that a lane walks at least, beside which joining the lanes costs little. */
@@ -33,14 +31,10 @@ export function quantize(
   const CHANNELS = channels === 3 || channels === 4 ? channels : 0
   const lanes = lanesFor(device, positions, rows)
   const work = { flops: 3 * positions * rows * channels, bytes: 4 * (positions * (channels + 1) + rows * channels) }
-  const buffers = [z, codebook, indices]
+  const { constants, grid } =
+    lanes === 1 ? { constants: {}, grid: loopGrid(device, positions, 64) } : teamOf(lanes, positions)
   const params = { positions, inner, channels, rows }
-  if (lanes === 1) {
-    device.dispatch(kernel.variant({ CHANNELS }), buffers, params, loopGrid(device, positions, 64), work)
-  } else {
-    const { constants, grid } = teamOf(lanes, positions)
-    device.dispatch(sharedKernel.variant({ CHANNELS, ...constants }), buffers, params, grid, work)
-  }
+  device.dispatch(kernel.variant({ CHANNELS, ...constants }), [z, codebook, indices], params, grid, work)
   return indices
 }
 
