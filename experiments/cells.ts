@@ -45,6 +45,9 @@ export async function readExperiment<Key, Result>(file: string): Promise<Experim
   return existsSync(file) ? (JSON.parse(await readFile(file, 'utf8')) as ExperimentFile<Key, Result>) : undefined
 }
 
+/** Experiments whose cells were counted: one that computes them in several turns tells only what is missing. */
+const counted = new Set<string>()
+
 /**
  * Computes the cells that the file does not have yet, in order, and saves after each; with `--table`, none.
  * @throws Ld3mError `data` if the file's cells were computed with other settings
@@ -61,7 +64,10 @@ export async function runCells<Key, Result>(
   const done = [...(found?.cells ?? [])]
   const keys = new Set(done.map(({ key }) => JSON.stringify(key)))
   const missing = cells.filter(({ key }) => !keys.has(JSON.stringify(key)))
-  console.log(`${name}: ${done.length} cells are there, ${missing.length} are missing`)
+  if (missing.length > 0 || !counted.has(name)) {
+    console.log(`${name}: ${done.length} cells are there, ${missing.length} are missing`)
+    counted.add(name)
+  }
   if (tableOnly) return done
   for (const [i, { key, run }] of missing.entries()) {
     const started = performance.now()

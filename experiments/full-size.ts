@@ -2,13 +2,13 @@
 // diffusion model, and takes one whole step of distillation at 128×128, one image: seconds and memory of each part.
 // experiments/make_full_checkpoint.py makes such a file with random weights.
 import process from 'node:process'
-import { parseArgs } from 'node:util'
 import { createDataset, IMAGENET_CLASSES, selectClasses } from '../src/data/index.ts'
 import { distill, dm } from '../src/ld3m/index.ts'
 import { convNet } from '../src/models/index.ts'
 import { formatBytes, loadPrior, openDataset, openDevice } from '../src/node/index.ts'
+import { readOptions } from './options.ts'
 
-const { values } = parseArgs({
+const { values } = readOptions({
   options: {
     checkpoint: { type: 'string', default: 'model.ckpt' },
     dtype: { type: 'string', default: 'f32' },

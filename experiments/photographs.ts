@@ -2,15 +2,15 @@
 // a denoiser is trained on the latents of the pretrained TAEF2, then ten images a class are distilled with DM and judged
 // as every run is. DIR/{train,validation,test}/CLASS; everything is in runs/experiments/photographs-SIZE, and goes on where it
 // was stopped.
-import { parseArgs } from 'node:util'
 import { optionError } from '../src/errors.ts'
 import { denoiserRecipe, dm } from '../src/ld3m/index.ts'
 import { alexNet, convNet, resNet, type Student, vgg, vit } from '../src/models/index.ts'
 import { openDataset, openDevice, runExperiment, trainPriorFile, writeFileAtomic } from '../src/node/index.ts'
+import { readOptions } from './options.ts'
 import { shortProtocol } from './protocol.ts'
 import { loadTaef2 } from './taef2.ts'
 
-const { values } = parseArgs({
+const { values } = readOptions({
   options: {
     weights: { type: 'string', default: 'weights' },
     data: { type: 'string', default: 'photographs' },

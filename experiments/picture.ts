@@ -2,16 +2,16 @@
 // every class. Sets are files, or names in the folder in which the experiments leave them.
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
 import { optionError } from '../src/errors.ts'
 import { imageGrid } from '../src/io/index.ts'
 import { distilledFromSafetensors } from '../src/ld3m/index.ts'
 import { writeFileAtomic } from '../src/node/index.ts'
+import { readOptions } from './options.ts'
 
 /** Where the experiments leave them. */
 const SETS = 'runs/experiments/sets'
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = readOptions({
   allowPositionals: true,
   options: {
     /** Side of the square that one image pixel becomes. */

@@ -2,13 +2,13 @@
 // 128, beside the published 70.5 % (DC) and 70.6 % (DSA). As published but for `--real-batch` and `--iterations`: 28×28,
 // real images to start from, learning rate 0.1, networks that are not trained; judged by five ConvNet-3 on all test images.
 // The run is in runs/experiments/published, and goes on where it was stopped.
-import { parseArgs } from 'node:util'
 import { type DistillSettings, dc } from '../src/ld3m/index.ts'
 import { convNet } from '../src/models/index.ts'
 import { openDevice, runExperiment, writeFileAtomic } from '../src/node/index.ts'
 import { fashionSplit } from './fashion-files.ts'
+import { readOptions } from './options.ts'
 
-const { values } = parseArgs({
+const { values } = readOptions({
   options: {
     /** Published: 1,000. */
     iterations: { type: 'string', default: '300' },

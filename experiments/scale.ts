@@ -1,10 +1,10 @@
 // How large the experiments on Fashion-MNIST are: `--scale cores` (the default), for two CPU cores, or `--scale gpu`, the
 // full protocol: the paper's networks, evaluation and numbers of experts, all test images. What it computes is saved in
 // files of its own, NAME-gpu.json.
-import { parseArgs } from 'node:util'
 import { optionError } from '../src/errors.ts'
 import { paperProtocol, type TrainingProtocol } from '../src/ld3m/index.ts'
 import { alexNet, convNet, resNet, type Student, vgg, vit } from '../src/models/index.ts'
+import { readOptions } from './options.ts'
 import { shortProtocol } from './protocol.ts'
 
 export interface Scale {
@@ -59,7 +59,7 @@ const SCALES = {
   },
 } as const satisfies Record<string, Scale>
 
-const { values } = parseArgs({
+const { values } = readOptions({
   options: { scale: { type: 'string', default: 'cores' }, table: { type: 'boolean', default: false } },
 })
 

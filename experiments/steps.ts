@@ -4,7 +4,7 @@ import { type Cell, runCells } from './cells.ts'
 import { type Distilled, FashionBench } from './fashion-runs.ts'
 import { learningRateOf } from './learning-rates.ts'
 import { scale } from './scale.ts'
-import { accuracyTable, mean } from './tables.ts'
+import { accuracyTable } from './tables.ts'
 
 const STEPS = [1, 2, 5, 10, 20]
 
@@ -29,7 +29,9 @@ const results = await runCells(bench.experiment('steps', scale.iterations.parts)
 
 const rows = STEPS.map((steps) => {
   const own = results.filter(({ key }) => key.steps === steps).map(({ result }) => result)
-  return { head: [String(steps), mean(own.map((result) => result.secondsAnIteration)).toFixed(2)], results: own }
+  // The least of the seeds: that of a machine which did little else.
+  const seconds = Math.min(...own.map((result) => result.secondsAnIteration))
+  return { head: [String(steps), seconds.toFixed(2)], results: own }
 })
-console.log(`\n${accuracyTable(['steps', 'seconds an iteration'], rows)}`)
+console.log(`\n${accuracyTable(['steps', 'seconds an iteration, least'], rows)}`)
 bench.close()

@@ -5,14 +5,14 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { noGrad, ops, scope, tensor } from '../src/autograd/index.ts'
 import { readImages, takePerClass, toUnit } from '../src/data/index.ts'
 import { autoencoder, Params } from '../src/models/index.ts'
 import { openDataset, openDevice, writeFileAtomic } from '../src/node/index.ts'
+import { readOptions } from './options.ts'
 import { loadTaef2 } from './taef2.ts'
 
-const { values } = parseArgs({
+const { values } = readOptions({
   options: {
     weights: { type: 'string', default: 'weights' },
     data: { type: 'string', default: 'photographs' },

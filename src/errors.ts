@@ -21,7 +21,7 @@ export class Ld3mError extends Error {
   readonly fix: string
 
   constructor(code: ErrorCode, what: string, fix: string, options?: { cause?: unknown }) {
-    super(`${what} ${fix}`, options)
+    super(`${what}${what.endsWith('\n') ? '' : ' '}${fix}`, options)
     this.code = code
     this.fix = fix
   }

@@ -17,7 +17,7 @@ const TORCH_SCRIPT = 'bench:torch'
 
 export const usage = (
   script: string,
-): string => `Usage: npm run ${script} -- [--filter TEXT] [--json FILE] [--samples N] [--quick]
+): string => `Usage: npm run ${script} -- [--filter TEXT] [--json FILE] [--samples N] [--quick]${script === TORCH_SCRIPT ? ' [--cuda] [--python FILE]' : ''}
 
   --filter TEXT  only rows whose name or shape contains TEXT
   --json FILE    write the measurements to FILE

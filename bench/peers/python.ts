@@ -16,16 +16,22 @@ export interface TorchOptions {
 
 const DEBIAN_PYTHON = '/usr/bin/python3'
 
+const INSTALL =
+  'On Debian: apt-get install python3-torch python3-numpy libopenblas0-pthread (OpenBLAS makes its products fast).'
+const OTHER_PYTHON = 'Give the Python that has it, and with --cuda a build with CUDA: --python FILE.'
+
 /** A Python process: a line of JSON to it, a line of JSON back. */
 export class Python {
   readonly #process: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #lines: AsyncIterator<string>
   readonly #python: string
+  readonly #advice: string
   #messages = ''
 
   /** Starts `script cpu|cuda ARG...` with as many threads as there are cores, or OMP_NUM_THREADS. */
   constructor(script: URL, { python = DEBIAN_PYTHON, cuda = false }: TorchOptions, args: readonly string[] = []) {
     this.#python = python
+    this.#advice = cuda || python !== DEBIAN_PYTHON ? OTHER_PYTHON : INSTALL
     const env = { ...process.env, OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? String(availableParallelism()) }
     this.#process = spawn(python, [fileURLToPath(script), cuda ? 'cuda' : 'cpu', ...args], {
       env,
@@ -46,11 +52,7 @@ export class Python {
     const { value, done } = await this.#lines.next()
     if (done) {
       const reason = this.#messages.trim().split('\n').at(-1) || 'the process ended'
-      throw new Ld3mError(
-        'adapter',
-        `PyTorch does not run in ${this.#python}: ${reason}.`,
-        'On Debian: apt-get install python3-torch python3-numpy libopenblas0-pthread (OpenBLAS makes its products fast).',
-      )
+      throw new Ld3mError('adapter', `PyTorch does not run in ${this.#python}: ${reason}.`, this.#advice)
     }
     const answer = JSON.parse(value) as T & { error?: string }
     if (answer.error !== undefined) throw new Error(answer.error)

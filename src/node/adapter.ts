@@ -66,10 +66,28 @@ export async function requestAdapter(options: AdapterOptions = {}): Promise<Node
   throw new Ld3mError(
     'adapter',
     `Found no usable ${which}. Tried:\n${failures.map((failure) => `  ${failure}\n`).join('')}`,
-    'Install a GPU driver with Vulkan (on a server without a display also libvulkan1, libegl1 and libgl1; VK_DRIVER_FILES ' +
-      'names a driver file); or the package mesa-vulkan-drivers of Mesa 25 or newer (on Debian 12 it is in ' +
-      'bookworm-backports); or, on Linux x64, the npm package @sparticuz/chromium, which needs neither GPU nor root.',
+    adviceFor(choice),
   )
+}
+
+const DRIVER =
+  'Install a GPU driver with Vulkan (on a server without a display also libvulkan1, libegl1 and libgl1; VK_DRIVER_FILES ' +
+  'names a driver file)'
+const MESA = 'the package mesa-vulkan-drivers of Mesa 25 or newer (on Debian 12 it is in bookworm-backports)'
+const CHROMIUM = 'on Linux x64, the npm package @sparticuz/chromium, which needs neither GPU nor root'
+
+/** How to get an adapter of the kind that was asked for. */
+function adviceFor(choice: AdapterChoice): string {
+  switch (choice) {
+    case 'hardware':
+      return `${DRIVER}, or leave the choice out: without a GPU a software adapter is taken.`
+    case 'lavapipe':
+      return `Install ${MESA}.`
+    case 'swiftshader':
+      return `Install, ${CHROMIUM}.`
+    case 'auto':
+      return `${DRIVER}; or ${MESA}; or, ${CHROMIUM}.`
+  }
 }
 
 function readChoice(option: AdapterChoice | undefined): AdapterChoice {

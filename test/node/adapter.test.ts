@@ -88,6 +88,7 @@ describe('requestAdapter', () => {
     const result = await request({ adapter: 'hardware' }, BARE)
     expect(result.code).toBe('adapter')
     expect(result.message).toContain('hardware: the drivers that VK_DRIVER_FILES names (/nonexistent) gave no adapter')
+    expect(result.message).toMatch(/\nInstall a GPU driver .* or leave the choice out/)
   }, 60_000)
 
   test.each([
