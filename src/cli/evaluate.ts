@@ -29,7 +29,7 @@ export const evaluateCommand = command(
       options: ['brief', 'paper'],
       default: 'brief',
       description:
-        "Of training: 300 steps at 0.01 or the distilled rate, or the paper's 1000 epochs with warm-up and a moving average",
+        "Of training: 300 steps at 0.01 (AlexNet, ViT: 0.003) or the distilled rate, or the paper's 1000 epochs with warm-up and a moving average",
     },
     whole: { type: 'boolean', description: 'Train on the whole dataset as well, to see what is lost' },
     runs: { type: 'string', valueHint: 'N', description: 'Trainings of each; default 3, in the paper 5' },

@@ -20,7 +20,8 @@ export interface TrainingProtocol {
   batch?: number
   /**
    * SGD's highest learning rate, or one for each student. Default: the one that was distilled with the images
-   * (`studentLearningRate`, as the code of trajectory matching does), else 0.01.
+   * (`studentLearningRate`, as the code of trajectory matching does), else 0.01, and 0.003 for AlexNet and ViT: they have no
+   * norms, and diverge at 0.01 on photographs.
    */
   learningRate?: number | ((student: Student) => number)
   /** Share of the steps in which the learning rate rises from nearly 0 in a straight line, 0…1. Default 0. */
@@ -60,7 +61,9 @@ const WARMUP_START = 1e-7
 /** What a protocol has where nothing is said. */
 const DEFAULTS = { batch: 256, warmup: 0, momentum: 0.9, weightDecay: 5e-4, augmentation: ALL_AUGMENTATIONS } as const
 const DEFAULT_STEPS = 300
-const DEFAULT_RATE = 0.01
+const DEFAULT_RATE = { normed: 0.01, plain: 0.003 } as const
+/** Without norms that keep activations in bounds. */
+const isPlain = ({ name }: Student): boolean => /^(AlexNet|ViT)/.test(name)
 
 type Resolved = Required<Omit<TrainingProtocol, 'learningRate' | 'epochs' | 'averaging'>> & {
   readonly learningRate: number
@@ -87,7 +90,7 @@ export function describeProtocol(
 }
 
 const rateFor = (student: Student, rate: TrainingProtocol['learningRate'], learned: number | undefined): number =>
-  typeof rate === 'function' ? rate(student) : (rate ?? learned ?? DEFAULT_RATE)
+  typeof rate === 'function' ? rate(student) : (rate ?? learned ?? DEFAULT_RATE[isPlain(student) ? 'plain' : 'normed'])
 
 /**
  * Checks a protocol for a training of `count` images.

@@ -4,6 +4,7 @@ import type { Device } from '../../src/gpu/index.ts'
 import {
   chooseIteration,
   type DistillProgress,
+  describeProtocol,
   distill,
   dm,
   type EvaluateOptions,
@@ -14,7 +15,7 @@ import {
   summarize,
   type TrainingData,
 } from '../../src/ld3m/index.ts'
-import { convNet } from '../../src/models/index.ts'
+import { alexNet, convNet, resNet, vit } from '../../src/models/index.ts'
 import { testDevice } from '../support/device.ts'
 import { tinyDataset } from '../support/tiny.ts'
 
@@ -150,6 +151,19 @@ describe('evaluate', () => {
     expect(await accuracy({ ...real, studentLearningRate: 1e-12 }, 0.05)).toBe(await accuracy(learned))
     expect(await accuracy(real, 1e-12)).not.toBe(await accuracy(learned))
     await expect(accuracy({ ...real, studentLearningRate: -1 })).rejects.toThrow(/learningRate is -1/)
+  })
+
+  test('networks without norms have a lower rate, unless one was distilled or is asked for', () => {
+    const sizes = { channels: 1, size: 32, classes: 2 }
+    const students = [alexNet(sizes), convNet({ ...sizes, depth: 3 }), resNet(sizes), vit(sizes)]
+    const rates = (given: number | undefined, learned: number | undefined) =>
+      Object.values(
+        describeProtocol({ ...(given !== undefined && { learningRate: given }) }, students, learned)
+          .learningRate as object,
+      )
+    expect(rates(undefined, undefined)).toEqual([0.003, 0.01, 0.01, 0.003])
+    expect(rates(undefined, 0.02)).toEqual([0.02, 0.02, 0.02, 0.02])
+    expect(rates(0.1, 0.02)).toEqual([0.1, 0.1, 0.1, 0.1])
   })
 
   test("the paper's protocol holds its numbers, and runs", async () => {
